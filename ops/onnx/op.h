@@ -1,0 +1,104 @@
+/* What the files of the standard's operators share. An operator includes this, and reads top to bottom: parameters,
+ * reshape, run, descriptor. Each descriptor is called tl_op_NAME_SINCE and stands in operators.def; it covers all
+ * versions from SINCE up to the next one of its name. */
+#ifndef TL_OP_H
+#define TL_OP_H
+
+#include <math.h>
+#include <string.h>
+#include "tapline/plugin.h"
+
+/* ---- Schemas */
+
+/* Begins a descriptor: OP_DESCRIPTOR(Relu, 6) = {OP_HEAD(Relu, 6), ...}; and its line in operators.def is
+ * TL_OPERATOR(Relu, 6). */
+#define OP_DESCRIPTOR(name, since)                                                                                     \
+    extern const tl_operator tl_op_##name##_##since;                                                                   \
+    const tl_operator tl_op_##name##_##since
+#define OP_HEAD(op, since) .size = sizeof(tl_operator), .domain = "", .name = #op, .since_version = since
+
+#define OP_IN(name, types, variable)     {name, types, variable, 0}
+#define OP_OPT(name, types, variable)    {name, types, variable, TL_PARAM_OPTIONAL}
+#define OP_VAR(name, types, variable)    {name, types, variable, TL_PARAM_VARIADIC}
+#define OP_INT(name, value)              {.name = name, .kind = TL_ATTR_INT, .i = value}
+#define OP_FLOAT(name, value)            {.name = name, .kind = TL_ATTR_FLOAT, .f = value}
+#define OP_STRING(name, value)           {.name = name, .kind = TL_ATTR_STRING, .s = value}
+#define OP_INTS(name)                    {.name = name, .kind = TL_ATTR_INTS}
+#define OP_REQUIRED_INT(name)            {.name = name, .kind = TL_ATTR_INT, .flags = TL_ATTR_REQUIRED}
+#define OP_PARAMS(field, table)          .field##s = table, .field##_count = sizeof(table) / sizeof((table)[0])
+
+/* ---- Attributes of the call's node */
+
+static inline int64_t op_int(const tl_call *call, const char *name)
+{
+    return call->host->attribute_int(call->node, name);
+}
+static inline float op_float(const tl_call *call, const char *name)
+{
+    return call->host->attribute_float(call->node, name);
+}
+static inline const char *op_string(const tl_call *call, const char *name)
+{
+    return call->host->attribute_string(call->node, name, NULL);
+}
+static inline const int64_t *op_ints(const tl_call *call, const char *name, size_t *count)
+{
+    return call->host->attribute_ints(call->node, name, count);
+}
+static inline bool op_given(const tl_call *call, const char *name)
+{
+    return call->host->attribute_given(call->node, name);
+}
+
+/* ---- Tensors */
+
+static inline const tl_tensor *op_input(const tl_call *call, size_t k)
+{
+    return k < call->input_count ? call->inputs[k] : NULL;
+}
+static inline tl_tensor *op_output(const tl_call *call, size_t k)
+{
+    return k < call->output_count ? call->outputs[k] : NULL;
+}
+/* Elements of a tensor whose dims are all known; the runtime has checked the product. */
+static inline int64_t op_elements(const tl_tensor *tensor)
+{
+    int64_t n = 1;
+    for (int32_t i = 0; i < tensor->rank; i++)
+        n *= tensor->dims[i];
+    return n;
+}
+/* Product of dims[begin..end). */
+static inline int64_t op_product(const tl_tensor *tensor, int32_t begin, int32_t end)
+{
+    int64_t n = 1;
+    for (int32_t i = begin; i < end; i++)
+        n *= tensor->dims[i];
+    return n;
+}
+static inline void op_copy_shape(tl_tensor *to, const tl_tensor *from)
+{
+    to->rank = from->rank;
+    if (from->rank > 0)
+        memcpy(to->dims, from->dims, (size_t)from->rank * sizeof to->dims[0]);
+}
+/* Output 0 (and type, where the schema leaves it open) of unknown shape: nothing more can be said ahead. */
+static inline tl_status op_unknown_shape(tl_call *call)
+{
+    for (size_t k = 0; k < call->output_count; k++)
+        if (call->outputs[k])
+            call->outputs[k]->rank = TL_RANK_UNKNOWN;
+    return TL_OK;
+}
+
+/* ---- In op.c */
+
+/* An axis of a tensor of `rank` dimensions, counted from the end if negative; else an error that names it. */
+tl_status op_axis(const tl_call *call, const char *what, int64_t axis, int32_t rank, int32_t *result);
+/* The standard's multidirectional broadcasting of the shapes of inputs[begin..end) into `out` (rank and dims). An
+ * unknown dimension against a known one > 1 gives the known one. */
+tl_status op_broadcast(const tl_call *call, size_t begin, size_t end, tl_tensor *out);
+/* The elements of a 1-D (or 0-D) int32 or int64 input as int64: at most `capacity`; *count is -1 if not known now. */
+tl_status op_index_list(const tl_call *call, size_t k, int64_t *values, int64_t capacity, int64_t *count);
+
+#endif

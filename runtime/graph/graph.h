@@ -1,0 +1,221 @@
+/* The graph: what a model file says, without protobuf.
+ *
+ * A tl_model owns everything, in one arena: graphs, nodes, values, attributes, names. Nodes and values are handles that
+ * stay where they are; a graph lists them. The loader builds a graph with the tl_graph_add_* functions; then, in this
+ * order, each stage turns the model into the next form of itself:
+ *
+ *     tl_graph_check    names, single assignment, cycles; puts the nodes in order
+ *     tl_graph_resolve  every node gets its operator; arity, attributes checked against the schema
+ *     tl_graph_infer    types and shapes, as far as known
+ *     tl_graph_fold     constants computed, dead nodes removed
+ *     tl_graph_rewrite  the rules, phase by phase
+ *
+ * Everything here is internal and single-threaded; after loading, a model is only read. */
+#ifndef TL_GRAPH_H
+#define TL_GRAPH_H
+
+#include "base/base.h"
+#include "tapline/plugin.h"
+
+typedef struct tl_graph tl_graph;
+typedef struct tl_model tl_model;
+typedef struct tl_registry tl_registry;
+
+#define TL_MAX_DEPTH 32 /* of subgraphs and of functions */
+
+/* Kinds of attribute beyond the ABI's; the numbers are AttributeProto.AttributeType's. */
+enum {
+    TL_ATTR_GRAPHS = 10,
+    TL_ATTR_SPARSE_TENSOR = 11, /* the loader makes it a dense TL_ATTR_TENSOR */
+    TL_ATTR_TYPE_PROTO = 13
+};
+
+/* The type of a value that is more than a tensor: sequence(element), optional(element), map(key, element). */
+typedef struct tl_type_info {
+    tl_kind kind;
+    tl_tensor tensor;                   /* TL_KIND_TENSOR: type, rank, dims; TL_KIND_MAP: type is the key's */
+    const struct tl_type_info *element; /* other kinds; NULL where not known */
+} tl_type_info;
+
+typedef struct tl_attribute {
+    const char *name;
+    int kind; /* tl_attribute_kind and above */
+    size_t count;
+    union {
+        int64_t i;
+        float f;
+        tl_string s;
+        const int64_t *ints;
+        const float *floats;
+        const tl_string *strings;
+        const tl_tensor *tensor;
+        const tl_tensor *const *tensors;
+        tl_graph *graph;
+        tl_graph *const *graphs;
+        const tl_type_info *type;
+    } u;
+} tl_attribute;
+
+/* Where a constant's elements are. `source` is the file's map or the caller's memory, and need not be aligned;
+ * `aligned` is where they can be read as elements, made when first asked for. */
+typedef struct tl_constant {
+    const void *source;
+    void *aligned;
+    void *copied; /* == aligned where it is a copy of this model's own, to be freed */
+    int64_t bytes;
+    bool mapped; /* source lies in a mapped file: its pages can be dropped once read */
+} tl_constant;
+
+enum {
+    TL_VALUE_INPUT = 1,    /* of its graph */
+    TL_VALUE_OUTPUT = 2,   /* of its graph */
+    TL_VALUE_CONSTANT = 4, /* tensor and `constant` are set; never changes */
+    TL_VALUE_CAPTURE = 8   /* stands for a value of the graph around */
+};
+
+struct tl_value {
+    const char *name; /* unique in its graph; never "" */
+    tl_graph *graph;
+    tl_kind kind;
+    tl_tensor tensor; /* type, rank, dims as known; data NULL until tl_value_data() */
+    const tl_type_info *type; /* where kind is not a tensor's; may be NULL: not known */
+    uint32_t flags;   /* TL_VALUE_... */
+    tl_node *producer; /* NULL: input, constant, capture */
+    tl_value *outer;  /* of a capture */
+    tl_constant *constant;
+    tl_node **users; /* one entry for each input that reads it, by tl_graph_link() */
+    size_t user_count;
+    int32_t index; /* in graph->values, after tl_graph_link() */
+    struct tl_value *next_by_name;
+};
+
+struct tl_node {
+    const char *name; /* "" if the file gives none */
+    const char *domain; /* "" for "ai.onnx" too */
+    const char *op_type;
+    tl_graph *graph;
+    tl_value **inputs; /* NULL: absent */
+    size_t input_count;
+    tl_value **outputs; /* NULL: absent */
+    size_t output_count;
+    tl_attribute *attributes;
+    size_t attribute_count;
+    const tl_operator *op; /* after tl_graph_resolve() */
+    int32_t version;       /* of the domain, as the model (or the function that the node comes from) imports it */
+    int32_t source;        /* position of the NodeProto in the file's graph, -1 if made here */
+    void *state;           /* made by op->create for the session */
+    bool mark;             /* scratch for the passes */
+};
+
+struct tl_graph {
+    const char *name;
+    tl_model *model;
+    tl_graph *parent; /* NULL: the main graph */
+    tl_node *owner;   /* the node whose attribute this is */
+    int depth;
+    tl_node **nodes; /* in the file's order; in running order after tl_graph_check() */
+    size_t node_count, node_capacity;
+    tl_value **values;
+    size_t value_count, value_capacity;
+    tl_value **inputs; /* as listed, without those that are also initializers */
+    size_t input_count, input_capacity;
+    tl_value **outputs; /* a value may stand here twice */
+    size_t output_count, output_capacity;
+    tl_value **captures; /* values with TL_VALUE_CAPTURE */
+    size_t capture_count, capture_capacity;
+    tl_value **buckets; /* names */
+    size_t bucket_count;
+};
+
+typedef struct tl_opset {
+    const char *domain; /* "" for "ai.onnx" too */
+    int64_t version;
+} tl_opset;
+
+typedef struct tl_text_pair {
+    const char *key, *value;
+} tl_text_pair;
+
+/* A file or memory that tensors lie in. */
+typedef struct tl_mapping {
+    void *data;
+    size_t size;
+    struct tl_mapping *next;
+} tl_mapping;
+
+struct tl_model {
+    tl_arena arena;
+    const tl_allocator *allocator;
+    const tl_registry *registry;
+    const char *path; /* for messages; "(memory)" */
+    int64_t ir_version;
+    const char *producer_name, *producer_version, *domain, *doc_string;
+    int64_t model_version;
+    tl_opset *opsets;
+    size_t opset_count;
+    tl_text_pair *metadata;
+    size_t metadata_count;
+    const char **symbols; /* dims -2, -3, ... by name; anonymous ones have NULL */
+    size_t symbol_count, symbol_capacity;
+    tl_mapping *mappings;
+    tl_graph *graph;
+    size_t max_tensor_bytes;
+    int64_t fold_limit; /* 0: default */
+    int64_t unique; /* numbers for made names */
+    void (*unmap)(tl_mapping *mapping);
+};
+
+/* ---- Building. Every function that returns a pointer returns NULL when memory is refused. */
+
+tl_model *tl_model_new(const tl_allocator *allocator, const tl_registry *registry);
+void tl_model_free(tl_model *model); /* everything: states by their operators, mappings, arena. NULL: nothing */
+
+tl_graph *tl_graph_new(tl_model *model, tl_graph *parent, const char *name);
+/* The value of this name in this graph (not around it), or NULL. */
+tl_value *tl_graph_find(const tl_graph *graph, const char *name);
+/* A new value; the name (copied) must be new in the graph. kind TENSOR, type undefined, rank unknown. */
+tl_value *tl_graph_add_value(tl_graph *graph, const char *name);
+/* A new value with a name that nobody has, made from `base`. */
+tl_value *tl_graph_add_unique(tl_graph *graph, const char *base);
+/* A value's source becomes a constant. `tensor` (copied) gives type and dims; `source` must outlive the model and hold
+ * tl_tensor_bytes(tensor) bytes, at any alignment. */
+bool tl_value_set_constant(tl_value *value, const tl_tensor *tensor, const void *source, bool mapped);
+/* The constant's elements, aligned; NULL: not a constant, or memory refused. */
+const void *tl_value_data(tl_value *value);
+/* After a node took (packed) its constants: gives back pages and copies that nobody needs for now. */
+void tl_value_release(tl_value *value);
+/* A new node with room for inputs and outputs, which the caller fills (NULL: absent) and attributes (names, copied). */
+tl_node *tl_graph_add_node(tl_graph *graph, const char *name, const char *domain, const char *op_type,
+                           size_t input_count, size_t output_count, size_t attribute_count);
+bool tl_graph_add_input(tl_graph *graph, tl_value *value);
+bool tl_graph_add_output(tl_graph *graph, tl_value *value);
+/* The value of a name as seen from inside `graph`: its own, or one of the graphs around, which then gets a capture in
+ * every graph between. *value is NULL where there is none. False: memory refused. */
+bool tl_graph_lookup(tl_graph *graph, const char *name, tl_value **value);
+/* The symbol of a name, the same for the same name; or an anonymous one for NULL. TL_DIM_UNKNOWN when refused. */
+tl_dim tl_model_symbol(tl_model *model, const char *name);
+const char *tl_model_symbol_name(const void *model, tl_dim dim);
+/* The imported version of a domain, or 0. */
+int64_t tl_model_opset(const tl_model *model, const char *domain);
+const tl_attribute *tl_node_attribute(const tl_node *node, const char *name);
+/* "node 'name' (Conv)", or "node #3 (Conv)" where it has no name. Returns buffer. */
+char *tl_node_describe(const tl_node *node, char *buffer, size_t size);
+
+/* ---- Stages */
+
+tl_status tl_graph_check(tl_graph *graph, tl_error *error);
+tl_status tl_graph_resolve(tl_graph *graph, const tl_registry *registry, tl_error *error);
+tl_status tl_graph_infer(tl_graph *graph, const tl_host *host, tl_error *error);
+tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error);
+/* Removes nodes whose outputs nobody needs, and values without use; sets users and indices anew. */
+bool tl_graph_link(tl_graph *graph);
+
+/* What rewriting did, for `inspect`. */
+typedef struct tl_rewrite_log {
+    const char *rule;
+    size_t count;
+} tl_rewrite_log;
+tl_status tl_graph_rewrite(tl_graph *graph, const tl_host *host, const char *const *disabled, tl_rewrite_log **log,
+                           size_t *log_count, tl_error *error);
+
+#endif
