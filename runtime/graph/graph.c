@@ -1,0 +1,328 @@
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "graph/graph.h"
+
+/* ---- Model */
+
+tl_model *tl_model_new(const tl_allocator *allocator, const tl_registry *registry)
+{
+    tl_model *model = tl_memory_alloc(allocator, sizeof *model, _Alignof(tl_model));
+    if (!model)
+        return NULL;
+    *model = (tl_model){.allocator = allocator, .registry = registry, .path = "(memory)"};
+    tl_arena_init(&model->arena, allocator, 0);
+    return model;
+}
+
+static void free_graph(tl_graph *graph);
+
+static void free_node(tl_node *node)
+{
+    for (size_t i = 0; i < node->attribute_count; i++) {
+        tl_attribute *attribute = &node->attributes[i];
+        if (attribute->kind == TL_ATTR_GRAPH)
+            free_graph(attribute->u.graph);
+        for (size_t k = 0; attribute->kind == TL_ATTR_GRAPHS && k < attribute->count; k++)
+            free_graph(attribute->u.graphs[k]);
+    }
+}
+
+/* What lies outside the arena: copies of constants. States of operators are the session's to destroy. */
+static void free_graph(tl_graph *graph)
+{
+    if (!graph)
+        return;
+    for (size_t i = 0; i < graph->value_count; i++)
+        if (graph->values[i]->constant)
+            tl_memory_free(graph->model->allocator, graph->values[i]->constant->copied);
+    for (size_t i = 0; i < graph->node_count; i++)
+        free_node(graph->nodes[i]);
+}
+
+void tl_model_free(tl_model *model)
+{
+    if (!model)
+        return;
+    free_graph(model->graph);
+    for (tl_mapping *m = model->mappings; m; m = m->next)
+        model->unmap(m);
+    tl_arena_free(&model->arena);
+    tl_memory_free(model->allocator, model);
+}
+
+tl_dim tl_model_symbol(tl_model *model, const char *name)
+{
+    for (size_t i = 0; name && i < model->symbol_count; i++)
+        if (model->symbols[i] && strcmp(model->symbols[i], name) == 0)
+            return -2 - (tl_dim)i;
+    if (!tl_arena_grow(&model->arena, (void **)&model->symbols, model->symbol_count, &model->symbol_capacity,
+                       sizeof *model->symbols))
+        return TL_DIM_UNKNOWN;
+    const char *copy = name ? tl_arena_string(&model->arena, name) : NULL;
+    if (name && !copy)
+        return TL_DIM_UNKNOWN;
+    model->symbols[model->symbol_count] = copy;
+    return -2 - (tl_dim)model->symbol_count++;
+}
+
+const char *tl_model_symbol_name(const void *context, tl_dim dim)
+{
+    const tl_model *model = context;
+    size_t index = (size_t)(-2 - dim);
+    return dim < TL_DIM_UNKNOWN && index < model->symbol_count ? model->symbols[index] : NULL;
+}
+
+int64_t tl_model_opset(const tl_model *model, const char *domain)
+{
+    for (size_t i = 0; i < model->opset_count; i++)
+        if (strcmp(model->opsets[i].domain, domain) == 0)
+            return model->opsets[i].version;
+    return 0;
+}
+
+/* ---- Graph */
+
+tl_graph *tl_graph_new(tl_model *model, tl_graph *parent, const char *name)
+{
+    tl_graph *graph = TL_NEW(&model->arena, tl_graph, 1);
+    const char *copy = tl_arena_string(&model->arena, name);
+    if (!graph || !copy)
+        return NULL;
+    *graph = (tl_graph){.name = copy, .model = model, .parent = parent, .depth = parent ? parent->depth + 1 : 0};
+    return graph;
+}
+
+/* FNV-1a. Names come from the file; a file made to collide costs time quadratic in its own size, no more. */
+static size_t hash(const char *name)
+{
+    uint64_t h = 14695981039346656037u;
+    for (; *name; name++)
+        h = (h ^ (unsigned char)*name) * 1099511628211u;
+    return (size_t)(h ^ h >> 32);
+}
+
+tl_value *tl_graph_find(const tl_graph *graph, const char *name)
+{
+    if (!graph->bucket_count)
+        return NULL;
+    tl_value *value = graph->buckets[hash(name) & (graph->bucket_count - 1)];
+    while (value && strcmp(value->name, name) != 0)
+        value = value->next_by_name;
+    return value;
+}
+
+static void insert(tl_graph *graph, tl_value *value)
+{
+    tl_value **bucket = &graph->buckets[hash(value->name) & (graph->bucket_count - 1)];
+    value->next_by_name = *bucket;
+    *bucket = value;
+}
+
+static bool grow_buckets(tl_graph *graph)
+{
+    if (graph->value_count < graph->bucket_count)
+        return true;
+    size_t count = graph->bucket_count ? graph->bucket_count * 4 : 64;
+    tl_value **buckets = TL_NEW(&graph->model->arena, tl_value *, count);
+    if (!buckets)
+        return false;
+    graph->buckets = buckets;
+    graph->bucket_count = count;
+    for (size_t i = 0; i < graph->value_count; i++)
+        insert(graph, graph->values[i]);
+    return true;
+}
+
+tl_value *tl_graph_add_value(tl_graph *graph, const char *name)
+{
+    tl_arena *arena = &graph->model->arena;
+    tl_value *value = TL_NEW(arena, tl_value, 1);
+    const char *copy = tl_arena_string(arena, name);
+    if (!value || !copy || !grow_buckets(graph) ||
+        !tl_arena_grow(arena, (void **)&graph->values, graph->value_count, &graph->value_capacity, sizeof(tl_value *)))
+        return NULL;
+    value->name = copy;
+    value->graph = graph;
+    value->kind = TL_KIND_TENSOR;
+    value->tensor.rank = TL_RANK_UNKNOWN;
+    value->index = (int32_t)graph->value_count;
+    graph->values[graph->value_count++] = value;
+    insert(graph, value);
+    return value;
+}
+
+tl_value *tl_graph_add_unique(tl_graph *graph, const char *base)
+{
+    if (*base && !tl_graph_find(graph, base))
+        return tl_graph_add_value(graph, base);
+    for (;;) {
+        char *name = tl_arena_format(&graph->model->arena, "%s_%lld", base, (long long)++graph->model->unique);
+        if (!name)
+            return NULL;
+        if (!tl_graph_find(graph, name))
+            return tl_graph_add_value(graph, name);
+    }
+}
+
+bool tl_graph_add_input(tl_graph *graph, tl_value *value)
+{
+    if (!tl_arena_grow(&graph->model->arena, (void **)&graph->inputs, graph->input_count, &graph->input_capacity,
+                       sizeof(tl_value *)))
+        return false;
+    value->flags |= TL_VALUE_INPUT;
+    graph->inputs[graph->input_count++] = value;
+    return true;
+}
+
+bool tl_graph_add_output(tl_graph *graph, tl_value *value)
+{
+    if (!tl_arena_grow(&graph->model->arena, (void **)&graph->outputs, graph->output_count, &graph->output_capacity,
+                       sizeof(tl_value *)))
+        return false;
+    value->flags |= TL_VALUE_OUTPUT;
+    graph->outputs[graph->output_count++] = value;
+    return true;
+}
+
+static tl_value *capture(tl_graph *graph, tl_value *outer)
+{
+    tl_value *value = tl_graph_add_value(graph, outer->name);
+    if (!value || !tl_arena_grow(&graph->model->arena, (void **)&graph->captures, graph->capture_count,
+                                 &graph->capture_capacity, sizeof(tl_value *)))
+        return NULL;
+    value->flags |= TL_VALUE_CAPTURE;
+    value->outer = outer;
+    value->kind = outer->kind;
+    value->type = outer->type;
+    value->tensor = outer->tensor;
+    graph->captures[graph->capture_count++] = value;
+    return value;
+}
+
+bool tl_graph_lookup(tl_graph *graph, const char *name, tl_value **value)
+{
+    *value = tl_graph_find(graph, name);
+    if (*value || !graph->parent)
+        return true;
+    if (!tl_graph_lookup(graph->parent, name, value))
+        return false;
+    if (*value)
+        *value = capture(graph, *value);
+    else
+        return true;
+    return *value != NULL;
+}
+
+/* ---- Nodes */
+
+tl_node *tl_graph_add_node(tl_graph *graph, const char *name, const char *domain, const char *op_type,
+                           size_t input_count, size_t output_count, size_t attribute_count)
+{
+    tl_arena *arena = &graph->model->arena;
+    tl_node *node = TL_NEW(arena, tl_node, 1);
+    if (!node || !tl_arena_grow(arena, (void **)&graph->nodes, graph->node_count, &graph->node_capacity,
+                                sizeof(tl_node *)))
+        return NULL;
+    *node = (tl_node){
+        .name = tl_arena_string(arena, name),
+        .domain = tl_arena_string(arena, strcmp(domain, "ai.onnx") == 0 ? "" : domain),
+        .op_type = tl_arena_string(arena, op_type),
+        .graph = graph,
+        .inputs = TL_NEW(arena, tl_value *, input_count),
+        .input_count = input_count,
+        .outputs = TL_NEW(arena, tl_value *, output_count),
+        .output_count = output_count,
+        .attributes = TL_NEW(arena, tl_attribute, attribute_count),
+        .attribute_count = attribute_count,
+        .source = -1,
+    };
+    if (!node->name || !node->domain || !node->op_type || !node->inputs || !node->outputs || !node->attributes)
+        return NULL;
+    graph->nodes[graph->node_count++] = node;
+    return node;
+}
+
+const tl_attribute *tl_node_attribute(const tl_node *node, const char *name)
+{
+    for (size_t i = 0; i < node->attribute_count; i++)
+        if (strcmp(node->attributes[i].name, name) == 0)
+            return &node->attributes[i];
+    return NULL;
+}
+
+char *tl_node_describe(const tl_node *node, char *buffer, size_t size)
+{
+    const char *dot = *node->domain ? "::" : "";
+    if (*node->name) {
+        snprintf(buffer, size, "node '%.200s' (%.60s%s%.100s)", node->name, node->domain, dot, node->op_type);
+        return buffer;
+    }
+    const char *output = "";
+    for (size_t i = 0; i < node->output_count && !*output; i++)
+        if (node->outputs[i])
+            output = node->outputs[i]->name;
+    snprintf(buffer, size, "node making '%.200s' (%.60s%s%.100s)", output, node->domain, dot, node->op_type);
+    return buffer;
+}
+
+/* ---- Constants */
+
+bool tl_value_set_constant(tl_value *value, const tl_tensor *tensor, const void *source, bool mapped)
+{
+    tl_constant *constant = TL_NEW(&value->graph->model->arena, tl_constant, 1);
+    if (!constant)
+        return false;
+    *constant = (tl_constant){.source = source, .bytes = tl_tensor_bytes(tensor), .mapped = mapped};
+    value->kind = TL_KIND_TENSOR;
+    value->tensor = *tensor;
+    value->tensor.data = NULL;
+    value->constant = constant;
+    value->flags |= TL_VALUE_CONSTANT;
+    value->producer = NULL;
+    return true;
+}
+
+const void *tl_value_data(tl_value *value)
+{
+    tl_constant *constant = value->constant;
+    if (!constant)
+        return NULL;
+    if (!constant->aligned) {
+        /* Kernels read vectors at any address, but C wants elements where their type may stand. */
+        size_t alignment = value->tensor.type == TL_STRING ? _Alignof(tl_string) : tl_type_bits(value->tensor.type) / 8;
+        if (constant->source && (alignment <= 1 || (uintptr_t)constant->source % alignment == 0)) {
+            constant->aligned = (void *)(uintptr_t)constant->source;
+        } else {
+            void *copy = tl_memory_alloc(value->graph->model->allocator, (size_t)constant->bytes, TL_ALIGNMENT);
+            if (!copy)
+                return NULL;
+            if (constant->bytes)
+                memcpy(copy, constant->source, (size_t)constant->bytes);
+            constant->aligned = constant->copied = copy;
+        }
+    }
+    value->tensor.data = constant->aligned;
+    return constant->aligned;
+}
+
+void tl_value_release(tl_value *value)
+{
+    tl_constant *constant = value->constant;
+    if (!constant)
+        return;
+    if (constant->mapped && constant->bytes >= 1 << 16) {
+        /* Pages of a file's map come back by themselves if someone reads them again. */
+        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+        uintptr_t begin = ((uintptr_t)constant->source + page - 1) & ~(page - 1);
+        uintptr_t end = ((uintptr_t)constant->source + (uintptr_t)constant->bytes) & ~(page - 1);
+        if (begin < end)
+            madvise((void *)begin, end - begin, MADV_DONTNEED);
+    }
+    if (constant->copied && constant->source) {
+        tl_memory_free(value->graph->model->allocator, constant->copied);
+        constant->copied = NULL;
+    }
+    constant->aligned = NULL;
+    value->tensor.data = NULL;
+}
