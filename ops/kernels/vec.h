@@ -24,38 +24,38 @@
 
 #if !defined TLK_ISA_AVX512 && !defined TLK_ISA_AVX2 && !defined TLK_ISA_NEON && !defined TLK_ISA_PORTABLE
 #define TLK_ISA_PORTABLE 1
-#define TLK_ISA portable
+#define TLK_ISA          portable
 #endif
 
 #if defined TLK_ISA_AVX512
 #include <immintrin.h>
-#define TLK_VBYTES 64
+#define TLK_VBYTES  64
 #define TLK_HAS_FMA 1
 #elif defined TLK_ISA_AVX2
 #include <immintrin.h>
-#define TLK_VBYTES 32
+#define TLK_VBYTES  32
 #define TLK_HAS_FMA 1
 #elif defined TLK_ISA_NEON
 #include <arm_neon.h>
-#define TLK_VBYTES 16
+#define TLK_VBYTES  16
 #define TLK_HAS_FMA 1
 #else
 #if defined __SSE2__
 #include <emmintrin.h>
 #endif
-#define TLK_VBYTES 16
+#define TLK_VBYTES  16
 #define TLK_HAS_FMA 0
 #endif
 
-#define TLK_W (TLK_VBYTES / 4)  /* floats per vector */
+#define TLK_W  (TLK_VBYTES / 4) /* floats per vector */
 #define TLK_WD (TLK_VBYTES / 8) /* doubles per vector */
 
 #define TLK_JOIN_(a, b) a##_##b
-#define TLK_JOIN(a, b) TLK_JOIN_(a, b)
+#define TLK_JOIN(a, b)  TLK_JOIN_(a, b)
 /* The name of a function in this instruction set: TLK_FN(tlk_x) is tlk_x_avx512 and so on. */
 #define TLK_FN(name) TLK_JOIN(name, TLK_ISA)
 
-#define TLK_INLINE static inline __attribute__((always_inline, unused))
+#define TLK_INLINE   static inline __attribute__((always_inline, unused))
 #define TLK_NOINLINE __attribute__((noinline))
 
 /* Before a loop with a constant trip count whose body must end up in registers. */
@@ -81,28 +81,79 @@ typedef vech vech_any __attribute__((aligned(2), may_alias));
 
 /* ---- whole vectors ---- */
 
-TLK_INLINE vecf vf_load(const float *p) { return *(const vecf_any *)p; }
-TLK_INLINE void vf_store(float *p, vecf v) { *(vecf_any *)p = v; }
-TLK_INLINE veci vi_load(const int32_t *p) { return *(const veci_any *)p; }
-TLK_INLINE void vi_store(int32_t *p, veci v) { *(veci_any *)p = v; }
-TLK_INLINE vecd vd_load(const double *p) { return *(const vecd_any *)p; }
-TLK_INLINE void vd_store(double *p, vecd v) { *(vecd_any *)p = v; }
+TLK_INLINE vecf vf_load(const float *p)
+{
+    return *(const vecf_any *)p;
+}
+TLK_INLINE void vf_store(float *p, vecf v)
+{
+    *(vecf_any *)p = v;
+}
+TLK_INLINE veci vi_load(const int32_t *p)
+{
+    return *(const veci_any *)p;
+}
+TLK_INLINE void vi_store(int32_t *p, veci v)
+{
+    *(veci_any *)p = v;
+}
+TLK_INLINE vecd vd_load(const double *p)
+{
+    return *(const vecd_any *)p;
+}
+TLK_INLINE void vd_store(double *p, vecd v)
+{
+    *(vecd_any *)p = v;
+}
 
-TLK_INLINE vecf vf_zero(void) { return (vecf){0}; }
-TLK_INLINE vecd vd_zero(void) { return (vecd){0}; }
+TLK_INLINE vecf vf_zero(void)
+{
+    return (vecf){0};
+}
+TLK_INLINE vecd vd_zero(void)
+{
+    return (vecd){0};
+}
 
 #if defined TLK_ISA_AVX512
-TLK_INLINE vecf vf_set1(float x) { return (vecf)_mm512_set1_ps(x); }
-TLK_INLINE vecd vd_set1(double x) { return (vecd)_mm512_set1_pd(x); }
-TLK_INLINE veci vi_set1(int32_t x) { return (veci)_mm512_set1_epi32(x); }
+TLK_INLINE vecf vf_set1(float x)
+{
+    return (vecf)_mm512_set1_ps(x);
+}
+TLK_INLINE vecd vd_set1(double x)
+{
+    return (vecd)_mm512_set1_pd(x);
+}
+TLK_INLINE veci vi_set1(int32_t x)
+{
+    return (veci)_mm512_set1_epi32(x);
+}
 #elif defined TLK_ISA_AVX2
-TLK_INLINE vecf vf_set1(float x) { return (vecf)_mm256_set1_ps(x); }
-TLK_INLINE vecd vd_set1(double x) { return (vecd)_mm256_set1_pd(x); }
-TLK_INLINE veci vi_set1(int32_t x) { return (veci)_mm256_set1_epi32(x); }
+TLK_INLINE vecf vf_set1(float x)
+{
+    return (vecf)_mm256_set1_ps(x);
+}
+TLK_INLINE vecd vd_set1(double x)
+{
+    return (vecd)_mm256_set1_pd(x);
+}
+TLK_INLINE veci vi_set1(int32_t x)
+{
+    return (veci)_mm256_set1_epi32(x);
+}
 #else
-TLK_INLINE vecf vf_set1(float x) { return (vecf){x, x, x, x}; }
-TLK_INLINE vecd vd_set1(double x) { return (vecd){x, x}; }
-TLK_INLINE veci vi_set1(int32_t x) { return (veci){x, x, x, x}; }
+TLK_INLINE vecf vf_set1(float x)
+{
+    return (vecf){x, x, x, x};
+}
+TLK_INLINE vecd vd_set1(double x)
+{
+    return (vecd){x, x};
+}
+TLK_INLINE veci vi_set1(int32_t x)
+{
+    return (veci){x, x, x, x};
+}
 #endif
 
 /* {0, 1, 2, ...} */
@@ -113,59 +164,185 @@ TLK_INLINE veci vi_iota(void)
 }
 
 /* mask ? a : b, lane by lane; mask lanes are all ones or zero, as comparisons give them. */
-TLK_INLINE vecf vf_select(veci mask, vecf a, vecf b) { return (vecf)((mask & (veci)a) | (~mask & (veci)b)); }
-TLK_INLINE veci vi_select(veci mask, veci a, veci b) { return (mask & a) | (~mask & b); }
-TLK_INLINE vecd vd_select(vecl mask, vecd a, vecd b) { return (vecd)((mask & (vecl)a) | (~mask & (vecl)b)); }
+TLK_INLINE vecf vf_select(veci mask, vecf a, vecf b)
+{
+    return (vecf)((mask & (veci)a) | (~mask & (veci)b));
+}
+TLK_INLINE veci vi_select(veci mask, veci a, veci b)
+{
+    return (mask & a) | (~mask & b);
+}
+TLK_INLINE vecd vd_select(vecl mask, vecd a, vecd b)
+{
+    return (vecd)((mask & (vecl)a) | (~mask & (vecl)b));
+}
 
-TLK_INLINE vecf vf_abs(vecf x) { return (vecf)((veci)x & vi_set1(0x7fffffff)); }
+TLK_INLINE vecf vf_abs(vecf x)
+{
+    return (vecf)((veci)x & vi_set1(0x7fffffff));
+}
 
 /* ---- a * b + c, min, max, sqrt, conversion to and from integers ---- */
 
 #if defined TLK_ISA_AVX512
-TLK_INLINE vecf vf_fma(vecf a, vecf b, vecf c) { return (vecf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
-TLK_INLINE vecd vd_fma(vecd a, vecd b, vecd c) { return (vecd)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
-TLK_INLINE vecf vf_min(vecf a, vecf b) { return (vecf)_mm512_min_ps((__m512)a, (__m512)b); }
-TLK_INLINE vecf vf_max(vecf a, vecf b) { return (vecf)_mm512_max_ps((__m512)a, (__m512)b); }
-TLK_INLINE vecd vd_min(vecd a, vecd b) { return (vecd)_mm512_min_pd((__m512d)a, (__m512d)b); }
-TLK_INLINE vecd vd_max(vecd a, vecd b) { return (vecd)_mm512_max_pd((__m512d)a, (__m512d)b); }
-TLK_INLINE vecf vf_sqrt(vecf a) { return (vecf)_mm512_sqrt_ps((__m512)a); }
-TLK_INLINE vecf vf_from_int(veci a) { return (vecf)_mm512_cvtepi32_ps((__m512i)a); }
-TLK_INLINE veci vf_to_int(vecf a) { return (veci)_mm512_cvtps_epi32((__m512)a); } /* to nearest, ties to even */
+TLK_INLINE vecf vf_fma(vecf a, vecf b, vecf c)
+{
+    return (vecf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+TLK_INLINE vecd vd_fma(vecd a, vecd b, vecd c)
+{
+    return (vecd)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}
+TLK_INLINE vecf vf_min(vecf a, vecf b)
+{
+    return (vecf)_mm512_min_ps((__m512)a, (__m512)b);
+}
+TLK_INLINE vecf vf_max(vecf a, vecf b)
+{
+    return (vecf)_mm512_max_ps((__m512)a, (__m512)b);
+}
+TLK_INLINE vecd vd_min(vecd a, vecd b)
+{
+    return (vecd)_mm512_min_pd((__m512d)a, (__m512d)b);
+}
+TLK_INLINE vecd vd_max(vecd a, vecd b)
+{
+    return (vecd)_mm512_max_pd((__m512d)a, (__m512d)b);
+}
+TLK_INLINE vecf vf_sqrt(vecf a)
+{
+    return (vecf)_mm512_sqrt_ps((__m512)a);
+}
+TLK_INLINE vecf vf_from_int(veci a)
+{
+    return (vecf)_mm512_cvtepi32_ps((__m512i)a);
+}
+TLK_INLINE veci vf_to_int(vecf a)
+{
+    return (veci)_mm512_cvtps_epi32((__m512)a);
+} /* to nearest, ties to even */
 #elif defined TLK_ISA_AVX2
-TLK_INLINE vecf vf_fma(vecf a, vecf b, vecf c) { return (vecf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
-TLK_INLINE vecd vd_fma(vecd a, vecd b, vecd c) { return (vecd)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
-TLK_INLINE vecf vf_min(vecf a, vecf b) { return (vecf)_mm256_min_ps((__m256)a, (__m256)b); }
-TLK_INLINE vecf vf_max(vecf a, vecf b) { return (vecf)_mm256_max_ps((__m256)a, (__m256)b); }
-TLK_INLINE vecd vd_min(vecd a, vecd b) { return (vecd)_mm256_min_pd((__m256d)a, (__m256d)b); }
-TLK_INLINE vecd vd_max(vecd a, vecd b) { return (vecd)_mm256_max_pd((__m256d)a, (__m256d)b); }
-TLK_INLINE vecf vf_sqrt(vecf a) { return (vecf)_mm256_sqrt_ps((__m256)a); }
-TLK_INLINE vecf vf_from_int(veci a) { return (vecf)_mm256_cvtepi32_ps((__m256i)a); }
-TLK_INLINE veci vf_to_int(vecf a) { return (veci)_mm256_cvtps_epi32((__m256)a); }
+TLK_INLINE vecf vf_fma(vecf a, vecf b, vecf c)
+{
+    return (vecf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+TLK_INLINE vecd vd_fma(vecd a, vecd b, vecd c)
+{
+    return (vecd)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
+TLK_INLINE vecf vf_min(vecf a, vecf b)
+{
+    return (vecf)_mm256_min_ps((__m256)a, (__m256)b);
+}
+TLK_INLINE vecf vf_max(vecf a, vecf b)
+{
+    return (vecf)_mm256_max_ps((__m256)a, (__m256)b);
+}
+TLK_INLINE vecd vd_min(vecd a, vecd b)
+{
+    return (vecd)_mm256_min_pd((__m256d)a, (__m256d)b);
+}
+TLK_INLINE vecd vd_max(vecd a, vecd b)
+{
+    return (vecd)_mm256_max_pd((__m256d)a, (__m256d)b);
+}
+TLK_INLINE vecf vf_sqrt(vecf a)
+{
+    return (vecf)_mm256_sqrt_ps((__m256)a);
+}
+TLK_INLINE vecf vf_from_int(veci a)
+{
+    return (vecf)_mm256_cvtepi32_ps((__m256i)a);
+}
+TLK_INLINE veci vf_to_int(vecf a)
+{
+    return (veci)_mm256_cvtps_epi32((__m256)a);
+}
 #elif defined TLK_ISA_NEON
-TLK_INLINE vecf vf_fma(vecf a, vecf b, vecf c) { return (vecf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
-TLK_INLINE vecd vd_fma(vecd a, vecd b, vecd c) { return (vecd)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b); }
-TLK_INLINE vecf vf_min(vecf a, vecf b) { return (vecf)vminq_f32((float32x4_t)a, (float32x4_t)b); }
-TLK_INLINE vecf vf_max(vecf a, vecf b) { return (vecf)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
-TLK_INLINE vecd vd_min(vecd a, vecd b) { return (vecd)vminq_f64((float64x2_t)a, (float64x2_t)b); }
-TLK_INLINE vecd vd_max(vecd a, vecd b) { return (vecd)vmaxq_f64((float64x2_t)a, (float64x2_t)b); }
-TLK_INLINE vecf vf_sqrt(vecf a) { return (vecf)vsqrtq_f32((float32x4_t)a); }
-TLK_INLINE vecf vf_from_int(veci a) { return (vecf)vcvtq_f32_s32((int32x4_t)a); }
-TLK_INLINE veci vf_to_int(vecf a) { return (veci)vcvtnq_s32_f32((float32x4_t)a); }
+TLK_INLINE vecf vf_fma(vecf a, vecf b, vecf c)
+{
+    return (vecf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+TLK_INLINE vecd vd_fma(vecd a, vecd b, vecd c)
+{
+    return (vecd)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+TLK_INLINE vecf vf_min(vecf a, vecf b)
+{
+    return (vecf)vminq_f32((float32x4_t)a, (float32x4_t)b);
+}
+TLK_INLINE vecf vf_max(vecf a, vecf b)
+{
+    return (vecf)vmaxq_f32((float32x4_t)a, (float32x4_t)b);
+}
+TLK_INLINE vecd vd_min(vecd a, vecd b)
+{
+    return (vecd)vminq_f64((float64x2_t)a, (float64x2_t)b);
+}
+TLK_INLINE vecd vd_max(vecd a, vecd b)
+{
+    return (vecd)vmaxq_f64((float64x2_t)a, (float64x2_t)b);
+}
+TLK_INLINE vecf vf_sqrt(vecf a)
+{
+    return (vecf)vsqrtq_f32((float32x4_t)a);
+}
+TLK_INLINE vecf vf_from_int(veci a)
+{
+    return (vecf)vcvtq_f32_s32((int32x4_t)a);
+}
+TLK_INLINE veci vf_to_int(vecf a)
+{
+    return (veci)vcvtnq_s32_f32((float32x4_t)a);
+}
 #else
-TLK_INLINE vecf vf_fma(vecf a, vecf b, vecf c) { return a * b + c; }
-TLK_INLINE vecd vd_fma(vecd a, vecd b, vecd c) { return a * b + c; }
-TLK_INLINE vecf vf_min(vecf a, vecf b) { return vf_select(a < b, a, b); }
-TLK_INLINE vecf vf_max(vecf a, vecf b) { return vf_select(a > b, a, b); }
-TLK_INLINE vecd vd_min(vecd a, vecd b) { return vd_select(a < b, a, b); }
-TLK_INLINE vecd vd_max(vecd a, vecd b) { return vd_select(a > b, a, b); }
+TLK_INLINE vecf vf_fma(vecf a, vecf b, vecf c)
+{
+    return a * b + c;
+}
+TLK_INLINE vecd vd_fma(vecd a, vecd b, vecd c)
+{
+    return a * b + c;
+}
+TLK_INLINE vecf vf_min(vecf a, vecf b)
+{
+    return vf_select(a < b, a, b);
+}
+TLK_INLINE vecf vf_max(vecf a, vecf b)
+{
+    return vf_select(a > b, a, b);
+}
+TLK_INLINE vecd vd_min(vecd a, vecd b)
+{
+    return vd_select(a < b, a, b);
+}
+TLK_INLINE vecd vd_max(vecd a, vecd b)
+{
+    return vd_select(a > b, a, b);
+}
 #if defined __SSE2__
-TLK_INLINE vecf vf_sqrt(vecf a) { return (vecf)_mm_sqrt_ps((__m128)a); }
-TLK_INLINE vecf vf_from_int(veci a) { return (vecf)_mm_cvtepi32_ps((__m128i)a); }
-TLK_INLINE veci vf_to_int(vecf a) { return (veci)_mm_cvtps_epi32((__m128)a); }
+TLK_INLINE vecf vf_sqrt(vecf a)
+{
+    return (vecf)_mm_sqrt_ps((__m128)a);
+}
+TLK_INLINE vecf vf_from_int(veci a)
+{
+    return (vecf)_mm_cvtepi32_ps((__m128i)a);
+}
+TLK_INLINE veci vf_to_int(vecf a)
+{
+    return (veci)_mm_cvtps_epi32((__m128)a);
+}
 #else
 #include <math.h>
-TLK_INLINE vecf vf_sqrt(vecf a) { return (vecf){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])}; }
-TLK_INLINE vecf vf_from_int(veci a) { return __builtin_convertvector(a, vecf); }
+TLK_INLINE vecf vf_sqrt(vecf a)
+{
+    return (vecf){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])};
+}
+TLK_INLINE vecf vf_from_int(veci a)
+{
+    return __builtin_convertvector(a, vecf);
+}
 TLK_INLINE veci vf_to_int(vecf a)
 {
     return (veci){(int32_t)rintf(a[0]), (int32_t)rintf(a[1]), (int32_t)rintf(a[2]), (int32_t)rintf(a[3])};
@@ -177,17 +354,23 @@ TLK_INLINE veci vf_to_int(vecf a)
 
 #if defined TLK_ISA_AVX512
 #define TLK_MASK16(begin, end) ((__mmask16)(((1U << (end)) - 1U) & ~((1U << (begin)) - 1U)))
-#define TLK_MASK8(begin, end) ((__mmask8)TLK_MASK16(begin, end))
+#define TLK_MASK8(begin, end)  ((__mmask8)TLK_MASK16(begin, end))
 TLK_INLINE vecf vf_load_range(const float *p, int begin, int end)
 {
     return (vecf)_mm512_maskz_loadu_ps(TLK_MASK16(begin, end), p);
 }
-TLK_INLINE void vf_store_n(float *p, vecf v, int n) { _mm512_mask_storeu_ps(p, TLK_MASK16(0, n), (__m512)v); }
+TLK_INLINE void vf_store_n(float *p, vecf v, int n)
+{
+    _mm512_mask_storeu_ps(p, TLK_MASK16(0, n), (__m512)v);
+}
 TLK_INLINE vecd vd_load_range(const double *p, int begin, int end)
 {
     return (vecd)_mm512_maskz_loadu_pd(TLK_MASK8(begin, end), p);
 }
-TLK_INLINE void vd_store_n(double *p, vecd v, int n) { _mm512_mask_storeu_pd(p, TLK_MASK8(0, n), (__m512d)v); }
+TLK_INLINE void vd_store_n(double *p, vecd v, int n)
+{
+    _mm512_mask_storeu_pd(p, TLK_MASK8(0, n), (__m512d)v);
+}
 #elif defined TLK_ISA_AVX2
 TLK_INLINE __m256i tlk_mask_range(int begin, int end)
 {
@@ -199,12 +382,18 @@ TLK_INLINE vecf vf_load_range(const float *p, int begin, int end)
 {
     return (vecf)_mm256_maskload_ps(p, tlk_mask_range(begin, end));
 }
-TLK_INLINE void vf_store_n(float *p, vecf v, int n) { _mm256_maskstore_ps(p, tlk_mask_range(0, n), (__m256)v); }
+TLK_INLINE void vf_store_n(float *p, vecf v, int n)
+{
+    _mm256_maskstore_ps(p, tlk_mask_range(0, n), (__m256)v);
+}
 TLK_INLINE vecd vd_load_range(const double *p, int begin, int end)
 {
     return (vecd)_mm256_maskload_pd(p, tlk_mask_range(2 * begin, 2 * end));
 }
-TLK_INLINE void vd_store_n(double *p, vecd v, int n) { _mm256_maskstore_pd(p, tlk_mask_range(0, 2 * n), (__m256d)v); }
+TLK_INLINE void vd_store_n(double *p, vecd v, int n)
+{
+    _mm256_maskstore_pd(p, tlk_mask_range(0, 2 * n), (__m256d)v);
+}
 #else
 TLK_INLINE vecf vf_load_range(const float *p, int begin, int end)
 {
@@ -231,22 +420,28 @@ TLK_INLINE void vd_store_n(double *p, vecd v, int n)
         p[i] = v[i];
 }
 #endif
-TLK_INLINE vecf vf_load_n(const float *p, int n) { return vf_load_range(p, 0, n); }
-TLK_INLINE vecd vd_load_n(const double *p, int n) { return vd_load_range(p, 0, n); }
+TLK_INLINE vecf vf_load_n(const float *p, int n)
+{
+    return vf_load_range(p, 0, n);
+}
+TLK_INLINE vecd vd_load_n(const double *p, int n)
+{
+    return vd_load_range(p, 0, n);
+}
 
 /* ---- reductions, always in the same pairwise order: lane i with lane i + width/2, and so on ---- */
 
-#define TLK_REDUCE(name, vec, scalar, width, op)                                                                      \
-    TLK_INLINE scalar name(vec v)                                                                                     \
-    {                                                                                                                 \
-        scalar lanes[width];                                                                                          \
-        memcpy(lanes, &v, sizeof v);                                                                                  \
-        for (int half = (width) / 2; half > 0; half /= 2)                                                             \
-            for (int i = 0; i < half; i++)                                                                            \
-                lanes[i] = op(lanes[i], lanes[i + half]);                                                             \
-        return lanes[0];                                                                                              \
+#define TLK_REDUCE(name, vec, scalar, width, op)          \
+    TLK_INLINE scalar name(vec v)                         \
+    {                                                     \
+        scalar lanes[width];                              \
+        memcpy(lanes, &v, sizeof v);                      \
+        for (int half = (width) / 2; half > 0; half /= 2) \
+            for (int i = 0; i < half; i++)                \
+                lanes[i] = op(lanes[i], lanes[i + half]); \
+        return lanes[0];                                  \
     }
-#define TLK_ADD(a, b) ((a) + (b))
+#define TLK_ADD(a, b)  ((a) + (b))
 #define TLK_LESS(a, b) ((a) < (b) ? (a) : (b))
 #define TLK_MORE(a, b) ((a) > (b) ? (a) : (b))
 TLK_REDUCE(vf_sum, vecf, float, TLK_W, TLK_ADD)
@@ -258,8 +453,14 @@ TLK_REDUCE(vd_hmax, vecd, double, TLK_WD, TLK_MORE)
 
 /* ---- half types: uint16_t in memory, float in registers; rounding to nearest, ties to even; NaN stays NaN ---- */
 
-TLK_INLINE vech vh_load(const uint16_t *p) { return *(const vech_any *)p; }
-TLK_INLINE void vh_store(uint16_t *p, vech v) { *(vech_any *)p = v; }
+TLK_INLINE vech vh_load(const uint16_t *p)
+{
+    return *(const vech_any *)p;
+}
+TLK_INLINE void vh_store(uint16_t *p, vech v)
+{
+    *(vech_any *)p = v;
+}
 TLK_INLINE vech vh_load_range(const uint16_t *p, int begin, int end)
 {
 #if defined TLK_ISA_AVX512
@@ -271,7 +472,10 @@ TLK_INLINE vech vh_load_range(const uint16_t *p, int begin, int end)
     return vh_load(lanes);
 #endif
 }
-TLK_INLINE vech vh_load_n(const uint16_t *p, int n) { return vh_load_range(p, 0, n); }
+TLK_INLINE vech vh_load_n(const uint16_t *p, int n)
+{
+    return vh_load_range(p, 0, n);
+}
 TLK_INLINE void vh_store_n(uint16_t *p, vech v, int n)
 {
 #if defined TLK_ISA_AVX512
@@ -308,7 +512,10 @@ TLK_INLINE vech vh_narrow(veci v)
 #endif
 }
 
-TLK_INLINE vecf vf_from_bf16(vech h) { return (vecf)(vh_widen(h) << 16); }
+TLK_INLINE vecf vf_from_bf16(vech h)
+{
+    return (vecf)(vh_widen(h) << 16);
+}
 TLK_INLINE vech vf_to_bf16(vecf v)
 {
     const vecu bits = (vecu)v;

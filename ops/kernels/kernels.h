@@ -1,0 +1,56 @@
+/* Kernels: one source each, compiled once per instruction set, reached through a table of functions.
+ *
+ *     const tlk_kernels *kernels = tlk_get();
+ *     kernels->name(arguments);
+ *
+ * To add a kernel NAME: write it in a source of its own with `void TLK_FN(tlk_NAME)(...)`, declare it by one line in
+ * TLK_KERNEL_LIST below, and name the source in CMakeLists.txt. Kernels know nothing of the runtime, allocate nothing
+ * and cannot fail; sizes are checked by whoever calls them. They are thread-safe as long as outputs are disjoint.
+ */
+#ifndef TLK_KERNELS_H
+#define TLK_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/types.h"
+
+typedef enum tlk_isa {
+    TLK_PORTABLE, /* what the compiler's baseline for the machine has; 128-bit vectors, never a fused multiply-add */
+    TLK_NEON,     /* aarch64 */
+    TLK_AVX2,     /* with FMA and F16C */
+    TLK_AVX512,   /* with F, BW, DQ and VL */
+    TLK_ISA_COUNT
+} tlk_isa;
+
+/* KERNEL(return type, name, (parameters)) */
+#define TLK_KERNEL_LIST(KERNEL)                                                             \
+    /* n half-precision numbers to or from float; source and destination may not overlap */ \
+    KERNEL(void, f16_to_f32, (const uint16_t *source, float *destination, int64_t n))       \
+    KERNEL(void, f32_to_f16, (const float *source, uint16_t *destination, int64_t n))       \
+    KERNEL(void, bf16_to_f32, (const uint16_t *source, float *destination, int64_t n))      \
+    KERNEL(void, f32_to_bf16, (const float *source, uint16_t *destination, int64_t n))
+
+typedef struct tlk_kernels {
+    tlk_isa isa;
+    int vector_bytes;
+#define TLK_FIELD(type, name, parameters) type(*name) parameters;
+    TLK_KERNEL_LIST(TLK_FIELD)
+#undef TLK_FIELD
+} tlk_kernels;
+
+/* The table for this CPU: the best instruction set it has, or the one that the environment variable TAPLINE_ISA names
+ * (avx512, avx2, neon, portable) when the first call is made, if the CPU has that. Never NULL; the same at every call.
+ * Any thread may call it at any time; after the first call it is one load. */
+const tlk_kernels *tlk_get(void);
+
+/* The table for one instruction set, NULL if this build or this CPU lacks it. */
+const tlk_kernels *tlk_get_isa(tlk_isa isa);
+
+/* "avx512", "avx2", "neon" or "portable": what tlk_get() uses. */
+const char *tlk_isa_name(void);
+
+/* How TAPLINE_ISA was taken: 0 not set, 1 obeyed, -1 unknown or not to be had here, so that the best one is used. */
+int tlk_isa_forced(void);
+
+#endif

@@ -1,0 +1,17 @@
+/* The table of functions of one instruction set. */
+#include "kernels/isa.h"
+
+#if defined TLK_ISA_AVX512
+#define THIS_ISA TLK_AVX512
+#elif defined TLK_ISA_AVX2
+#define THIS_ISA TLK_AVX2
+#elif defined TLK_ISA_NEON
+#define THIS_ISA TLK_NEON
+#else
+#define THIS_ISA TLK_PORTABLE
+#endif
+
+const tlk_kernels TLK_FN(tlk_table) = {.isa = THIS_ISA,
+                                       .vector_bytes = TLK_VBYTES,
+#define TLK_ENTRY(type, name, parameters) .name = TLK_FN(tlk_##name),
+                                       TLK_KERNEL_LIST(TLK_ENTRY)};
