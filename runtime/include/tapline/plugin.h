@@ -130,7 +130,8 @@ enum {
     TL_OP_ELEMENTWISE = 2,     /* output 0's element i depends on the inputs' elements i alone, under the standard's
                                   multidirectional broadcasting, and is written after they are read by the same thread:
                                   output 0 may lie over an input of the same size, and transposes move through */
-    TL_OP_NONDETERMINISTIC = 4 /* not folded: the result differs from call to call */
+    TL_OP_NONDETERMINISTIC = 4, /* not folded: the result differs from call to call */
+    TL_OP_SHAPE_ONLY = 8        /* run reads only the inputs' shapes, not their data, which may be NULL */
 };
 
 /* An operator, at a range of versions of its domain. */
