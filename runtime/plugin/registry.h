@@ -5,13 +5,16 @@
 #include "base/base.h"
 #include "tapline/plugin.h"
 
-/* Wide copies: descriptors are normalised when they are registered, so that fields beyond a plugin's `size` read as
- * zero everywhere else. */
+/* Fusions of the runtime's own; never written to a file, and closed to plugins. */
+#define TL_DOMAIN_INTERNAL "tapline.internal"
+
 typedef struct tl_registry_domain {
     const char *name;
     int32_t newest_version;
 } tl_registry_domain;
 
+/* Descriptors are wide copies, normalised when they are registered, so that fields beyond a plugin's `size` read as
+ * zero everywhere else. Changed only by the functions below, never while anything else uses it. */
 typedef struct tl_registry {
     const tl_allocator *allocator;
     tl_operator **operators; /* sorted by domain, name, since_version */
@@ -24,19 +27,21 @@ typedef struct tl_registry {
     size_t library_count, library_capacity;
 } tl_registry;
 
-/* Registers the standard's operators (ops/onnx/operators.def) too. */
+/* Registers the standard's operators (ops/onnx/operators.def) too. On failure nothing needs freeing. */
 tl_status tl_registry_init(tl_registry *registry, const tl_allocator *allocator, const tl_host *host, tl_error *error);
+/* Forgets everything, then unloads the libraries, the last loaded first. */
 void tl_registry_free(tl_registry *registry);
 
-/* Runs a plugin's entry; on failure the registry is as before. */
+/* Runs a plugin's entry; on failure the registry is as before. `what` names the plugin in messages. */
 tl_status tl_registry_enter(tl_registry *registry, tl_plugin_entry entry, const char *what, const tl_host *host,
                             tl_error *error);
+/* The same for the shared object at `path`, which is never searched for: a bare name means the current folder. */
 tl_status tl_registry_load(tl_registry *registry, const char *path, const tl_host *host, tl_error *error);
 
 /* The operator that (domain, name) means at an imported version: the largest since_version <= version, unless it ended
  * (until_version <= version). NULL: none; `error` then lists what exists. */
-const tl_operator *tl_registry_find(const tl_registry *registry, const char *domain, const char *name,
-                                    int64_t version, tl_error *error);
+const tl_operator *tl_registry_find(const tl_registry *registry, const char *domain, const char *name, int64_t version,
+                                    tl_error *error);
 /* The newest known version of a domain, or 0: unknown domain. */
 int32_t tl_registry_newest(const tl_registry *registry, const char *domain);
 

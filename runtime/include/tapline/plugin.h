@@ -4,8 +4,12 @@
  *
  *     tl_status tapline_plugin(const tl_host *host, tl_registrar *registrar);
  *
- * and registers its operators and rewrite rules from there. The same function can be handed to
- * tl_plugin_register() for a plugin that is linked in statically.
+ * and registers its operators and rewrite rules from there, and
+ *
+ *     const uint32_t tapline_plugin_abi = TL_ABI_VERSION;
+ *
+ * which is the ABI that it was built for: a runtime of any other is not entered. TL_PLUGIN_EXPORT(entry) writes both.
+ * The entry can also be handed to tl_plugin_register(), for a plugin that is linked in statically.
  *
  * Rules that hold everywhere:
  *   - Structs that cross the border begin with `size`, set by the side that fills them to its own sizeof. Fields that
@@ -29,6 +33,7 @@ extern "C" {
 
 #define TL_ABI_VERSION 1
 #define TL_PLUGIN_ENTRY "tapline_plugin"
+#define TL_PLUGIN_ABI   "tapline_plugin_abi"
 
 typedef struct tl_host tl_host;
 typedef struct tl_node tl_node;           /* a node of a graph, with its attributes */
@@ -199,10 +204,14 @@ struct tl_host {
     size_t size;
     uint32_t abi_version;
 
-    /* Registration; only inside tapline_plugin(). Copies nothing. */
+    /* Registration; only inside tapline_plugin(), on its thread. Copies no names or tables. After the first failure
+     * every further call fails for the same reason, and the plugin is refused whole.
+     * An operator's domain must be registered, before it or by another plugin; only the standard's are there from the
+     * start. (domain, name, since_version) and a rule's name must be new. "ai.onnx" is another name of domain "". */
     tl_status (*register_operator)(tl_registrar *registrar, const tl_operator *op);
     tl_status (*register_rule)(tl_registrar *registrar, const tl_rule *rule);
-    /* The newest version of a domain that this plugin knows; a model that imports a newer one is refused. */
+    /* The newest version of a domain that this plugin knows; a model that imports a newer one is refused. Where several
+     * plugins share a domain the largest counts. The standard's domains are not a plugin's to register. */
     tl_status (*register_domain)(tl_registrar *registrar, const char *domain, int32_t newest_version);
 
     /* Memory, by the application's allocator; alignment a power of two, at most 4096. NULL when refused. */
@@ -273,6 +282,28 @@ struct tl_host {
 /* The signature of a plugin's entry. `host` stays valid until the runtime is destroyed. A status other than TL_OK
  * unwinds all that was registered by this call. */
 typedef tl_status (*tl_plugin_entry)(const tl_host *host, tl_registrar *registrar);
+
+/* Once, at file scope, in a plugin that is a shared object: exports `entry` under the names that the runtime looks for.
+ *     static tl_status enter(const tl_host *host, tl_registrar *registrar) { ... }
+ *     TL_PLUGIN_EXPORT(enter); */
+#if defined __GNUC__
+#define TL_PLUGIN_VISIBLE __attribute__((visibility("default")))
+#else
+#define TL_PLUGIN_VISIBLE
+#endif
+#if defined __cplusplus
+#define TL_PLUGIN_LINKAGE extern "C"
+#else
+#define TL_PLUGIN_LINKAGE extern
+#endif
+#define TL_PLUGIN_EXPORT(entry)                                                                                        \
+    TL_PLUGIN_LINKAGE TL_PLUGIN_VISIBLE tl_status tapline_plugin(const tl_host *host, tl_registrar *registrar);        \
+    tl_status tapline_plugin(const tl_host *host, tl_registrar *registrar)                                             \
+    {                                                                                                                  \
+        return entry(host, registrar);                                                                                 \
+    }                                                                                                                  \
+    TL_PLUGIN_LINKAGE TL_PLUGIN_VISIBLE const uint32_t tapline_plugin_abi;                                             \
+    const uint32_t tapline_plugin_abi = TL_ABI_VERSION
 
 /* Reports a failure from a callback: `return tl_fail(call, TL_INVALID_MODEL, "kernel_shape is %d, ...", n);` */
 #define tl_fail(call, ...) ((call)->host->fail((call), __VA_ARGS__))
