@@ -12,20 +12,44 @@
 
 /* Begins a descriptor: OP_DESCRIPTOR(Relu, 6) = {OP_HEAD(Relu, 6), ...}; and its line in operators.def is
  * TL_OPERATOR(Relu, 6). */
-#define OP_DESCRIPTOR(name, since)                                                                                     \
-    extern const tl_operator tl_op_##name##_##since;                                                                   \
+#define OP_DESCRIPTOR(name, since)                   \
+    extern const tl_operator tl_op_##name##_##since; \
     const tl_operator tl_op_##name##_##since
 #define OP_HEAD(op, since) .size = sizeof(tl_operator), .domain = "", .name = #op, .since_version = since
 
-#define OP_IN(name, types, variable)     {name, types, variable, 0}
-#define OP_OPT(name, types, variable)    {name, types, variable, TL_PARAM_OPTIONAL}
-#define OP_VAR(name, types, variable)    {name, types, variable, TL_PARAM_VARIADIC}
-#define OP_INT(name, value)              {.name = name, .kind = TL_ATTR_INT, .i = value}
-#define OP_FLOAT(name, value)            {.name = name, .kind = TL_ATTR_FLOAT, .f = value}
-#define OP_STRING(name, value)           {.name = name, .kind = TL_ATTR_STRING, .s = value}
-#define OP_INTS(name)                    {.name = name, .kind = TL_ATTR_INTS}
-#define OP_REQUIRED_INT(name)            {.name = name, .kind = TL_ATTR_INT, .flags = TL_ATTR_REQUIRED}
-#define OP_PARAMS(field, table)          .field##s = table, .field##_count = sizeof(table) / sizeof((table)[0])
+#define OP_IN(name, types, variable) \
+    {                                \
+        name, types, variable, 0     \
+    }
+#define OP_OPT(name, types, variable)            \
+    {                                            \
+        name, types, variable, TL_PARAM_OPTIONAL \
+    }
+#define OP_VAR(name, types, variable)            \
+    {                                            \
+        name, types, variable, TL_PARAM_VARIADIC \
+    }
+#define OP_INT(label, value)                           \
+    {                                                  \
+        .name = label, .kind = TL_ATTR_INT, .i = value \
+    }
+#define OP_FLOAT(label, value)                           \
+    {                                                    \
+        .name = label, .kind = TL_ATTR_FLOAT, .f = value \
+    }
+#define OP_STRING(label, value)                           \
+    {                                                     \
+        .name = label, .kind = TL_ATTR_STRING, .s = value \
+    }
+#define OP_INTS(label)                      \
+    {                                       \
+        .name = label, .kind = TL_ATTR_INTS \
+    }
+#define OP_REQUIRED_INT(label)                                        \
+    {                                                                 \
+        .name = label, .kind = TL_ATTR_INT, .flags = TL_ATTR_REQUIRED \
+    }
+#define OP_PARAMS(field, table) .field##s = table, .field##_count = sizeof(table) / sizeof((table)[0])
 
 /* ---- Attributes of the call's node */
 

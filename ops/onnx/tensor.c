@@ -1,0 +1,393 @@
+#include "onnx/tensor.h"
+
+#define STRIP_BYTES    ((int64_t)1 << 17) /* a long inner axis is cut, so that threads can share it */
+#define PARALLEL_BYTES ((int64_t)1 << 16) /* a piece of a parallel loop moves at least this much */
+#define TILE           16                 /* columns of a transposed tile: a cache line of floats */
+
+unsigned op_type_bits(tl_type type)
+{
+    static const uint8_t bits[TL_TYPE_COUNT] = {
+        [TL_FLOAT] = 32,       [TL_UINT8] = 8,          [TL_INT8] = 8,         [TL_UINT16] = 16,
+        [TL_INT16] = 16,       [TL_INT32] = 32,         [TL_INT64] = 64,       [TL_STRING] = 8 * sizeof(tl_string),
+        [TL_BOOL] = 8,         [TL_FLOAT16] = 16,       [TL_DOUBLE] = 64,      [TL_UINT32] = 32,
+        [TL_UINT64] = 64,      [TL_COMPLEX64] = 64,     [TL_COMPLEX128] = 128, [TL_BFLOAT16] = 16,
+        [TL_FLOAT8E4M3FN] = 8, [TL_FLOAT8E4M3FNUZ] = 8, [TL_FLOAT8E5M2] = 8,   [TL_FLOAT8E5M2FNUZ] = 8,
+        [TL_UINT4] = 4,        [TL_INT4] = 4,           [TL_FLOAT4E2M1] = 4,   [TL_FLOAT8E8M0] = 8,
+        [TL_UINT2] = 2,        [TL_INT2] = 2,
+    };
+    return (unsigned)type < TL_TYPE_COUNT ? bits[type] : 0;
+}
+
+bool op_shape_known(const tl_tensor *tensor)
+{
+    if (tensor->rank < 0)
+        return false;
+    for (int32_t i = 0; i < tensor->rank; i++)
+        if (tensor->dims[i] < 0)
+            return false;
+    return true;
+}
+
+tl_status op_axes(const tl_call *call, const int64_t *axes, int64_t count, int32_t rank, int32_t *result)
+{
+    uint32_t seen = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int32_t axis = 0;
+        tl_status status = op_axis(call, "axis", axes[i], rank, &axis);
+        if (status)
+            return status;
+        if (seen >> axis & 1)
+            return tl_fail(call, TL_INVALID_MODEL, "axis %d is named twice", axis);
+        seen |= (uint32_t)1 << axis;
+        result[i] = axis;
+    }
+    return TL_OK;
+}
+
+void op_strides(const tl_tensor *tensor, size_t element, int64_t *strides)
+{
+    int64_t stride = (int64_t)element;
+    for (int32_t i = tensor->rank - 1; i >= 0; i--) {
+        strides[i] = stride;
+        stride *= tensor->dims[i];
+    }
+}
+
+/* ---- Preparing a copy */
+
+/* Leaves out axes of length 1 and joins neighbours that are one run on both sides. Returns the new rank, or -1 where
+ * there is nothing to copy. */
+static int32_t merge_axes(int32_t rank, int64_t *dims, int64_t *to, int64_t *from)
+{
+    int32_t r = 0;
+    for (int32_t i = 0; i < rank; i++) {
+        if (dims[i] == 0)
+            return -1;
+        if (dims[i] == 1)
+            continue;
+        if (r > 0 && to[r - 1] == to[i] * dims[i] && from[r - 1] == from[i] * dims[i])
+            dims[r - 1] *= dims[i];
+        else
+            dims[r++] = dims[i];
+        to[r - 1] = to[i];
+        from[r - 1] = from[i];
+    }
+    return r;
+}
+
+static void remove_axis(op_copy *copy, int32_t axis)
+{
+    copy->rank--;
+    for (int32_t i = axis; i < copy->rank; i++) {
+        copy->dims[i] = copy->dims[i + 1];
+        copy->to[i] = copy->to[i + 1];
+        copy->from[i] = copy->from[i + 1];
+    }
+}
+
+/* Cuts the inner work into strips, and counts the pieces. */
+static void cut(op_copy *copy, int64_t inner, int64_t strip, int64_t strip_bytes)
+{
+    copy->strip = strip;
+    copy->strips = (inner + strip - 1) / strip;
+    copy->units = copy->strips;
+    for (int32_t i = 0; i < copy->rank; i++)
+        copy->units *= copy->dims[i];
+    copy->grain = strip_bytes >= PARALLEL_BYTES ? 1 : PARALLEL_BYTES / (strip_bytes > 0 ? strip_bytes : 1);
+}
+
+void op_copy_init(op_copy *copy, size_t element, int32_t rank, const int64_t *dims, const int64_t *to,
+                  const int64_t *from)
+{
+    int64_t size = (int64_t)element;
+    *copy = (op_copy){.kind = OP_COPY_NOTHING};
+    for (int32_t i = 0; i < rank; i++) {
+        copy->dims[i] = dims[i];
+        copy->to[i] = to[i];
+        copy->from[i] = from[i];
+    }
+    int32_t r = merge_axes(rank, copy->dims, copy->to, copy->from);
+    if (r < 0)
+        return;
+    /* A short dense inner axis is one wide element. */
+    if (r > 1 && copy->to[r - 1] == size && copy->from[r - 1] == size) {
+        int64_t wide = copy->dims[r - 1] * size;
+        if (wide == 2 || wide == 4 || wide == 8 || wide == 16) {
+            size = wide;
+            r--;
+        }
+    }
+    copy->element = size;
+    copy->rank = r > 0 ? r - 1 : 0;
+    copy->row = r > 0 ? copy->dims[r - 1] : 1;
+    copy->row_to = r > 0 ? copy->to[r - 1] : size;
+    copy->row_from = r > 0 ? copy->from[r - 1] : size;
+    if (copy->row_to == size && copy->row_from == size) {
+        copy->kind = OP_COPY_ROWS;
+        copy->row *= size;
+        int64_t strip = copy->row < STRIP_BYTES ? copy->row : STRIP_BYTES;
+        cut(copy, copy->row, strip, strip);
+        return;
+    }
+    for (int32_t k = copy->rank - 1; k >= 0 && copy->row_to == size; k--)
+        if (copy->from[k] == size) {
+            copy->kind = OP_COPY_TRANSPOSED;
+            copy->columns = copy->dims[k];
+            copy->column_to = copy->to[k];
+            remove_axis(copy, k);
+            int64_t tiles = copy->row < 32 ? 32 / copy->row : 1;
+            cut(copy, copy->columns, tiles * TILE, tiles * TILE * copy->row * size);
+            return;
+        }
+    copy->kind = OP_COPY_STRIDED;
+    int64_t strip = copy->row < STRIP_BYTES / size ? copy->row : STRIP_BYTES / size;
+    cut(copy, copy->row, strip, strip * size);
+}
+
+/* ---- The loops. Elements move by memcpy of a constant size, which asks for no alignment. */
+
+#define STRIDED(bytes)                                                                                     \
+    static void strided_##bytes(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t n) \
+    {                                                                                                      \
+        for (int64_t i = 0; i < n; i++)                                                                    \
+            memcpy(to + i * to_step, from + i * from_step, bytes);                                         \
+    }
+STRIDED(1)
+STRIDED(2)
+STRIDED(4)
+STRIDED(8)
+STRIDED(16)
+
+static void strided(int64_t element, char *to, int64_t to_step, const char *from, int64_t from_step, int64_t n)
+{
+    switch (element) {
+    case 1:
+        strided_1(to, to_step, from, from_step, n);
+        break;
+    case 2:
+        strided_2(to, to_step, from, from_step, n);
+        break;
+    case 4:
+        strided_4(to, to_step, from, from_step, n);
+        break;
+    case 8:
+        strided_8(to, to_step, from, from_step, n);
+        break;
+    default:
+        strided_16(to, to_step, from, from_step, n);
+        break;
+    }
+}
+
+/* to[c * column_to + r * element] = from[r * row_from + c * element] for a part of a tile. */
+#define TILE_SCALAR(bytes)                                                                                         \
+    static void tile_scalar_##bytes(char *to, int64_t column_to, const char *from, int64_t row_from, int64_t rows, \
+                                    int64_t columns)                                                               \
+    {                                                                                                              \
+        for (int64_t r = 0; r < rows; r++)                                                                         \
+            for (int64_t c = 0; c < columns; c++)                                                                  \
+                memcpy(to + c * column_to + r * (bytes), from + r * row_from + c * (bytes), bytes);                \
+    }
+TILE_SCALAR(1)
+TILE_SCALAR(2)
+TILE_SCALAR(4)
+TILE_SCALAR(8)
+TILE_SCALAR(16)
+
+#if defined __has_builtin
+#if __has_builtin(__builtin_shufflevector)
+#define HAVE_SHUFFLE 1
+#endif
+#endif
+
+#ifdef HAVE_SHUFFLE
+typedef int32_t lanes4 __attribute__((vector_size(16)));
+typedef int64_t lanes2 __attribute__((vector_size(16)));
+
+/* 4 rows of 4 columns, in registers. */
+static inline void tile_vector_4(char *to, int64_t column_to, const char *from, int64_t row_from)
+{
+    lanes4 a, b, c, d;
+    memcpy(&a, from, 16);
+    memcpy(&b, from + row_from, 16);
+    memcpy(&c, from + 2 * row_from, 16);
+    memcpy(&d, from + 3 * row_from, 16);
+    lanes4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    lanes4 ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    lanes4 cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    lanes4 cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    a = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+    b = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+    c = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+    d = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+    memcpy(to, &a, 16);
+    memcpy(to + column_to, &b, 16);
+    memcpy(to + 2 * column_to, &c, 16);
+    memcpy(to + 3 * column_to, &d, 16);
+}
+
+/* 2 rows of 2 columns. */
+static inline void tile_vector_8(char *to, int64_t column_to, const char *from, int64_t row_from)
+{
+    lanes2 a, b;
+    memcpy(&a, from, 16);
+    memcpy(&b, from + row_from, 16);
+    lanes2 low = __builtin_shufflevector(a, b, 0, 2);
+    lanes2 high = __builtin_shufflevector(a, b, 1, 3);
+    memcpy(to, &low, 16);
+    memcpy(to + column_to, &high, 16);
+}
+
+#define TILE_VECTOR(bytes, side)                                                                                    \
+    static void tile_##bytes(char *to, int64_t column_to, const char *from, int64_t row_from, int64_t rows,         \
+                             int64_t columns)                                                                       \
+    {                                                                                                               \
+        int64_t r = 0;                                                                                              \
+        for (; r + (side) <= rows; r += (side)) {                                                                   \
+            int64_t c = 0;                                                                                          \
+            for (; c + (side) <= columns; c += (side))                                                              \
+                tile_vector_##bytes(to + c * column_to + r * (bytes), column_to, from + r * row_from + c * (bytes), \
+                                    row_from);                                                                      \
+            tile_scalar_##bytes(to + c * column_to + r * (bytes), column_to, from + r * row_from + c * (bytes),     \
+                                row_from, side, columns - c);                                                       \
+        }                                                                                                           \
+        tile_scalar_##bytes(to + r * (bytes), column_to, from + r * row_from, row_from, rows - r, columns);         \
+    }
+TILE_VECTOR(4, 4)
+TILE_VECTOR(8, 2)
+#else
+#define tile_4 tile_scalar_4
+#define tile_8 tile_scalar_8
+#endif
+
+static void transposed(const op_copy *copy, char *to, const char *from, int64_t columns)
+{
+    for (int64_t c = 0; c < columns; c += TILE) {
+        int64_t width = columns - c < TILE ? columns - c : TILE;
+        char *at = to + c * copy->column_to;
+        const char *source = from + c * copy->element;
+        switch (copy->element) {
+        case 1:
+            tile_scalar_1(at, copy->column_to, source, copy->row_from, copy->row, width);
+            break;
+        case 2:
+            tile_scalar_2(at, copy->column_to, source, copy->row_from, copy->row, width);
+            break;
+        case 4:
+            tile_4(at, copy->column_to, source, copy->row_from, copy->row, width);
+            break;
+        case 8:
+            tile_8(at, copy->column_to, source, copy->row_from, copy->row, width);
+            break;
+        default:
+            tile_scalar_16(at, copy->column_to, source, copy->row_from, copy->row, width);
+            break;
+        }
+    }
+}
+
+/* One strip of the inner work. */
+static inline void copy_strip(const op_copy *copy, char *to, const char *from, int64_t strip)
+{
+    int64_t first = strip * copy->strip;
+    int64_t inner = copy->kind == OP_COPY_TRANSPOSED ? copy->columns : copy->row;
+    int64_t n = inner - first < copy->strip ? inner - first : copy->strip;
+    if (copy->kind == OP_COPY_ROWS)
+        memcpy(to + first, from + first, (size_t)n);
+    else if (copy->kind == OP_COPY_TRANSPOSED)
+        transposed(copy, to + first * copy->column_to, from + first * copy->element, n);
+    else if (copy->row_from == 0 && copy->row_to == copy->element)
+        op_fill(to + first * copy->row_to, from, (size_t)copy->element, n);
+    else
+        strided(copy->element, to + first * copy->row_to, copy->row_to, from + first * copy->row_from, copy->row_from,
+                n);
+}
+
+typedef struct copy_job {
+    const op_copy *copy;
+    char *to;
+    const char *from;
+} copy_job;
+
+static void copy_units(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const copy_job *job = context;
+    const op_copy *copy = job->copy;
+    char *to = job->to;
+    const char *from = job->from;
+    int64_t at[OP_COPY_RANK], rest = begin / copy->strips, strip = begin % copy->strips;
+    (void)thread;
+    for (int32_t i = copy->rank - 1; i >= 0; i--) {
+        at[i] = rest % copy->dims[i];
+        rest /= copy->dims[i];
+        to += at[i] * copy->to[i];
+        from += at[i] * copy->from[i];
+    }
+    for (int64_t unit = begin; unit < end; unit++) {
+        copy_strip(copy, to, from, strip);
+        if (++strip < copy->strips)
+            continue;
+        strip = 0;
+        for (int32_t i = copy->rank - 1; i >= 0; i--) {
+            to += copy->to[i];
+            from += copy->from[i];
+            if (++at[i] < copy->dims[i])
+                break;
+            to -= at[i] * copy->to[i];
+            from -= at[i] * copy->from[i];
+            at[i] = 0;
+        }
+    }
+}
+
+void op_copy_run(tl_call *call, const op_copy *copy, void *to, const void *from)
+{
+    if (copy->kind == OP_COPY_NOTHING)
+        return;
+    copy_job job = {copy, to, from};
+    if (copy->units > copy->grain && call->thread_count > 1)
+        call->host->parallel_for(call, copy_units, &job, copy->units, copy->grain);
+    else
+        copy_units(&job, 0, copy->units, 0);
+}
+
+void op_copy_rows(tl_call *call, void *to, int64_t to_stride, const void *from, int64_t from_stride, int64_t rows,
+                  int64_t bytes)
+{
+    op_copy copy;
+    op_copy_init(&copy, 1, 2, (int64_t[]){rows, bytes}, (int64_t[]){to_stride, 1}, (int64_t[]){from_stride, 1});
+    op_copy_run(call, &copy, to, from);
+}
+
+void op_copy_bytes(tl_call *call, void *to, const void *from, int64_t bytes)
+{
+    if (bytes <= PARALLEL_BYTES) {
+        if (bytes > 0)
+            memcpy(to, from, (size_t)bytes);
+        return;
+    }
+    op_copy copy;
+    op_copy_init(&copy, 1, 1, &bytes, (int64_t[]){1}, (int64_t[]){1});
+    op_copy_run(call, &copy, to, from);
+}
+
+void op_fill(void *to, const void *value, size_t element, int64_t n)
+{
+    char *at = to;
+    if (n <= 0)
+        return;
+    if (element == 1) {
+        memset(at, *(const unsigned char *)value, (size_t)n);
+        return;
+    }
+    /* One block by elements, then copies of what is there, each as long as all before. */
+    int64_t bytes = n * (int64_t)element, done = bytes < 256 ? bytes : 256;
+    strided((int64_t)element, at, (int64_t)element, value, 0, done / (int64_t)element);
+    while (done < bytes) {
+        int64_t more = done < bytes - done ? done : bytes - done;
+        if (more > 4096)
+            more = 4096;
+        memcpy(at + done, at, (size_t)more);
+        done += more;
+    }
+}
