@@ -74,8 +74,9 @@ static tl_status check_operator(const tl_registrar *registrar, const tl_operator
     if (op->until_version != 0 && op->until_version <= op->since_version)
         return tl_error_set(error, TL_PLUGIN, "until_version %d does not lie after since_version %d", op->until_version,
                             op->since_version);
-    if (op->flags & ~(uint32_t)(TL_OP_VIEW | TL_OP_ELEMENTWISE | TL_OP_NONDETERMINISTIC))
-        return tl_error_set(error, TL_PLUGIN, "unknown flags %#x", op->flags);
+    /* A flag that this runtime has never heard of may change what run means. */
+    if (op->flags & ~(uint32_t)(TL_OP_VIEW | TL_OP_ELEMENTWISE | TL_OP_NONDETERMINISTIC | TL_OP_SHAPE_ONLY))
+        return tl_error_set(error, TL_PLUGIN, "unknown flags %#x", (unsigned)op->flags);
     if (!op->run && !(op->flags & TL_OP_VIEW))
         return tl_error_set(error, TL_PLUGIN, "no run function, and not a view");
     if (op->destroy && !op->create)

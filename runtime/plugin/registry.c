@@ -4,11 +4,7 @@
 
 /* Versions of the standard that these sources know (ONNX 1.23). */
 static const tl_registry_domain standard_domains[] = {
-    {"", 28},
-    {"ai.onnx.ml", 5},
-    {"ai.onnx.preview", 1},
-    {"ai.onnx.preview.training", 1},
-    {TL_DOMAIN_INTERNAL, 1},
+    {"", 28}, {"ai.onnx.ml", 5}, {"ai.onnx.preview", 1}, {"ai.onnx.preview.training", 1}, {TL_DOMAIN_INTERNAL, 1},
 };
 
 #define TL_OPERATOR(name, since) extern const tl_operator tl_op_##name##_##since;

@@ -1,0 +1,46 @@
+# What the build needs from outside. Each thing that is missing is named with the Debian package that has it, all at once.
+set(TAPLINE_MISSING "")
+
+function(tapline_need variable what package)
+  if(NOT ${variable})
+    list(APPEND TAPLINE_MISSING "${what} (Debian package ${package})")
+    set(TAPLINE_MISSING "${TAPLINE_MISSING}" PARENT_SCOPE)
+  endif()
+endfunction()
+
+find_program(TAPLINE_PROTOC_C protoc-c)
+tapline_need(TAPLINE_PROTOC_C "the compiler protoc-c" protobuf-c-compiler)
+find_path(TAPLINE_PROTOBUF_C_INCLUDE protobuf-c/protobuf-c.h)
+find_library(TAPLINE_PROTOBUF_C_LIBRARY NAMES protobuf-c)
+if(NOT TAPLINE_PROTOBUF_C_LIBRARY)
+  set(TAPLINE_PROTOBUF_C_INCLUDE "")
+endif()
+tapline_need(TAPLINE_PROTOBUF_C_INCLUDE "the library protobuf-c" libprotobuf-c-dev)
+
+if(NOT TAPLINE_PTHREADS)
+  find_path(TAPLINE_PTHREADPOOL_INCLUDE pthreadpool.h)
+  find_library(TAPLINE_PTHREADPOOL_LIBRARY NAMES pthreadpool)
+  if(NOT TAPLINE_PTHREADPOOL_INCLUDE)
+    set(TAPLINE_PTHREADPOOL_LIBRARY "")
+  endif()
+  tapline_need(TAPLINE_PTHREADPOOL_LIBRARY "the library pthreadpool, or -DTAPLINE_PTHREADS=ON to do without"
+    libpthreadpool-dev)
+endif()
+
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+
+if(TAPLINE_TESTS)
+  find_path(TAPLINE_CHECK_INCLUDE check.h)
+  find_library(TAPLINE_CHECK_LIBRARY NAMES check)
+  find_library(TAPLINE_SUBUNIT_LIBRARY NAMES subunit) # Debian's Check reports through it
+  if(NOT TAPLINE_CHECK_INCLUDE)
+    set(TAPLINE_CHECK_LIBRARY "")
+  endif()
+  tapline_need(TAPLINE_CHECK_LIBRARY "the library Check for the tests, or -DTAPLINE_TESTS=OFF to do without" check)
+endif()
+
+if(TAPLINE_MISSING)
+  list(JOIN TAPLINE_MISSING "\n  " missing)
+  message(FATAL_ERROR "Tapline cannot be built here; missing:\n  ${missing}")
+endif()
