@@ -1,0 +1,270 @@
+/* Runs the kernel over batch and time in pieces, and what the kernel leaves: a softmax over the last axis. */
+#include <math.h>
+#include "separable_conv1d/compute.h"
+
+enum {
+    ALIGNMENT = 64,
+    PIECES = 4 /* pieces for each thread, so that a slow one does not hold up the rest for long */
+};
+
+tlk_type sepconv_type(tl_type type)
+{
+    switch (type) {
+    case TL_DOUBLE:
+        return TLK_F64;
+    case TL_FLOAT16:
+        return TLK_F16;
+    case TL_BFLOAT16:
+        return TLK_BF16;
+    default:
+        return TLK_F32;
+    }
+}
+
+static bool is_half(tlk_type type)
+{
+    return type == TLK_F16 || type == TLK_BF16;
+}
+
+/* A half type with a softmax is computed as float from beginning to end. */
+static bool is_widened(const sepconv_engine *engine)
+{
+    return engine->type != engine->form.type;
+}
+
+void sepconv_engine_init(sepconv_engine *engine, const sepconv_params *params, const sepconv_shape *shape, tl_type type)
+{
+    const bool element = params->activation.over == SEPCONV_ELEMENT;
+    engine->type = sepconv_type(type);
+    engine->over = params->activation.over;
+    engine->form = (tlk_sepconv){
+        .type = !element && is_half(engine->type) ? TLK_F32 : engine->type,
+        .layout = params->layout,
+        .channels = shape->channels,
+        .multiplier = params->depth_multiplier,
+        .filters = shape->filters,
+        .kernel_size = shape->kernel_size,
+        .stride = params->strides,
+        .dilation = params->dilation_rate,
+        .activation = params->activation.element, /* linear for those over an axis */
+    };
+    engine->kernel = tlk_get()->sepconv[engine->form.type];
+}
+
+static void add_part(sepconv_size *size, size_t count, size_t bytes)
+{
+    size_t part = 0;
+    if (__builtin_mul_overflow(count, bytes, &part) || part > SIZE_MAX - ALIGNMENT ||
+        __builtin_add_overflow(size->bytes, (part + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT, &size->bytes))
+        size->overflow = true;
+}
+
+/* Takes a part off the front of a buffer, as add_part() counted it. */
+static void *take_part(char **buffer, size_t bytes)
+{
+    char *part = *buffer;
+    *buffer += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return part;
+}
+
+/* Elements of the three weights; the products were checked with the shape. */
+static void count_weights(const sepconv_engine *engine, int64_t counts[3])
+{
+    const int64_t rows = engine->form.channels * engine->form.multiplier;
+    counts[0] = rows * engine->form.kernel_size;
+    counts[1] = rows * engine->form.filters;
+    counts[2] = engine->form.filters;
+}
+
+sepconv_size sepconv_packed_size(const sepconv_engine *engine)
+{
+    sepconv_size size = {0, false};
+    add_part(&size, engine->kernel->packed_size(&engine->form), 1);
+    return size;
+}
+
+sepconv_size sepconv_packing_size(const sepconv_engine *engine)
+{
+    sepconv_size size = {0, false};
+    int64_t counts[3];
+    count_weights(engine, counts);
+    for (int i = 0; i < 3 && is_widened(engine); i++)
+        add_part(&size, (size_t)counts[i], sizeof(float));
+    return size;
+}
+
+static void widen(tlk_type type, const void *source, float *destination, int64_t count)
+{
+    if (type == TLK_F16)
+        tlk_get()->f16_to_f32(source, destination, count);
+    else
+        tlk_get()->bf16_to_f32(source, destination, count);
+}
+
+static void narrow(tlk_type type, const float *source, void *destination, int64_t count)
+{
+    if (type == TLK_F16)
+        tlk_get()->f32_to_f16(source, destination, count);
+    else
+        tlk_get()->f32_to_bf16(source, destination, count);
+}
+
+void sepconv_pack(const sepconv_engine *engine, const sepconv_weights *weights, void *packed, void *packing)
+{
+    const void *from[3] = {weights->depthwise, weights->pointwise, weights->bias};
+    int64_t counts[3];
+    char *room = packing;
+    count_weights(engine, counts);
+    for (int i = 0; i < 3 && is_widened(engine); i++) {
+        float *wide = take_part(&room, (size_t)counts[i] * sizeof(float));
+        if (from[i] == NULL)
+            continue;
+        widen(engine->type, from[i], wide, counts[i]);
+        from[i] = wide;
+    }
+    engine->kernel->pack(&engine->form, from[0], from[1], from[2], packed);
+}
+
+static int64_t count_x(const sepconv_shape *shape)
+{
+    return shape->batch * shape->length * shape->channels;
+}
+
+static int64_t count_y(const sepconv_shape *shape)
+{
+    return shape->batch * shape->output_length * shape->filters;
+}
+
+static sepconv_size thread_size(const sepconv_engine *engine)
+{
+    sepconv_size size = {0, false};
+    add_part(&size, engine->kernel->workspace_size(&engine->form), 1);
+    return size;
+}
+
+sepconv_size sepconv_workspace_size(const sepconv_engine *engine, const sepconv_shape *shape, int32_t threads,
+                                    bool packed)
+{
+    sepconv_size size = thread_size(engine);
+    if (size.overflow)
+        return size;
+    const size_t thread = size.bytes;
+    size.bytes = 0;
+    add_part(&size, (size_t)threads, thread);
+    if (!packed) {
+        const sepconv_size weights = sepconv_packed_size(engine);
+        const sepconv_size packing = sepconv_packing_size(engine);
+        size.overflow |= weights.overflow || packing.overflow;
+        add_part(&size, weights.bytes, 1);
+        add_part(&size, packing.bytes, 1);
+    }
+    if (is_widened(engine)) {
+        add_part(&size, (size_t)count_x(shape), sizeof(float));
+        add_part(&size, (size_t)count_y(shape), sizeof(float));
+    }
+    return size;
+}
+
+/* A run with its buffers laid out. */
+typedef struct sepconv_run {
+    const sepconv_engine *engine;
+    const sepconv_shape *shape;
+    const void *packed;
+    tlk_sepconv_data data;
+    char *threads;
+    size_t thread_bytes;
+    int64_t piece;  /* time steps */
+    int64_t pieces; /* of one batch */
+    int64_t row;    /* elements of the last axis */
+} sepconv_run;
+
+static void convolve(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const sepconv_run *run = context;
+    void *workspace = run->threads + (size_t)thread * run->thread_bytes;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t from = i % run->pieces * run->piece;
+        const int64_t left = run->shape->output_length - from;
+        run->engine->kernel->run(&run->engine->form, run->packed, &run->data, i / run->pieces, from,
+                                 from + (left < run->piece ? left : run->piece), workspace);
+    }
+}
+
+/* exp(x - top) / sum and x - top - log(sum): nothing overflows, and each element is rounded once. */
+#define SOFTMAX(NAME, TYPE)                                                                        \
+    static void NAME(TYPE *row, int64_t count, bool logarithm)                                     \
+    {                                                                                              \
+        double top = (double)row[0];                                                               \
+        double sum = 0;                                                                            \
+        for (int64_t i = 1; i < count; i++)                                                        \
+            top = (double)row[i] > top ? (double)row[i] : top;                                     \
+        for (int64_t i = 0; i < count; i++)                                                        \
+            sum += exp((double)row[i] - top);                                                      \
+        const double shift = top + log(sum);                                                       \
+        for (int64_t i = 0; i < count; i++)                                                        \
+            row[i] = (TYPE)(logarithm ? (double)row[i] - shift : exp((double)row[i] - top) / sum); \
+    }
+SOFTMAX(softmax_float, float)
+SOFTMAX(softmax_double, double)
+
+static void softmax_rows(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const sepconv_run *run = context;
+    const bool logarithm = run->engine->over == SEPCONV_LOG_SOFTMAX;
+    (void)thread;
+    for (int64_t i = begin; i < end; i++)
+        if (run->engine->form.type == TLK_F64)
+            softmax_double((double *)run->data.y + i * run->row, run->row, logarithm);
+        else
+            softmax_float((float *)run->data.y + i * run->row, run->row, logarithm);
+}
+
+/* As few pieces as keep the threads busy: each begins anew with the depthwise window, and tiles are not cut. */
+static void cut(sepconv_run *run, int32_t threads)
+{
+    const int64_t tile = run->engine->kernel->tile(&run->engine->form);
+    const int64_t tiles = (run->shape->output_length - 1) / tile + 1;
+    int64_t wanted = threads > 1 ? ((int64_t)threads * PIECES - 1) / run->shape->batch + 1 : 1;
+    if (wanted > tiles)
+        wanted = tiles;
+    run->piece = ((tiles - 1) / wanted + 1) * tile;
+    run->pieces = (run->shape->output_length - 1) / run->piece + 1;
+}
+
+void sepconv_compute(const sepconv_job *job, sepconv_parallel parallel, void *host)
+{
+    const sepconv_engine *engine = job->engine;
+    const sepconv_shape *shape = job->shape;
+    if (shape->batch == 0 || shape->output_length == 0)
+        return;
+    const int64_t rows =
+        shape->batch * (engine->form.layout == TLK_CHANNELS_LAST ? shape->output_length : shape->filters);
+    char *room = job->workspace;
+    sepconv_run run = {
+        .engine = engine,
+        .shape = shape,
+        .packed = job->packed,
+        .data = {job->x, shape->length, shape->left, job->y, shape->output_length, job->residual, job->residual_last},
+        .thread_bytes = thread_size(engine).bytes,
+        .row = count_y(shape) / rows,
+    };
+    run.threads = take_part(&room, (size_t)job->threads * run.thread_bytes);
+    if (run.packed == NULL) {
+        void *packed = take_part(&room, sepconv_packed_size(engine).bytes);
+        void *packing = take_part(&room, sepconv_packing_size(engine).bytes);
+        sepconv_pack(engine, &job->weights, packed, packing);
+        run.packed = packed;
+    }
+    if (is_widened(engine)) {
+        float *x = take_part(&room, (size_t)count_x(shape) * sizeof(float));
+        widen(engine->type, job->x, x, count_x(shape));
+        run.data.x = x;
+        run.data.y = take_part(&room, (size_t)count_y(shape) * sizeof(float));
+    }
+    cut(&run, job->threads);
+    parallel(host, convolve, &run, shape->batch * run.pieces, 1);
+    if (engine->over != SEPCONV_ELEMENT)
+        parallel(host, softmax_rows, &run, rows, rows / ((int64_t)job->threads * PIECES) + 1);
+    if (is_widened(engine))
+        narrow(engine->type, run.data.y, job->y, count_y(shape));
+}
