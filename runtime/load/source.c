@@ -1,4 +1,6 @@
-#define _GNU_SOURCE /* O_NOFOLLOW and friends, whatever the C standard asked for */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* NOLINT(bugprone-reserved-identifier): openat, O_NOFOLLOW, O_DIRECTORY beside plain C11 */
+#endif
 #include "load/source.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,111 @@
+/* What the files of this folder share while they turn one ModelProto into a tl_model. */
+#ifndef TL_LOAD_LOADER_H
+#define TL_LOAD_LOADER_H
+
+#include "graph/graph.h"
+#include "load/names.h"
+#include "load/tensor.h"
+#include "onnx.pb-c.h"
+
+typedef struct tl_scope tl_scope;
+
+/* A function that is being inlined. */
+typedef struct tl_frame {
+    const Onnx__FunctionProto *function;
+    const Onnx__NodeProto *call;
+    tl_scope *caller;   /* where the call stands: its attributes mean values there */
+    const char *prefix; /* of names made here */
+    tl_names outputs;   /* function output -> tl_value of the call */
+    int depth;
+} tl_frame;
+
+/* What names mean in one graph, or in one function body, whose nodes go into the graph of the call. */
+struct tl_scope {
+    tl_scope *parent; /* the graph around; NULL: the main graph or a function body */
+    tl_graph *graph;
+    tl_frame *frame; /* NULL: not in a function */
+    tl_names values; /* tl_value *; NULL: an absent argument of a function */
+    tl_arena arena;  /* of `values` */
+};
+
+typedef struct tl_loader {
+    tl_model *model;
+    tl_arena *scratch; /* what is only needed while loading */
+    const Onnx__ModelProto *proto;
+    tl_tensor_reader tensors;
+    tl_names functions; /* by tl_function_key(): const Onnx__FunctionProto * */
+    tl_names symbols;   /* name of a dimension -> its number in the model, + 1 */
+    tl_names read;      /* address of a TensorProto in a function -> the tl_read_tensor made of it */
+    size_t inlined;     /* nodes that came from functions */
+    size_t steps;       /* work that inlining did */
+    bool located;       /* the message names a node already */
+    tl_error *error;
+} tl_loader;
+
+typedef struct tl_read_tensor {
+    tl_tensor tensor;
+    bool mapped;
+} tl_read_tensor;
+
+/* "" where a string field is absent. */
+static inline const char *tl_text(const char *text)
+{
+    return text ? text : "";
+}
+/* The default domain has two names. */
+static inline const char *tl_domain(const char *domain)
+{
+    return !domain || strcmp(domain, "ai.onnx") == 0 ? "" : domain;
+}
+static inline tl_status tl_load_no_memory(tl_loader *loader)
+{
+    return tl_error_no_memory(loader->error);
+}
+
+/* scope.c */
+void tl_scope_init(tl_scope *scope, const tl_loader *loader, tl_scope *parent, tl_graph *graph, tl_frame *frame);
+void tl_scope_free(tl_scope *scope);
+/* Makes the value that `name` means in this scope from now on. */
+tl_status tl_scope_define(tl_loader *loader, tl_scope *scope, const char *name, tl_value **value);
+/* What a name means here: *value is a value of scope->graph, captured if it comes from around; NULL for an absent
+ * argument. A name that means nothing is an error; `what` says what it was wanted for. */
+tl_status tl_scope_find(tl_loader *loader, tl_scope *scope, const char *name, const char *what, tl_value **value);
+
+/* type.c */
+/* Sets what a TypeProto says about a value whose type is not known yet. Types that values here cannot have are an error
+ * if `required`, else ignored. */
+tl_status tl_load_value_type(tl_loader *loader, const tl_scope *scope, tl_value *value, const Onnx__TypeProto *proto,
+                             bool required);
+tl_status tl_load_type(tl_loader *loader, const tl_scope *scope, const Onnx__TypeProto *proto, tl_type_info *info);
+
+/* attribute.c */
+/* Every attribute has a name of its own. */
+tl_status tl_load_check_attributes(tl_loader *loader, const Onnx__NodeProto *proto);
+/* Fills node->attributes from the NodeProto's; subgraphs are built. */
+tl_status tl_load_attributes(tl_loader *loader, tl_scope *scope, tl_node *node, const Onnx__NodeProto *proto);
+/* Reads a tensor, once however often the function that it stands in is inlined. */
+tl_status tl_load_tensor(tl_loader *loader, const tl_scope *scope, const Onnx__TensorProto *proto, tl_tensor *tensor,
+                         bool *mapped);
+
+/* build.c */
+tl_status tl_load_graph(tl_loader *loader, tl_scope *scope, const Onnx__GraphProto *proto);
+/* First the values that the nodes make, then the nodes: a file need not have them in order. */
+tl_status tl_define_nodes(tl_loader *loader, tl_scope *scope, Onnx__NodeProto *const *nodes, size_t count);
+tl_status tl_make_nodes(tl_loader *loader, tl_scope *scope, Onnx__NodeProto *const *nodes, size_t count);
+/* An Identity node that gives `from` the place of `to`. */
+tl_status tl_load_identity(tl_loader *loader, tl_graph *graph, tl_value *from, tl_value *to);
+
+/* function.c */
+tl_status tl_load_functions(tl_loader *loader);
+/* The function that a node calls, or NULL. */
+tl_status tl_function_of(tl_loader *loader, const Onnx__NodeProto *node, const Onnx__FunctionProto **function);
+tl_status tl_function_inline(tl_loader *loader, tl_scope *scope, const Onnx__NodeProto *call,
+                             const Onnx__FunctionProto *function);
+/* Counts work done for inlining; too much is an error. */
+tl_status tl_load_charge(tl_loader *loader, size_t nodes, size_t steps);
+/* The operator sets that the model imports; the highest version where a domain comes twice. */
+tl_status tl_load_opsets(tl_loader *loader);
+/* The version of a domain that counts for nodes in this scope. */
+tl_status tl_load_version(tl_loader *loader, const tl_scope *scope, const char *domain, int32_t *version);
+
+#endif
