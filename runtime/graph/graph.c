@@ -15,36 +15,12 @@ tl_model *tl_model_new(const tl_allocator *allocator, const tl_registry *registr
     return model;
 }
 
-static void free_graph(tl_graph *graph);
-
-static void free_node(tl_node *node)
-{
-    for (size_t i = 0; i < node->attribute_count; i++) {
-        tl_attribute *attribute = &node->attributes[i];
-        if (attribute->kind == TL_ATTR_GRAPH)
-            free_graph(attribute->u.graph);
-        for (size_t k = 0; attribute->kind == TL_ATTR_GRAPHS && k < attribute->count; k++)
-            free_graph(attribute->u.graphs[k]);
-    }
-}
-
-/* What lies outside the arena: copies of constants. States of operators are the session's to destroy. */
-static void free_graph(tl_graph *graph)
-{
-    if (!graph)
-        return;
-    for (size_t i = 0; i < graph->value_count; i++)
-        if (graph->values[i]->constant)
-            tl_memory_free(graph->model->allocator, graph->values[i]->constant->copied);
-    for (size_t i = 0; i < graph->node_count; i++)
-        free_node(graph->nodes[i]);
-}
-
 void tl_model_free(tl_model *model)
 {
     if (!model)
         return;
-    free_graph(model->graph);
+    for (tl_constant *c = model->constants; c; c = c->next)
+        tl_memory_free(model->allocator, c->copied);
     for (tl_mapping *m = model->mappings; m; m = m->next)
         model->unmap(m);
     tl_arena_free(&model->arena);
@@ -112,7 +88,7 @@ tl_value *tl_graph_find(const tl_graph *graph, const char *name)
     return value;
 }
 
-static void insert(tl_graph *graph, tl_value *value)
+void tl_graph_index(tl_graph *graph, tl_value *value)
 {
     tl_value **bucket = &graph->buckets[hash(value->name) & (graph->bucket_count - 1)];
     value->next_by_name = *bucket;
@@ -130,7 +106,7 @@ static bool grow_buckets(tl_graph *graph)
     graph->buckets = buckets;
     graph->bucket_count = count;
     for (size_t i = 0; i < graph->value_count; i++)
-        insert(graph, graph->values[i]);
+        tl_graph_index(graph, graph->values[i]);
     return true;
 }
 
@@ -148,7 +124,7 @@ tl_value *tl_graph_add_value(tl_graph *graph, const char *name)
     value->tensor.rank = TL_RANK_UNKNOWN;
     value->index = (int32_t)graph->value_count;
     graph->values[graph->value_count++] = value;
-    insert(graph, value);
+    tl_graph_index(graph, value);
     return value;
 }
 
@@ -268,18 +244,41 @@ char *tl_node_describe(const tl_node *node, char *buffer, size_t size)
 
 /* ---- Constants */
 
-bool tl_value_set_constant(tl_value *value, const tl_tensor *tensor, const void *source, bool mapped)
+static tl_constant *new_constant(tl_value *value, const tl_tensor *tensor)
 {
-    tl_constant *constant = TL_NEW(&value->graph->model->arena, tl_constant, 1);
+    tl_model *model = value->graph->model;
+    tl_constant *constant = TL_NEW(&model->arena, tl_constant, 1);
     if (!constant)
-        return false;
-    *constant = (tl_constant){.source = source, .bytes = tl_tensor_bytes(tensor), .mapped = mapped};
+        return NULL;
+    constant->bytes = tl_tensor_bytes(tensor);
+    constant->next = model->constants;
+    model->constants = constant;
     value->kind = TL_KIND_TENSOR;
     value->tensor = *tensor;
     value->tensor.data = NULL;
     value->constant = constant;
     value->flags |= TL_VALUE_CONSTANT;
     value->producer = NULL;
+    return constant;
+}
+
+bool tl_value_set_constant(tl_value *value, const tl_tensor *tensor, const void *source, bool mapped)
+{
+    tl_constant *constant = new_constant(value, tensor);
+    if (!constant)
+        return false;
+    constant->source = source;
+    constant->mapped = mapped;
+    return true;
+}
+
+bool tl_value_take_constant(tl_value *value, const tl_tensor *tensor, void *data)
+{
+    tl_constant *constant = new_constant(value, tensor);
+    if (!constant)
+        return false;
+    constant->aligned = constant->copied = data;
+    value->tensor.data = data;
     return true;
 }
 
@@ -319,10 +318,10 @@ void tl_value_release(tl_value *value)
         if (begin < end)
             madvise((void *)begin, end - begin, MADV_DONTNEED);
     }
-    if (constant->copied && constant->source) {
-        tl_memory_free(value->graph->model->allocator, constant->copied);
-        constant->copied = NULL;
-    }
+    if (constant->copied && !constant->source)
+        return; /* computed: there is nowhere to read it from again */
+    tl_memory_free(value->graph->model->allocator, constant->copied);
+    constant->copied = NULL;
     constant->aligned = NULL;
     value->tensor.data = NULL;
 }

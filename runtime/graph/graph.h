@@ -64,6 +64,8 @@ typedef struct tl_constant {
     void *copied; /* == aligned where it is a copy of this model's own, to be freed */
     int64_t bytes;
     bool mapped; /* source lies in a mapped file: its pages can be dropped once read */
+    bool needed; /* some operator reads it at each run: it did not pack it */
+    struct tl_constant *next; /* of the model's, for freeing */
 } tl_constant;
 
 enum {
@@ -84,7 +86,7 @@ struct tl_value {
     tl_value *outer;  /* of a capture */
     tl_constant *constant;
     tl_node **users; /* one entry for each input that reads it, by tl_graph_link() */
-    size_t user_count;
+    size_t user_count, user_capacity;
     int32_t index; /* in graph->values, after tl_graph_link() */
     struct tl_value *next_by_name;
 };
@@ -104,7 +106,8 @@ struct tl_node {
     int32_t version;       /* of the domain, as the model (or the function that the node comes from) imports it */
     int32_t source;        /* position of the NodeProto in the file's graph, -1 if made here */
     void *state;           /* made by op->create for the session */
-    bool mark;             /* scratch for the passes */
+    bool created;          /* op->create has run; it may have made no state */
+    uint8_t visit;         /* scratch of tl_graph_order() */
 };
 
 struct tl_graph {
@@ -158,6 +161,7 @@ struct tl_model {
     const char **symbols; /* dims -2, -3, ... by name; anonymous ones have NULL */
     size_t symbol_count, symbol_capacity;
     tl_mapping *mappings;
+    tl_constant *constants;
     tl_graph *graph;
     size_t max_tensor_bytes;
     int64_t fold_limit; /* 0: default */
@@ -173,6 +177,8 @@ void tl_model_free(tl_model *model); /* everything: states by their operators, m
 tl_graph *tl_graph_new(tl_model *model, tl_graph *parent, const char *name);
 /* The value of this name in this graph (not around it), or NULL. */
 tl_value *tl_graph_find(const tl_graph *graph, const char *name);
+/* Puts a value under its name again, after the table was cleared. */
+void tl_graph_index(tl_graph *graph, tl_value *value);
 /* A new value; the name (copied) must be new in the graph. kind TENSOR, type undefined, rank unknown. */
 tl_value *tl_graph_add_value(tl_graph *graph, const char *name);
 /* A new value with a name that nobody has, made from `base`. */
@@ -182,6 +188,8 @@ tl_value *tl_graph_add_unique(tl_graph *graph, const char *base);
 bool tl_value_set_constant(tl_value *value, const tl_tensor *tensor, const void *source, bool mapped);
 /* The constant's elements, aligned; NULL: not a constant, or memory refused. */
 const void *tl_value_data(tl_value *value);
+/* The same with elements that the model takes over: `data` comes from the model's allocator and is freed with it. */
+bool tl_value_take_constant(tl_value *value, const tl_tensor *tensor, void *data);
 /* After a node took (packed) its constants: gives back pages and copies that nobody needs for now. */
 void tl_value_release(tl_value *value);
 /* A new node with room for inputs and outputs, which the caller fills (NULL: absent) and attributes (names, copied). */
@@ -203,12 +211,21 @@ char *tl_node_describe(const tl_node *node, char *buffer, size_t size);
 
 /* ---- Stages */
 
+/* These work on a graph and the graphs inside it. */
+
 tl_status tl_graph_check(tl_graph *graph, tl_error *error);
+/* Running order, cycles refused: part of the check, and again after a rewrite. */
+tl_status tl_graph_order(tl_graph *graph, tl_error *error);
 tl_status tl_graph_resolve(tl_graph *graph, const tl_registry *registry, tl_error *error);
 tl_status tl_graph_infer(tl_graph *graph, const tl_host *host, tl_error *error);
 tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error);
-/* Removes nodes whose outputs nobody needs, and values without use; sets users and indices anew. */
-bool tl_graph_link(tl_graph *graph);
+/* Removes nodes whose outputs nobody needs (unless keep_dead), and values without use; sets users and indices anew.
+ * The graph must be in order. False: memory refused. */
+bool tl_graph_link(tl_graph *graph, bool keep_dead);
+/* Types and shapes of one node's outputs, from its inputs. */
+tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error);
+/* The graphs inside a node, k = 0, 1, ...; NULL beyond the last. */
+tl_graph *tl_node_subgraph(const tl_node *node, size_t k);
 
 /* What rewriting did, for `inspect`. */
 typedef struct tl_rewrite_log {

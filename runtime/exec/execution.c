@@ -1,0 +1,206 @@
+#include "exec/execution.h"
+
+tl_status tl_node_blame(const tl_node *node, tl_status status, tl_error *error)
+{
+    char where[512];
+    tl_error_prefix(error, "%s", tl_node_describe(node, where, sizeof where));
+    return status;
+}
+
+static void *output_memory(tl_call *call, size_t k, int32_t rank, const int64_t *dims)
+{
+    tl_call_frame *frame = (tl_call_frame *)call;
+    tl_execution *execution = frame->execution;
+    tl_tensor *out = k < call->output_count ? call->outputs[k] : NULL;
+    if (!out || rank < 0 || rank > TL_MAX_RANK) {
+        tl_error_set(frame->error, TL_INTERNAL, "no output %zu, or rank %d", k, rank);
+        return NULL;
+    }
+    out->rank = rank;
+    for (int32_t i = 0; i < rank; i++)
+        out->dims[i] = dims[i];
+    int64_t bytes = tl_tensor_bytes(out);
+    out->data = bytes < 0 ? NULL : execution->allocate(execution, call, k, (size_t)bytes);
+    if (!out->data)
+        tl_error_set(frame->error, TL_NO_MEMORY, "no memory for output %zu of %lld bytes", k, (long long)bytes);
+    return out->data;
+}
+
+static char *string_memory(tl_call *call, size_t size)
+{
+    tl_call_frame *frame = (tl_call_frame *)call;
+    tl_execution *execution = frame->execution;
+    char *bytes = tl_arena_alloc(&execution->strings, size + (size == 0), 1, 1);
+    if (!bytes)
+        tl_error_no_memory(frame->error);
+    return bytes;
+}
+
+void tl_host_init_exec(tl_host *host)
+{
+    host->output = output_memory;
+    host->string = string_memory;
+    host->parallel_for = tl_parallel_for;
+}
+
+tl_status tl_node_create(tl_node *node, const tl_host *host, const tl_tensor *const *inputs, uint64_t *packed,
+                         tl_error *error)
+{
+    *packed = 0;
+    if (node->created || !node->op->create)
+        return TL_OK;
+    tl_call_frame frame = {
+        .call = {.size = sizeof(tl_call),
+                 .host = host,
+                 .node = node,
+                 .inputs = inputs,
+                 .input_count = node->input_count,
+                 .output_count = node->output_count,
+                 .thread_count = 1},
+        .error = error,
+    };
+    tl_status status = node->op->create(&frame.call);
+    if (status != TL_OK) {
+        if (frame.call.state && node->op->destroy)
+            node->op->destroy(host, frame.call.state);
+        return tl_node_blame(node, status, error);
+    }
+    node->state = frame.call.state;
+    node->created = true;
+    *packed = frame.call.packed;
+    return TL_OK;
+}
+
+void tl_node_destroy(tl_node *node, const tl_host *host)
+{
+    if (node->state && node->op && node->op->destroy)
+        node->op->destroy(host, node->state);
+    node->state = NULL;
+    node->created = false;
+}
+
+static tl_status check_shape(const tl_call_frame *frame, size_t k)
+{
+    const tl_tensor *out = frame->call.outputs[k];
+    if (out->rank == TL_RANK_UNKNOWN)
+        return TL_OK;
+    bool known = out->rank >= 0 && out->rank <= TL_MAX_RANK;
+    if (!known)
+        return tl_error_set(frame->error, TL_UNSUPPORTED, "output %zu has rank %d, but %d is the most", k, out->rank,
+                            TL_MAX_RANK);
+    for (int32_t i = 0; i < out->rank; i++)
+        known &= out->dims[i] >= 0;
+    if (known && tl_tensor_bytes(out) < 0)
+        return tl_error_set(frame->error, TL_NO_MEMORY, "the size of output %zu overflows", k);
+    return TL_OK;
+}
+
+tl_status tl_call_reshape(tl_call_frame *frame, tl_node *node)
+{
+    tl_call *call = &frame->call;
+    tl_status status = TL_OK;
+    call->workspace_size = 0;
+    if (node->op->reshape) {
+        for (size_t k = 0; k < call->output_count; k++)
+            if (call->outputs[k])
+                call->outputs[k]->rank = TL_RANK_UNKNOWN;
+        status = node->op->reshape(call);
+    } else if (call->input_count && call->inputs[0]) {
+        for (size_t k = 0; k < call->output_count; k++)
+            if (call->outputs[k]) {
+                call->outputs[k]->rank = call->inputs[0]->rank;
+                memcpy(call->outputs[k]->dims, call->inputs[0]->dims, sizeof call->inputs[0]->dims);
+            }
+    }
+    for (size_t k = 0; k < call->output_count && status == TL_OK; k++)
+        if (call->outputs[k])
+            status = check_shape(frame, k);
+    return status;
+}
+
+/* ---- A node on its own */
+
+typedef struct evaluation {
+    tl_execution execution;
+    size_t limit;
+    const tl_allocator *allocator;
+} evaluation;
+
+static void *allocate_output(tl_execution *execution, const tl_call *call, size_t k, size_t bytes)
+{
+    evaluation *e = (evaluation *)execution;
+    (void)call;
+    (void)k;
+    return bytes > e->limit ? NULL : tl_memory_alloc(e->allocator, bytes, TL_ALIGNMENT);
+}
+
+static bool is_known(const tl_tensor *tensor)
+{
+    return tensor->rank != TL_RANK_UNKNOWN && tl_tensor_elements(tensor) >= 0;
+}
+
+static tl_status run_once(tl_call_frame *frame, tl_node *node, evaluation *e)
+{
+    tl_call *call = &frame->call;
+    const tl_operator *op = node->op;
+    if (op->plan_size && !(call->plan = tl_memory_alloc(e->allocator, op->plan_size, TL_ALIGNMENT)))
+        return tl_error_no_memory(frame->error);
+    if (call->plan)
+        memset(call->plan, 0, op->plan_size);
+    tl_status status = tl_call_reshape(frame, node);
+    if (status != TL_OK)
+        return status;
+    for (size_t k = 0; k < call->output_count; k++) {
+        tl_tensor *out = call->outputs[k];
+        if (!out || !is_known(out))
+            continue;
+        int64_t bytes = tl_tensor_bytes(out);
+        if (bytes < 0 || !(out->data = allocate_output(&e->execution, call, k, (size_t)bytes)))
+            return tl_error_set(frame->error, TL_NO_MEMORY, "no memory for output %zu", k);
+    }
+    if (op->flags & TL_OP_VIEW) {
+        if (call->outputs[0]->data && call->inputs[0]->data)
+            memcpy(call->outputs[0]->data, call->inputs[0]->data, (size_t)tl_tensor_bytes(call->inputs[0]));
+        return TL_OK;
+    }
+    if (call->workspace_size &&
+        !(call->workspace = tl_memory_alloc(e->allocator, call->workspace_size, TL_ALIGNMENT)))
+        return tl_error_no_memory(frame->error);
+    return op->run(call);
+}
+
+tl_status tl_evaluate(tl_node *node, tl_runtime *runtime, const tl_tensor *const *inputs, tl_tensor *const *outputs,
+                      tl_arena *strings, size_t limit, tl_error *error)
+{
+    uint64_t packed;
+    tl_status status = tl_node_create(node, &runtime->host, inputs, &packed, error);
+    if (status != TL_OK)
+        return status;
+    evaluation e = {{.runtime = runtime, .strings = *strings, .allocate = allocate_output}, limit, &runtime->allocator};
+    tl_call_frame frame = {
+        .call = {.size = sizeof(tl_call),
+                 .host = &runtime->host,
+                 .node = node,
+                 .inputs = inputs,
+                 .input_count = node->input_count,
+                 .outputs = outputs,
+                 .output_count = node->output_count,
+                 .state = node->state,
+                 .thread_count = runtime->pool.thread_count},
+        .error = error,
+        .execution = &e.execution,
+    };
+    for (size_t k = 0; k < node->output_count; k++)
+        if (outputs[k])
+            outputs[k]->data = NULL;
+    status = run_once(&frame, node, &e);
+    *strings = e.execution.strings;
+    tl_memory_free(&runtime->allocator, frame.call.plan);
+    tl_memory_free(&runtime->allocator, frame.call.workspace);
+    for (size_t k = 0; k < node->output_count && status != TL_OK; k++)
+        if (outputs[k]) {
+            tl_memory_free(&runtime->allocator, outputs[k]->data);
+            outputs[k]->data = NULL;
+        }
+    return status == TL_OK ? TL_OK : tl_node_blame(node, status, error);
+}

@@ -1,0 +1,29 @@
+/* What the program looks at beyond the public API. Internal, and not stable. */
+#ifndef TL_INSPECT_H
+#define TL_INSPECT_H
+
+#include "exec/context.h"
+#include "exec/session.h"
+
+/* The graph as it runs: after folding and rewriting. tl_session's other fields are open to readers too. */
+static inline const tl_graph *tl_session_graph(const tl_session *session)
+{
+    return session->graph;
+}
+
+/* Calls `trace` around each operator of the context's runs; NULL: none. */
+static inline void tl_context_set_trace(tl_context *context, tl_trace trace, void *user)
+{
+    context->trace = trace;
+    context->trace_user = user;
+}
+
+/* Plans for the inputs that are set, without running; a run does so by itself. */
+tl_status tl_context_plan(tl_context *context, tl_error *error);
+/* The plan of the last run or tl_context_plan(); NULL: none yet. Its slots tell shapes by tl_value's index. */
+static inline const tl_plan *tl_context_last_plan(const tl_context *context)
+{
+    return context->plans;
+}
+
+#endif

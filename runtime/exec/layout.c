@@ -1,0 +1,249 @@
+/* Where the values of a run lie: who shares a buffer with whom, and offsets in one arena by liveness. */
+#include <stdlib.h>
+#include "exec/plan.h"
+
+#define FOREVER SIZE_MAX
+
+typedef enum storage_kind {
+    IN_ARENA,
+    IN_INPUT,   /* the caller's; read only */
+    IN_OUTPUT,  /* the caller's; written directly */
+    IN_CONSTANT /* the model's or the plan's; read only */
+} storage_kind;
+
+typedef struct storage {
+    storage_kind kind;
+    size_t index;       /* of the input or output */
+    size_t first, last; /* steps between which it is needed; last is FOREVER for what outlives the run */
+    size_t bytes;
+    size_t offset;
+} storage;
+
+typedef struct layout {
+    tl_plan *plan;
+    const tl_graph *graph;
+    bool keep;
+    storage *storages;
+    size_t count;
+    size_t *of;       /* by value index: its storage, SIZE_MAX: none */
+    size_t *last_use; /* by value index */
+} layout;
+
+static size_t add_storage(layout *l, storage_kind kind, size_t index, size_t first, size_t last, size_t bytes)
+{
+    l->storages[l->count] = (storage){kind, index, first, last, bytes, SIZE_MAX};
+    return l->count++;
+}
+
+static void find_last_uses(layout *l)
+{
+    for (size_t i = 0; i < l->graph->value_count; i++)
+        l->last_use[i] = l->keep || l->graph->values[i]->flags & TL_VALUE_OUTPUT ? FOREVER : 0;
+    for (size_t s = 0; s < l->plan->step_count; s++) {
+        const tl_node *node = l->plan->steps[s].node;
+        for (size_t k = 0; k < node->input_count; k++)
+            if (node->inputs[k] && l->last_use[node->inputs[k]->index] != FOREVER)
+                l->last_use[node->inputs[k]->index] = s;
+        tl_graph *inner;
+        for (size_t g = 0; (inner = tl_node_subgraph(node, g)); g++)
+            for (size_t k = 0; k < inner->capture_count; k++)
+                if (l->last_use[inner->captures[k]->outer->index] != FOREVER)
+                    l->last_use[inner->captures[k]->outer->index] = s;
+    }
+    /* A step that is shaped during the run may look at any time at what a view of a planned value shows. */
+    for (size_t s = 0; s < l->plan->step_count; s++) {
+        const tl_node *node = l->plan->steps[s].node;
+        if (l->plan->steps[s].dynamic && node->op->flags & TL_OP_VIEW && node->inputs[0])
+            l->last_use[node->inputs[0]->index] = FOREVER;
+    }
+}
+
+static void place_given(layout *l)
+{
+    const tl_graph *graph = l->graph;
+    for (size_t i = 0; i < graph->input_count; i++)
+        l->of[graph->inputs[i]->index] = add_storage(l, IN_INPUT, i, 0, FOREVER, 0);
+    size_t constants = add_storage(l, IN_CONSTANT, 0, 0, FOREVER, 0);
+    for (size_t i = 0; i < graph->value_count; i++)
+        if (l->plan->slots[i].data)
+            l->of[i] = constants;
+}
+
+/* The storage of an input that the step's output 0 may be written over, or SIZE_MAX. */
+static size_t reusable(const layout *l, size_t s, const tl_tensor *out)
+{
+    const tl_step *step = &l->plan->steps[s];
+    if (!(step->node->op->flags & TL_OP_ELEMENTWISE) || l->keep)
+        return SIZE_MAX;
+    int64_t elements = tl_tensor_elements(out);
+    for (size_t k = 0; k < step->node->input_count; k++) {
+        const tl_tensor *in = step->frame.call.inputs[k];
+        if (!in || tl_type_bits(in->type) != tl_type_bits(out->type) || tl_tensor_elements(in) != elements)
+            continue;
+        size_t of = l->of[step->node->inputs[k]->index];
+        if (of != SIZE_MAX && l->storages[of].kind == IN_ARENA && l->storages[of].last == s)
+            return of;
+    }
+    return SIZE_MAX;
+}
+
+static void place_output(layout *l, size_t s, size_t k)
+{
+    const tl_step *step = &l->plan->steps[s];
+    const tl_tensor *out = step->frame.call.outputs[k];
+    size_t value = (size_t)step->node->outputs[k]->index, last = l->last_use[value], of = SIZE_MAX;
+    if (k == 0 && step->node->op->flags & TL_OP_VIEW)
+        of = l->of[step->node->inputs[0]->index];
+    else if (k == 0)
+        of = reusable(l, s, out);
+    if (of == SIZE_MAX) {
+        of = add_storage(l, IN_ARENA, 0, s, last < s ? s : last, (size_t)tl_tensor_bytes(out));
+    } else if (l->storages[of].last < last) {
+        l->storages[of].last = last;
+    }
+    l->of[value] = of;
+    if (l->storages[of].kind == IN_CONSTANT)
+        l->plan->slots[value].data = step->frame.call.inputs[0]->data;
+}
+
+/* Outputs go to their buffers directly where nothing else is in the way; the others are copied at the end. */
+static void place_graph_outputs(layout *l)
+{
+    tl_plan *plan = l->plan;
+    bool state = false;
+    for (size_t k = 0; k < l->graph->output_count; k++)
+        state |= plan->modes[k] == TL_OUTPUT_STATE;
+    for (size_t k = 0; k < l->graph->output_count; k++) {
+        const tl_value *value = l->graph->outputs[k];
+        size_t of = l->of[value->index];
+        storage *home = of == SIZE_MAX ? NULL : &l->storages[of];
+        if (plan->modes[k] == TL_OUTPUT_BOUND && home && home->kind == IN_ARENA && !l->keep) {
+            home->kind = IN_OUTPUT;
+            home->index = k;
+            continue;
+        }
+        tl_copy copy = {k, &plan->slots[value->index], SIZE_MAX};
+        bool spared = state && home && home->kind == IN_INPUT;
+        if (spared)
+            copy.spare = add_storage(l, IN_ARENA, 0, 0, FOREVER, (size_t)tl_tensor_bytes(copy.slot));
+        if (spared || plan->modes[k] != TL_OUTPUT_OWN)
+            plan->copies[plan->copy_count++] = copy;
+    }
+}
+
+/* ---- Offsets: largest first, each at the lowest place that is free for as long as it is needed. */
+
+static int by_size(const void *a, const void *b)
+{
+    const storage *x = *(storage *const *)a, *y = *(storage *const *)b;
+    if (x->bytes != y->bytes)
+        return x->bytes < y->bytes ? 1 : -1;
+    return x->first < y->first ? -1 : x->first > y->first; /* a fixed order: the same plan everywhere */
+}
+
+static bool overlap_in_time(const storage *a, const storage *b)
+{
+    return a->first <= b->last && b->first <= a->last;
+}
+
+/* `placed` is sorted by offset; returns where the new one goes in it. */
+static bool find_offset(storage *const *placed, size_t count, storage *s, size_t *at)
+{
+    size_t offset = 0;
+    *at = count;
+    for (size_t i = 0; i < count; i++) {
+        if (!overlap_in_time(placed[i], s))
+            continue;
+        size_t end;
+        if (placed[i]->offset >= offset && placed[i]->offset - offset >= s->bytes)
+            break;
+        if (!tl_add_size(placed[i]->offset, tl_align_up(placed[i]->bytes, TL_ALIGNMENT), &end))
+            return false;
+        if (end > offset)
+            offset = end;
+    }
+    s->offset = offset;
+    for (*at = 0; *at < count && placed[*at]->offset <= offset;)
+        ++*at;
+    return true;
+}
+
+static bool assign_offsets(layout *l, storage **order, storage **placed)
+{
+    size_t count = 0, done = 0;
+    for (size_t i = 0; i < l->count; i++)
+        if (l->storages[i].kind == IN_ARENA && l->storages[i].bytes)
+            order[count++] = &l->storages[i];
+        else if (l->storages[i].kind == IN_ARENA)
+            l->storages[i].offset = 0;
+    qsort(order, count, sizeof *order, by_size);
+    for (size_t i = 0; i < count; i++) {
+        size_t at, end;
+        if (order[i]->bytes > PTRDIFF_MAX || !find_offset(placed, done, order[i], &at) ||
+            !tl_add_size(order[i]->offset, tl_align_up(order[i]->bytes, TL_ALIGNMENT), &end) || end > PTRDIFF_MAX)
+            return false;
+        memmove(placed + at + 1, placed + at, (done++ - at) * sizeof *placed);
+        placed[at] = order[i];
+        if (end > l->plan->arena_bytes)
+            l->plan->arena_bytes = end;
+    }
+    return true;
+}
+
+static void write_back(layout *l, const size_t *workspaces)
+{
+    tl_plan *plan = l->plan;
+    for (size_t i = 0; i < l->graph->value_count; i++) {
+        const storage *home = l->of[i] == SIZE_MAX ? NULL : &l->storages[l->of[i]];
+        plan->offsets[i] = home && home->kind == IN_ARENA ? home->offset : SIZE_MAX;
+        if (home && (home->kind == IN_INPUT || home->kind == IN_OUTPUT))
+            plan->links[plan->link_count++] =
+                (tl_link){&plan->slots[i], home->index, home->kind == IN_OUTPUT};
+    }
+    for (size_t s = 0; s < plan->step_count; s++)
+        plan->steps[s].workspace = workspaces[s] == SIZE_MAX ? SIZE_MAX : l->storages[workspaces[s]].offset;
+    for (size_t i = 0; i < plan->copy_count; i++)
+        if (plan->copies[i].spare != SIZE_MAX)
+            plan->copies[i].spare = l->storages[plan->copies[i].spare].offset;
+    /* Views have nothing to run. */
+    size_t kept = 0;
+    for (size_t s = 0; s < plan->step_count; s++)
+        if (plan->steps[s].dynamic || !(plan->steps[s].node->op->flags & TL_OP_VIEW))
+            plan->steps[kept++] = plan->steps[s];
+    plan->step_count = kept;
+}
+
+tl_status tl_plan_layout(tl_plan *plan, const tl_graph *graph, bool keep, tl_error *error)
+{
+    tl_arena scratch;
+    tl_arena_init(&scratch, plan->memory.allocator, 0);
+    size_t most = graph->value_count + graph->input_count + graph->output_count + plan->step_count + 1;
+    layout l = {.plan = plan, .graph = graph, .keep = keep};
+    l.storages = TL_NEW(&scratch, storage, most);
+    l.of = TL_NEW(&scratch, size_t, graph->value_count);
+    l.last_use = TL_NEW(&scratch, size_t, graph->value_count);
+    size_t *workspaces = TL_NEW(&scratch, size_t, plan->step_count);
+    storage **order = TL_NEW(&scratch, storage *, 2 * most);
+    plan->links = TL_NEW(&plan->memory, tl_link, graph->value_count);
+    plan->copies = TL_NEW(&plan->memory, tl_copy, graph->output_count);
+    bool fine = l.storages && l.of && l.last_use && workspaces && order && plan->links && plan->copies;
+    if (fine) {
+        memset(l.of, 0xff, graph->value_count * sizeof *l.of);
+        find_last_uses(&l);
+        place_given(&l);
+        for (size_t s = 0; s < plan->step_count; s++) {
+            const tl_step *step = &plan->steps[s];
+            for (size_t k = 0; k < step->node->output_count && !step->dynamic; k++)
+                if (step->node->outputs[k])
+                    place_output(&l, s, k);
+            size_t bytes = step->dynamic ? 0 : step->frame.call.workspace_size;
+            workspaces[s] = bytes ? add_storage(&l, IN_ARENA, 0, s, s, bytes) : SIZE_MAX;
+        }
+        place_graph_outputs(&l);
+        fine = assign_offsets(&l, order, order + most);
+        if (fine)
+            write_back(&l, workspaces);
+    }
+    tl_arena_free(&scratch);
+    return fine ? TL_OK : tl_error_no_memory(error);
+}

@@ -1,0 +1,197 @@
+/* From shapes of inputs to the steps of a run. */
+#include "exec/plan.h"
+
+/* Results of at most this size are computed while planning, if shapes alone decide them. */
+#define AHEAD_LIMIT ((size_t)64 << 10)
+
+typedef struct planner {
+    tl_runtime *runtime;
+    tl_graph *graph;
+    tl_plan *plan;
+    bool keep;
+    tl_error *error;
+} planner;
+
+static bool is_shaped(const tl_tensor *tensor)
+{
+    return tensor->rank != TL_RANK_UNKNOWN && tl_tensor_elements(tensor) >= 0;
+}
+
+static tl_status init_step(const planner *p, tl_step *step, tl_node *node)
+{
+    tl_arena *memory = &p->plan->memory;
+    const tl_tensor **inputs = TL_NEW(memory, const tl_tensor *, node->input_count + 1);
+    tl_tensor **outputs = TL_NEW(memory, tl_tensor *, node->output_count + 1);
+    void *plan_data = node->op->plan_size ? tl_arena_alloc(memory, 1, node->op->plan_size, TL_ALIGNMENT) : NULL;
+    if (!inputs || !outputs || (node->op->plan_size && !plan_data))
+        return tl_error_no_memory(p->error);
+    for (size_t k = 0; k < node->input_count; k++)
+        if (node->inputs[k])
+            inputs[k] = &p->plan->slots[node->inputs[k]->index];
+    for (size_t k = 0; k < node->output_count; k++)
+        if (node->outputs[k])
+            outputs[k] = &p->plan->slots[node->outputs[k]->index];
+    *step = (tl_step){
+        .node = node,
+        .frame = {.call = {.size = sizeof(tl_call),
+                           .host = &p->runtime->host,
+                           .node = node,
+                           .inputs = inputs,
+                           .input_count = node->input_count,
+                           .outputs = outputs,
+                           .output_count = node->output_count,
+                           .state = node->state,
+                           .plan = plan_data,
+                           .thread_count = p->runtime->pool.thread_count},
+                  .error = p->error},
+    };
+    return TL_OK;
+}
+
+static bool has_dynamic_input(const planner *p, const tl_node *node)
+{
+    for (size_t k = 0; k < node->input_count; k++)
+        if (node->inputs[k] && p->plan->dynamic[node->inputs[k]->index])
+            return true;
+    return false;
+}
+
+/* Whether the inputs' shapes alone decide the node's results. */
+static bool is_decided(const tl_step *step)
+{
+    const tl_operator *op = step->node->op;
+    if (op->flags & TL_OP_NONDETERMINISTIC || step->node->input_count == 0)
+        return false;
+    for (size_t k = 0; k < step->node->input_count; k++) {
+        const tl_tensor *in = step->frame.call.inputs[k];
+        if (in && !in->data && !(op->flags & TL_OP_SHAPE_ONLY) && tl_tensor_elements(in) != 0)
+            return false;
+        if (in && tl_tensor_bytes(in) > (int64_t)AHEAD_LIMIT && !(op->flags & TL_OP_SHAPE_ONLY))
+            return false;
+    }
+    return true;
+}
+
+/* Computes the node now. Results are kept only if all of them are small; false: it stays a step. */
+static bool compute_ahead(planner *p, tl_step *step)
+{
+    tl_plan *plan = p->plan;
+    tl_node *node = step->node;
+    tl_error why;
+    if (tl_evaluate(node, p->runtime, step->frame.call.inputs, step->frame.call.outputs, &plan->memory, AHEAD_LIMIT,
+                    &why) != TL_OK)
+        return false;
+    for (size_t k = 0; k < node->output_count; k++)
+        if (node->outputs[k])
+            plan->computed[plan->computed_count++] = plan->slots[node->outputs[k]->index].data;
+    return true;
+}
+
+static tl_status plan_node(planner *p, tl_node *node)
+{
+    tl_plan *plan = p->plan;
+    tl_step *step = &plan->steps[plan->step_count];
+    tl_status status = init_step(p, step, node);
+    if (status != TL_OK)
+        return status;
+    step->dynamic = has_dynamic_input(p, node);
+    if (!step->dynamic) {
+        if (is_decided(step) && compute_ahead(p, step))
+            return TL_OK;
+        status = tl_call_reshape(&step->frame, node);
+        if (status != TL_OK)
+            return tl_node_blame(node, status, p->error);
+    }
+    for (size_t k = 0; k < node->output_count; k++)
+        if (node->outputs[k])
+            step->dynamic |= !is_shaped(step->frame.call.outputs[k]);
+    for (size_t k = 0; k < node->output_count; k++)
+        if (node->outputs[k]) {
+            plan->dynamic[node->outputs[k]->index] = step->dynamic;
+            step->frame.call.outputs[k]->data = NULL;
+        }
+    plan->step_count++;
+    return TL_OK;
+}
+
+static bool allocate_tables(planner *p, const tl_tensor *inputs, const tl_output_mode *modes)
+{
+    const tl_graph *graph = p->graph;
+    tl_plan *plan = p->plan;
+    tl_arena *memory = &plan->memory;
+    size_t outputs = 0;
+    for (size_t i = 0; i < graph->node_count; i++)
+        outputs += graph->nodes[i]->output_count;
+    plan->inputs = TL_NEW(memory, tl_tensor, graph->input_count);
+    plan->modes = TL_NEW(memory, tl_output_mode, graph->output_count);
+    plan->slots = TL_NEW(memory, tl_tensor, graph->value_count);
+    plan->offsets = TL_NEW(memory, size_t, graph->value_count);
+    plan->dynamic = TL_NEW(memory, bool, graph->value_count);
+    plan->reserves = TL_NEW(memory, tl_reserve, graph->value_count);
+    plan->steps = TL_NEW(memory, tl_step, graph->node_count + 1);
+    plan->computed = TL_NEW(memory, void *, outputs);
+    if (!plan->inputs || !plan->modes || !plan->slots || !plan->offsets || !plan->dynamic || !plan->reserves ||
+        !plan->steps || !plan->computed)
+        return false;
+    if (graph->input_count)
+        memcpy(plan->inputs, inputs, graph->input_count * sizeof *inputs);
+    if (graph->output_count)
+        memcpy(plan->modes, modes, graph->output_count * sizeof *modes);
+    for (size_t i = 0; i < graph->value_count; i++) {
+        plan->slots[i] = graph->values[i]->tensor;
+        if (!(graph->values[i]->flags & TL_VALUE_CONSTANT))
+            plan->slots[i].data = NULL;
+    }
+    for (size_t i = 0; i < graph->input_count; i++) {
+        plan->slots[graph->inputs[i]->index] = inputs[i];
+        plan->slots[graph->inputs[i]->index].data = NULL;
+        plan->inputs[i].data = NULL;
+    }
+    return true;
+}
+
+tl_status tl_plan_create(tl_runtime *runtime, tl_graph *graph, const tl_tensor *inputs, const tl_output_mode *modes,
+                         bool keep, tl_plan **plan, tl_error *error)
+{
+    *plan = NULL;
+    tl_plan *made = tl_memory_alloc(&runtime->allocator, sizeof *made, _Alignof(tl_plan));
+    if (!made)
+        return tl_error_no_memory(error);
+    *made = (tl_plan){0};
+    tl_arena_init(&made->memory, &runtime->allocator, 0);
+    planner p = {runtime, graph, made, keep, error};
+    tl_status status = allocate_tables(&p, inputs, modes) ? TL_OK : tl_error_no_memory(error);
+    for (size_t i = 0; i < graph->node_count && status == TL_OK; i++)
+        status = plan_node(&p, graph->nodes[i]);
+    if (status == TL_OK)
+        status = tl_plan_layout(made, graph, keep, error);
+    if (status == TL_OK)
+        *plan = made;
+    else
+        tl_plan_destroy(made, &runtime->allocator, graph->value_count);
+    return status;
+}
+
+void tl_plan_destroy(tl_plan *plan, const tl_allocator *allocator, size_t value_count)
+{
+    if (!plan)
+        return;
+    for (size_t i = 0; i < plan->computed_count; i++)
+        tl_memory_free(allocator, plan->computed[i]);
+    for (size_t i = 0; plan->reserves && i < value_count; i++)
+        tl_memory_free(allocator, plan->reserves[i].data);
+    tl_memory_free(allocator, plan->workspace.data);
+    tl_arena_free(&plan->memory);
+    tl_memory_free(allocator, plan);
+}
+
+void tl_plan_place(tl_plan *plan, const tl_graph *graph, void *base)
+{
+    plan->base = base;
+    for (size_t i = 0; i < graph->value_count; i++)
+        if (plan->offsets[i] != SIZE_MAX)
+            plan->slots[i].data = (char *)base + plan->offsets[i];
+    for (size_t i = 0; i < plan->step_count; i++)
+        if (plan->steps[i].workspace != SIZE_MAX)
+            plan->steps[i].frame.call.workspace = (char *)base + plan->steps[i].workspace;
+}

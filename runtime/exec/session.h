@@ -1,0 +1,17 @@
+/* A session: a model made ready to run. Immutable once open. */
+#ifndef TL_SESSION_H
+#define TL_SESSION_H
+
+#include "exec/runtime.h"
+#include "graph/graph.h"
+
+struct tl_session {
+    tl_runtime *runtime;
+    tl_model *model;
+    tl_graph *graph; /* the model's main graph */
+    bool keep_values;
+    tl_rewrite_log *rewrites;
+    size_t rewrite_count;
+};
+
+#endif

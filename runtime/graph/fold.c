@@ -1,0 +1,120 @@
+/* Constant folding: nodes whose results the file decides are computed at load. */
+#include "exec/execution.h"
+
+/* Results may be this much larger than what they are made of; ConstantOfShape of a huge shape stays a node. */
+#define FOLD_SLACK ((int64_t)1 << 20)
+
+static bool can_fold(const tl_node *node)
+{
+    if (node->op->flags & TL_OP_NONDETERMINISTIC || tl_node_subgraph(node, 0) || (!node->op->run && !(node->op->flags & TL_OP_VIEW)))
+        return false;
+    for (size_t k = 0; k < node->input_count; k++) {
+        const tl_value *value = node->inputs[k];
+        if (!value)
+            continue;
+        if (value->kind != TL_KIND_TENSOR)
+            return false;
+        if (value->flags & TL_VALUE_CONSTANT)
+            continue;
+        if (!(node->op->flags & TL_OP_SHAPE_ONLY) || tl_tensor_elements(&value->tensor) < 0)
+            return false;
+    }
+    for (size_t k = 0; k < node->output_count; k++)
+        if (node->outputs[k] && (node->outputs[k]->kind != TL_KIND_TENSOR || node->outputs[k]->tensor.type == TL_UNDEFINED))
+            return false;
+    return true;
+}
+
+/* Most bytes of a result that is worth keeping instead of computing. */
+static int64_t fold_limit(const tl_node *node)
+{
+    int64_t limit = node->graph->model->fold_limit;
+    if (limit)
+        return limit;
+    limit = FOLD_SLACK;
+    for (size_t k = 0; k < node->input_count; k++)
+        if (node->inputs[k] && node->inputs[k]->constant && !tl_add(limit, node->inputs[k]->constant->bytes, &limit))
+            return INT64_MAX;
+    return limit;
+}
+
+static bool fits(const tl_node *node, int64_t limit)
+{
+    for (size_t k = 0; k < node->output_count; k++)
+        if (node->outputs[k]) {
+            int64_t bytes = tl_tensor_bytes(&node->outputs[k]->tensor);
+            if (bytes > limit)
+                return false;
+        }
+    return true;
+}
+
+static tl_status evaluate(tl_node *node, tl_runtime *runtime, tl_arena *scratch, int64_t limit, tl_error *error)
+{
+    tl_model *model = node->graph->model;
+    const tl_tensor **inputs = TL_NEW(scratch, const tl_tensor *, node->input_count + 1);
+    tl_tensor **outputs = TL_NEW(scratch, tl_tensor *, node->output_count + 1);
+    tl_tensor *results = TL_NEW(scratch, tl_tensor, node->output_count + 1);
+    if (!inputs || !outputs || !results)
+        return tl_error_no_memory(error);
+    for (size_t k = 0; k < node->input_count; k++) {
+        if (!node->inputs[k])
+            continue;
+        if (node->inputs[k]->constant && !tl_value_data(node->inputs[k]))
+            return tl_error_no_memory(error);
+        inputs[k] = &node->inputs[k]->tensor;
+    }
+    for (size_t k = 0; k < node->output_count; k++)
+        if (node->outputs[k]) {
+            results[k].type = node->outputs[k]->tensor.type;
+            outputs[k] = &results[k];
+        }
+    tl_error why;
+    /* What fails here may sit in a branch that never runs, or be too large to keep: then it stays a node. */
+    if (tl_evaluate(node, runtime, inputs, outputs, &model->arena, (size_t)limit, &why) != TL_OK)
+        return TL_OK;
+    tl_status status = TL_OK;
+    for (size_t k = 0; k < node->output_count; k++) {
+        if (!outputs[k])
+            continue;
+        if (status != TL_OK || !tl_value_take_constant(node->outputs[k], outputs[k], outputs[k]->data)) {
+            status = tl_error_no_memory(error);
+            tl_memory_free(model->allocator, outputs[k]->data);
+        }
+    }
+    return status;
+}
+
+static tl_status fold_node(tl_node *node, tl_runtime *runtime, tl_error *error)
+{
+    int64_t limit = fold_limit(node);
+    if (!fits(node, limit))
+        return TL_OK;
+    tl_arena scratch;
+    tl_arena_init(&scratch, &runtime->allocator, 0);
+    tl_status status = evaluate(node, runtime, &scratch, limit, error);
+    tl_arena_free(&scratch);
+    tl_node_destroy(node, &runtime->host);
+    for (size_t k = 0; k < node->input_count; k++)
+        if (node->inputs[k])
+            tl_value_release(node->inputs[k]);
+    return status;
+}
+
+tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error)
+{
+    tl_runtime *runtime = tl_host_runtime(host);
+    for (size_t i = 0; i < graph->node_count; i++) {
+        tl_node *node = graph->nodes[i];
+        /* Constants that were computed so far tell more about the shapes of this one. */
+        tl_status status = tl_node_infer(node, host, error);
+        tl_graph *inner;
+        for (size_t g = 0; status == TL_OK && (inner = tl_node_subgraph(node, g)); g++)
+            status = tl_graph_fold(inner, host, error);
+        if (status == TL_OK && can_fold(node))
+            status = fold_node(node, runtime, error);
+        if (status != TL_OK)
+            return status;
+    }
+    return TL_OK;
+}

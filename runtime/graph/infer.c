@@ -1,0 +1,201 @@
+/* Types and shapes ahead of the run. */
+#include "graph/graph.h"
+#include "plugin/host.h"
+
+static const tl_param *parameter(const tl_param *params, size_t count, size_t k)
+{
+    return k < count ? &params[k] : count ? &params[count - 1] : NULL; /* beyond the last: the variadic one */
+}
+
+static tl_status wrong_type(const tl_node *node, const char *role, const tl_param *param, tl_type found,
+                            tl_error *error)
+{
+    char where[512], list[256] = "";
+    size_t used = 0;
+    for (int t = 1; t < TL_TYPE_COUNT && used + 20 < sizeof list; t++)
+        if (param->types & TL_T(t)) {
+            size_t length = strlen(tl_type_name(t));
+            memcpy(list + used, used ? " " : "", used ? 1 : 0);
+            used += used ? 1 : 0;
+            memcpy(list + used, tl_type_name(t), length + 1);
+            used += length;
+        }
+    return tl_error_set(error, TL_UNSUPPORTED, "%s: %s '%s' has type %s, but this operator has %s",
+                        tl_node_describe(node, where, sizeof where), role, param->name, tl_type_name(found), list);
+}
+
+/* The types that type variables stand for in one node. */
+typedef struct bindings {
+    tl_type types[128];
+} bindings;
+
+static tl_status check_inputs(const tl_node *node, bindings *bound, tl_error *error)
+{
+    for (size_t k = 0; k < node->input_count; k++) {
+        const tl_value *value = node->inputs[k];
+        const tl_param *param = parameter(node->op->inputs, node->op->input_count, k);
+        if (!value || !param || value->kind != TL_KIND_TENSOR || value->tensor.type == TL_UNDEFINED)
+            continue;
+        if (!(param->types & TL_T(value->tensor.type)))
+            return wrong_type(node, "input", param, value->tensor.type, error);
+        if (!param->type_variable || param->flags & TL_PARAM_MIXED)
+            continue;
+        tl_type *variable = &bound->types[param->type_variable & 127];
+        if (*variable != TL_UNDEFINED && *variable != value->tensor.type) {
+            char where[512];
+            return tl_error_set(error, TL_INVALID_MODEL, "%s: input '%s' has type %s, but the same type is needed as "
+                                "before: %s", tl_node_describe(node, where, sizeof where), param->name,
+                                tl_type_name(value->tensor.type), tl_type_name(*variable));
+        }
+        *variable = value->tensor.type;
+    }
+    return TL_OK;
+}
+
+static tl_type output_type(const tl_node *node, size_t k, const bindings *bound)
+{
+    const tl_param *param = parameter(node->op->outputs, node->op->output_count, k);
+    if (!param)
+        return TL_UNDEFINED;
+    if (param->type_variable && bound->types[param->type_variable & 127] != TL_UNDEFINED)
+        return bound->types[param->type_variable & 127];
+    for (int t = 1; t < TL_TYPE_COUNT; t++)
+        if (param->types == TL_T(t))
+            return t;
+    return TL_UNDEFINED;
+}
+
+/* What inference found, joined with what the file says: found wins, the file fills the gaps. */
+static tl_status settle(const tl_node *node, size_t k, const tl_tensor *found, tl_error *error)
+{
+    tl_value *value = node->outputs[k];
+    tl_tensor *known = &value->tensor;
+    const tl_param *param = parameter(node->op->outputs, node->op->output_count, k);
+    if (found->type != TL_UNDEFINED && param && !(param->types & TL_T(found->type)))
+        return wrong_type(node, "output", param, found->type, error);
+    if (found->type != TL_UNDEFINED && known->type != TL_UNDEFINED && known->type != found->type) {
+        char where[512];
+        return tl_error_set(error, TL_INVALID_MODEL, "%s: output '%.200s' is %s, but the file says %s",
+                            tl_node_describe(node, where, sizeof where), value->name, tl_type_name(found->type),
+                            tl_type_name(known->type));
+    }
+    if (found->type != TL_UNDEFINED)
+        known->type = found->type;
+    if (found->rank == TL_RANK_UNKNOWN)
+        return TL_OK;
+    bool same_rank = known->rank == found->rank;
+    known->rank = found->rank;
+    for (int32_t i = 0; i < found->rank; i++)
+        if (!same_rank || found->dims[i] != TL_DIM_UNKNOWN)
+            known->dims[i] = found->dims[i];
+    return TL_OK;
+}
+
+static tl_status reshape(tl_node *node, const tl_host *host, const tl_tensor **inputs, tl_tensor **outputs,
+                         tl_error *error)
+{
+    tl_call_frame frame = {
+        .call = {.size = sizeof(tl_call),
+                 .host = host,
+                 .node = node,
+                 .inputs = inputs,
+                 .input_count = node->input_count,
+                 .outputs = outputs,
+                 .output_count = node->output_count,
+                 .thread_count = 1},
+        .error = error,
+    };
+    tl_status status = TL_OK;
+    if (node->op->reshape) {
+        status = node->op->reshape(&frame.call);
+    } else if (inputs[0] && inputs[0]->rank != TL_RANK_UNKNOWN) {
+        for (size_t k = 0; k < node->output_count; k++)
+            if (outputs[k]) {
+                outputs[k]->rank = inputs[0]->rank;
+                memcpy(outputs[k]->dims, inputs[0]->dims, sizeof inputs[0]->dims);
+            }
+    }
+    if (status != TL_OK) {
+        char where[512];
+        tl_error_prefix(error, "%s", tl_node_describe(node, where, sizeof where));
+    }
+    return status;
+}
+
+tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error)
+{
+    tl_arena scratch;
+    tl_arena_init(&scratch, node->graph->model->allocator, 0);
+    const tl_tensor **inputs = TL_NEW(&scratch, const tl_tensor *, node->input_count + 1);
+    tl_tensor **outputs = TL_NEW(&scratch, tl_tensor *, node->output_count + 1);
+    tl_tensor *found = TL_NEW(&scratch, tl_tensor, node->output_count + 1);
+    tl_status status = inputs && outputs && found ? TL_OK : tl_error_no_memory(error);
+    bindings bound = {{TL_UNDEFINED}};
+    if (status == TL_OK)
+        status = check_inputs(node, &bound, error);
+    bool tensors_only = true;
+    for (size_t k = 0; k < node->input_count && status == TL_OK; k++) {
+        if (!node->inputs[k])
+            continue;
+        tensors_only &= node->inputs[k]->kind == TL_KIND_TENSOR;
+        inputs[k] = &node->inputs[k]->tensor;
+        /* Small constants are lists of axes and the like, which shapes depend on; big ones are weights. */
+        if (node->inputs[k]->constant && node->inputs[k]->constant->bytes <= 4096 && !tl_value_data(node->inputs[k]))
+            status = tl_error_no_memory(error);
+    }
+    for (size_t k = 0; k < node->output_count && status == TL_OK; k++) {
+        if (!node->outputs[k])
+            continue;
+        found[k].type = output_type(node, k, &bound);
+        found[k].rank = TL_RANK_UNKNOWN;
+        for (int32_t i = 0; i < TL_MAX_RANK; i++)
+            found[k].dims[i] = TL_DIM_UNKNOWN;
+        outputs[k] = &found[k];
+    }
+    if (status == TL_OK && tensors_only)
+        status = reshape(node, host, inputs, outputs, error);
+    for (size_t k = 0; k < node->output_count && status == TL_OK && tensors_only; k++)
+        if (node->outputs[k] && node->outputs[k]->kind == TL_KIND_TENSOR)
+            status = settle(node, k, &found[k], error);
+    tl_arena_free(&scratch);
+    return status;
+}
+
+/* An unknown dimension of an input is some number: the same one wherever it travels. */
+static bool name_unknown_dims(tl_graph *graph)
+{
+    for (size_t i = 0; i < graph->input_count; i++) {
+        tl_tensor *tensor = &graph->inputs[i]->tensor;
+        for (int32_t d = 0; d < tensor->rank; d++)
+            if (tensor->dims[d] == TL_DIM_UNKNOWN &&
+                (tensor->dims[d] = tl_model_symbol(graph->model, NULL)) == TL_DIM_UNKNOWN)
+                return false;
+    }
+    return true;
+}
+
+tl_status tl_graph_infer(tl_graph *graph, const tl_host *host, tl_error *error)
+{
+    if (!graph->parent && !name_unknown_dims(graph))
+        return tl_error_no_memory(error);
+    for (size_t i = 0; i < graph->capture_count; i++) {
+        tl_value *value = graph->captures[i];
+        value->kind = value->outer->kind;
+        value->type = value->outer->type;
+        value->tensor = value->outer->tensor;
+        value->tensor.data = NULL;
+    }
+    for (size_t i = 0; i < graph->node_count; i++) {
+        tl_node *node = graph->nodes[i];
+        tl_graph *inner;
+        for (size_t g = 0; (inner = tl_node_subgraph(node, g)); g++) {
+            tl_status status = tl_graph_infer(inner, host, error);
+            if (status != TL_OK)
+                return status;
+        }
+        tl_status status = tl_node_infer(node, host, error);
+        if (status != TL_OK)
+            return status;
+    }
+    return TL_OK;
+}
