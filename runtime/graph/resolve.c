@@ -23,13 +23,13 @@ static const char *domain_name(const char *domain)
 static tl_status check_version(const resolver *r, const char *domain, int64_t version)
 {
     int32_t newest = tl_registry_newest(r->registry, domain);
-    if (version < 1 || version > INT32_MAX)
-        return tl_error_set(r->error, TL_INVALID_MODEL, "version %lld of domain '%s' cannot exist", (long long)version,
-                            domain_name(domain));
     if (newest > 0 && version > newest)
         return tl_error_set(r->error, TL_UNSUPPORTED,
                             "the model imports version %lld of domain '%s', but the newest known here is %d",
                             (long long)version, domain_name(domain), newest);
+    if (version < 1 || version > INT32_MAX)
+        return tl_error_set(r->error, TL_INVALID_MODEL, "version %lld of domain '%s' cannot exist", (long long)version,
+                            domain_name(domain));
     return TL_OK;
 }
 
