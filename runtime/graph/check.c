@@ -174,6 +174,7 @@ static void sweep_nodes(tl_graph *graph, bool keep_dead)
     for (size_t i = graph->node_count; i-- > 0;) {
         tl_node *node = graph->nodes[i];
         if (!keep_dead && !is_needed(node)) {
+            node->removed = true;
             for (size_t k = 0; k < node->output_count; k++)
                 if (node->outputs[k] && node->outputs[k]->producer == node)
                     node->outputs[k]->producer = NULL;

@@ -108,6 +108,7 @@ struct tl_node {
     void *state;           /* made by op->create for the session */
     bool created;          /* op->create has run; it may have made no state */
     uint8_t visit;         /* scratch of tl_graph_order() */
+    bool removed;          /* no longer in the graph: dead, or rewritten */
 };
 
 struct tl_graph {
@@ -217,6 +218,8 @@ tl_status tl_graph_check(tl_graph *graph, tl_error *error);
 /* Running order, cycles refused: part of the check, and again after a rewrite. */
 tl_status tl_graph_order(tl_graph *graph, tl_error *error);
 tl_status tl_graph_resolve(tl_graph *graph, const tl_registry *registry, tl_error *error);
+/* The same for one node, without what is inside it. */
+tl_status tl_node_resolve(tl_node *node, const tl_registry *registry, tl_error *error);
 tl_status tl_graph_infer(tl_graph *graph, const tl_host *host, tl_error *error);
 tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error);
 /* Removes nodes whose outputs nobody needs (unless keep_dead), and values without use; sets users and indices anew.
@@ -226,6 +229,12 @@ bool tl_graph_link(tl_graph *graph, bool keep_dead);
 tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error);
 /* The graphs inside a node, k = 0, 1, ...; NULL beyond the last. */
 tl_graph *tl_node_subgraph(const tl_node *node, size_t k);
+
+/* One attempt on one node: a rule's apply, or an operator's decompose. *changed: it was committed. Otherwise the graph
+ * is as before, and the status says why. */
+typedef tl_status (*tl_apply)(const tl_host *host, tl_rewrite *rewrite, tl_node *node);
+tl_status tl_graph_attempt(tl_graph *graph, const tl_host *host, tl_apply apply, tl_node *node, bool *changed,
+                           tl_error *error);
 
 /* What rewriting did, for `inspect`. */
 typedef struct tl_rewrite_log {

@@ -135,6 +135,16 @@ static tl_status resolve_node(const resolver *r, tl_node *node)
     return status == TL_OK ? check_attributes(r, node) : status;
 }
 
+tl_status tl_node_resolve(tl_node *node, const tl_registry *registry, tl_error *error)
+{
+    const resolver r = {.model = node->graph->model, .registry = registry, .error = error};
+    char where[512];
+    tl_status status = resolve_node(&r, node);
+    if (status != TL_OK)
+        tl_error_prefix(error, "%s", tl_node_describe(node, where, sizeof where));
+    return status;
+}
+
 static tl_status resolve_subgraphs(const resolver *r, const tl_node *node, int depth)
 {
     tl_status status = TL_OK;
@@ -153,12 +163,9 @@ static tl_status resolve_graph(const resolver *r, tl_graph *graph, int depth)
     if (depth > TL_MAX_DEPTH)
         return tl_error_set(r->error, TL_UNSUPPORTED, "subgraphs are nested deeper than %d", TL_MAX_DEPTH);
     for (size_t k = 0; k < graph->node_count; k++) {
-        char text[200];
-        tl_status status = resolve_node(r, graph->nodes[k]);
-        if (status != TL_OK) {
-            tl_error_prefix(r->error, "%s", tl_node_describe(graph->nodes[k], text, sizeof text));
+        tl_status status = tl_node_resolve(graph->nodes[k], r->registry, r->error);
+        if (status != TL_OK)
             return status;
-        }
         status = resolve_subgraphs(r, graph->nodes[k], depth);
         if (status != TL_OK)
             return status;

@@ -1,6 +1,461 @@
-#include "graph/graph.h"
-#include "plugin/host.h"
-void tl_host_init_rewrite(tl_host *host) { (void)host; }
+/* Rewriting: rules change the graph in attempts that count whole or not at all.
+ *
+ * An attempt appends its nodes to the graph and lets them take values over; what it must undo, if it comes to nothing,
+ * is the end of the list of nodes and who produced the values taken over. */
+#include "exec/execution.h"
+
+/* Attempts that succeed, for each node there was: far more than rules that lower their measure can need. */
+#define MOST_COMMITS 16
+
+typedef struct takeover {
+    tl_value *value;
+    tl_node *producer;
+    size_t output;
+    tl_tensor tensor;
+} takeover;
+
+struct tl_rewrite {
+    tl_runtime *runtime;
+    tl_graph *graph;
+    size_t first_made; /* nodes from here on are the attempt's */
+    takeover *taken;
+    size_t taken_count, taken_capacity;
+    tl_status status; /* of the first thing that went wrong */
+    bool committed;
+};
+
+/* ---- Looking */
+
+static const char *node_domain(const tl_node *node)
+{
+    return node->domain;
+}
+
+static const char *node_operator(const tl_node *node)
+{
+    return node->op_type;
+}
+
+static const char *node_name(const tl_node *node)
+{
+    return node->name;
+}
+
+static size_t node_input_count(const tl_node *node)
+{
+    return node->input_count;
+}
+
+static tl_value *node_input(const tl_node *node, size_t k)
+{
+    return k < node->input_count ? node->inputs[k] : NULL;
+}
+
+static size_t node_output_count(const tl_node *node)
+{
+    return node->output_count;
+}
+
+static tl_value *node_output(const tl_node *node, size_t k)
+{
+    return k < node->output_count ? node->outputs[k] : NULL;
+}
+
+static tl_node *value_producer(const tl_value *value)
+{
+    return value->producer;
+}
+
+static size_t value_use_count(const tl_value *value)
+{
+    return value->user_count + (value->flags & TL_VALUE_OUTPUT ? 1 : 0);
+}
+
+static tl_node *value_user(const tl_value *value, size_t k)
+{
+    return k < value->user_count ? value->users[k] : NULL;
+}
+
+static const tl_tensor *value_tensor(const tl_value *value)
+{
+    if (value->constant && value->constant->bytes <= 4096)
+        tl_value_data((tl_value *)(uintptr_t)value);
+    return &value->tensor;
+}
+
+static bool value_is_constant(const tl_value *value)
+{
+    return value->constant != NULL;
+}
+
+static const void *value_data(tl_value *value)
+{
+    return tl_value_data(value);
+}
+
+/* ---- Making */
+
+static void *fail(tl_rewrite *rewrite, tl_status status)
+{
+    if (rewrite->status == TL_OK)
+        rewrite->status = status;
+    return NULL;
+}
+
+static tl_value *new_constant(tl_rewrite *rewrite, const char *name, const tl_tensor *tensor)
+{
+    const tl_allocator *allocator = rewrite->graph->model->allocator;
+    int64_t bytes = tensor ? tl_tensor_bytes(tensor) : -1;
+    if (bytes < 0 || (bytes > 0 && !tensor->data))
+        return fail(rewrite, TL_INVALID_ARGUMENT);
+    void *data = tl_memory_alloc(allocator, (size_t)bytes, TL_ALIGNMENT);
+    tl_value *value = tl_graph_add_unique(rewrite->graph, name ? name : "");
+    if (!data || !value || !tl_value_take_constant(value, tensor, data)) {
+        tl_memory_free(allocator, data);
+        return fail(rewrite, TL_NO_MEMORY);
+    }
+    if (bytes)
+        memcpy(data, tensor->data, (size_t)bytes);
+    return value;
+}
+
+static bool take_over(tl_rewrite *rewrite, tl_value *value, tl_node *by)
+{
+    tl_node *old = value->producer;
+    if (!old || value->graph != rewrite->graph) {
+        fail(rewrite, TL_INVALID_ARGUMENT);
+        return false;
+    }
+    if (!tl_arena_grow(&rewrite->graph->model->arena, (void **)&rewrite->taken, rewrite->taken_count,
+                       &rewrite->taken_capacity, sizeof *rewrite->taken)) {
+        fail(rewrite, TL_NO_MEMORY);
+        return false;
+    }
+    size_t k = 0;
+    while (old->outputs[k] != value)
+        k++;
+    rewrite->taken[rewrite->taken_count++] = (takeover){value, old, k, value->tensor};
+    old->outputs[k] = NULL;
+    value->producer = by;
+    return true;
+}
+
+/* The version that a new node of a domain resolves at: the model's import, or what is newest, for domains that the
+ * file need not know of. */
+static int32_t domain_version(const tl_rewrite *rewrite, const char *domain)
+{
+    return (int32_t)tl_model_opset(rewrite->graph->model, domain);
+}
+
+static tl_node *new_node(tl_rewrite *rewrite, const char *domain, const char *op, const char *name,
+                         tl_value *const *inputs, size_t input_count, tl_value *const *outputs, size_t output_count)
+{
+    if (rewrite->status != TL_OK)
+        return NULL;
+    tl_node *node =
+        tl_graph_add_node(rewrite->graph, name ? name : "", domain, op, input_count, output_count, 0);
+    if (!node)
+        return fail(rewrite, TL_NO_MEMORY);
+    node->version = domain_version(rewrite, node->domain);
+    if (!node->version)
+        node->version = tl_registry_newest(&rewrite->runtime->registry, node->domain);
+    for (size_t k = 0; k < input_count; k++)
+        node->inputs[k] = inputs[k];
+    for (size_t k = 0; k < output_count; k++) {
+        tl_value *value = outputs ? outputs[k] : NULL;
+        if (value) {
+            if (!take_over(rewrite, value, node))
+                return NULL;
+        } else {
+            value = tl_graph_add_unique(rewrite->graph, name ? name : "");
+            if (!value)
+                return fail(rewrite, TL_NO_MEMORY);
+            value->producer = node;
+        }
+        node->outputs[k] = value;
+    }
+    tl_error why;
+    node->op = tl_registry_find(&rewrite->runtime->registry, node->domain, op, node->version, &why);
+    return node->op ? node : fail(rewrite, TL_UNSUPPORTED);
+}
+
+/* An attribute of this name, new or to be written over; NULL: refused. */
+static tl_attribute *attribute(tl_rewrite *rewrite, tl_node *node, const char *name, int kind)
+{
+    if (!node || rewrite->status != TL_OK)
+        return NULL;
+    tl_attribute *found = (tl_attribute *)(uintptr_t)tl_node_attribute(node, name);
+    if (!found) {
+        tl_arena *arena = &rewrite->graph->model->arena;
+        tl_attribute *wider = TL_NEW(arena, tl_attribute, node->attribute_count + 1);
+        char *copy = tl_arena_string(arena, name);
+        if (!wider || !copy)
+            return fail(rewrite, TL_NO_MEMORY);
+        if (node->attribute_count)
+            memcpy(wider, node->attributes, node->attribute_count * sizeof *wider);
+        node->attributes = wider;
+        found = &wider[node->attribute_count++];
+        found->name = copy;
+    }
+    found->kind = kind;
+    return found;
+}
+
+static tl_status copy_attributes(tl_rewrite *rewrite, tl_node *node, const tl_node *from)
+{
+    for (size_t k = 0; node && k < from->attribute_count; k++) {
+        tl_attribute *copy = attribute(rewrite, node, from->attributes[k].name, from->attributes[k].kind);
+        if (!copy)
+            return rewrite->status;
+        const char *name = copy->name;
+        *copy = from->attributes[k];
+        copy->name = name;
+    }
+    return rewrite->status;
+}
+
+static tl_status set_int(tl_rewrite *rewrite, tl_node *node, const char *name, int64_t value)
+{
+    tl_attribute *a = attribute(rewrite, node, name, TL_ATTR_INT);
+    if (a)
+        a->u.i = value;
+    return rewrite->status;
+}
+
+static tl_status set_float(tl_rewrite *rewrite, tl_node *node, const char *name, float value)
+{
+    tl_attribute *a = attribute(rewrite, node, name, TL_ATTR_FLOAT);
+    if (a)
+        a->u.f = value;
+    return rewrite->status;
+}
+
+static tl_status set_string(tl_rewrite *rewrite, tl_node *node, const char *name, const char *value)
+{
+    tl_attribute *a = attribute(rewrite, node, name, TL_ATTR_STRING);
+    char *copy = tl_arena_string(&rewrite->graph->model->arena, value);
+    if (!copy)
+        fail(rewrite, TL_NO_MEMORY);
+    else if (a)
+        a->u.s = (tl_string){copy, strlen(copy)};
+    return rewrite->status;
+}
+
+static tl_status set_ints(tl_rewrite *rewrite, tl_node *node, const char *name, const int64_t *values, size_t count)
+{
+    tl_attribute *a = attribute(rewrite, node, name, TL_ATTR_INTS);
+    int64_t *copy = TL_NEW(&rewrite->graph->model->arena, int64_t, count);
+    if (!copy) {
+        fail(rewrite, TL_NO_MEMORY);
+    } else if (a) {
+        if (count)
+            memcpy(copy, values, count * sizeof *copy);
+        a->u.ints = copy;
+        a->count = count;
+    }
+    return rewrite->status;
+}
+
+/* ---- Ending an attempt */
+
+static bool compatible(const tl_tensor *before, const tl_tensor *after)
+{
+    if (before->rank == TL_RANK_UNKNOWN || after->rank == TL_RANK_UNKNOWN)
+        return true;
+    bool same = before->rank == after->rank;
+    for (int32_t i = 0; same && i < before->rank; i++)
+        same = before->dims[i] < 0 || after->dims[i] < 0 || before->dims[i] == after->dims[i];
+    return same;
+}
+
+static tl_status commit(tl_rewrite *rewrite)
+{
+    tl_graph *graph = rewrite->graph;
+    if (rewrite->committed)
+        return fail(rewrite, TL_INVALID_ARGUMENT), rewrite->status;
+    tl_error why;
+    tl_status status = rewrite->status;
+    size_t end = graph->node_count;
+    for (size_t i = rewrite->first_made; i < end && status == TL_OK; i++) {
+        status = tl_node_resolve(graph->nodes[i], &rewrite->runtime->registry, &why);
+        if (status == TL_OK)
+            status = tl_node_infer(graph->nodes[i], &rewrite->runtime->host, &why);
+    }
+    for (size_t i = 0; i < rewrite->taken_count && status == TL_OK; i++)
+        if (!compatible(&rewrite->taken[i].tensor, &rewrite->taken[i].value->tensor))
+            status = TL_INVALID_MODEL;
+    if (status == TL_OK)
+        status = tl_graph_order(graph, &why); /* leaves the order as it was if this attempt made a cycle */
+    if (status == TL_OK) {
+        rewrite->committed = true;
+        if (!tl_graph_link(graph, false))
+            status = TL_NO_MEMORY;
+    }
+    if (status != TL_OK)
+        fail(rewrite, status);
+    return status;
+}
+
+/* What was new disappears by itself when the graph is next linked: nobody uses it. */
+static void roll_back(tl_rewrite *rewrite)
+{
+    tl_graph *graph = rewrite->graph;
+    for (size_t i = rewrite->first_made; i < graph->node_count; i++) {
+        tl_node *node = graph->nodes[i];
+        for (size_t k = 0; k < node->output_count; k++)
+            if (node->outputs[k] && node->outputs[k]->producer == node)
+                node->outputs[k]->producer = NULL;
+    }
+    graph->node_count = rewrite->first_made;
+    while (rewrite->taken_count) {
+        const takeover *t = &rewrite->taken[--rewrite->taken_count];
+        t->value->producer = t->producer;
+        t->value->tensor = t->tensor;
+        t->producer->outputs[t->output] = t->value;
+    }
+}
+
+void tl_host_init_rewrite(tl_host *host)
+{
+    host->node_domain = node_domain;
+    host->node_operator = node_operator;
+    host->node_name = node_name;
+    host->node_input_count = node_input_count;
+    host->node_input = node_input;
+    host->node_output_count = node_output_count;
+    host->node_output = node_output;
+    host->value_producer = value_producer;
+    host->value_use_count = value_use_count;
+    host->value_user = value_user;
+    host->value_tensor = value_tensor;
+    host->value_is_constant = value_is_constant;
+    host->value_data = value_data;
+    host->new_constant = new_constant;
+    host->new_node = new_node;
+    host->copy_attributes = copy_attributes;
+    host->set_int = set_int;
+    host->set_float = set_float;
+    host->set_string = set_string;
+    host->set_ints = set_ints;
+    host->commit = commit;
+    host->domain_version = domain_version;
+}
+
+/* ---- The rules, in order */
+
+typedef struct driver {
+    tl_runtime *runtime;
+    tl_graph *graph;
+    const char *const *disabled;
+    size_t *counts; /* commits by rule */
+    size_t budget;
+    tl_error *error;
+} driver;
+
+static bool is_disabled(const char *const *disabled, const char *name)
+{
+    for (; disabled && *disabled; disabled++)
+        if (strcmp(*disabled, name) == 0)
+            return true;
+    return false;
+}
+
+tl_status tl_graph_attempt(tl_graph *graph, const tl_host *host, tl_apply apply, tl_node *node, bool *changed,
+                           tl_error *error)
+{
+    tl_rewrite rewrite = {.runtime = tl_host_runtime(host), .graph = graph, .first_made = graph->node_count};
+    tl_status status = apply(host, &rewrite, node);
+    *changed = rewrite.committed;
+    if (!rewrite.committed)
+        roll_back(&rewrite);
+    if (rewrite.committed && rewrite.status == TL_OK)
+        return TL_OK;
+    if (rewrite.status == TL_OK)
+        rewrite.status = status;
+    return tl_error_set(error, rewrite.status, "the rewrite fails: %s", tl_status_name(rewrite.status));
+}
+
+static tl_status apply_rule(driver *d, size_t r, bool *any)
+{
+    const tl_rule *rule = d->runtime->registry.rules[r];
+    tl_graph *graph = d->graph;
+    size_t count = graph->node_count;
+    /* The list of nodes changes under the rules. */
+    tl_node **nodes = tl_memory_alloc(graph->model->allocator, count * sizeof(tl_node *), _Alignof(tl_node *));
+    if (!nodes)
+        return tl_error_no_memory(d->error);
+    if (count)
+        memcpy(nodes, graph->nodes, count * sizeof(tl_node *));
+    tl_status status = TL_OK;
+    for (size_t i = 0; i < count && status == TL_OK && d->budget; i++) {
+        tl_node *node = nodes[i];
+        if (node->removed || strcmp(node->op_type, rule->anchor_name) != 0 ||
+            strcmp(node->domain, rule->anchor_domain) != 0)
+            continue;
+        tl_error why;
+        bool changed;
+        status = tl_graph_attempt(graph, &d->runtime->host, rule->apply, node, &changed, &why);
+        if (changed) {
+            d->counts[r]++;
+            d->budget--;
+            *any = true;
+            if (status != TL_OK && d->error)
+                *d->error = why;
+        } else {
+            status = TL_OK; /* a rule that does not fit leaves the graph as it was */
+        }
+    }
+    tl_memory_free(graph->model->allocator, nodes);
+    return status;
+}
+
+static tl_status run_phase(driver *d, tl_phase phase)
+{
+    const tl_registry *registry = &d->runtime->registry;
+    bool any = true;
+    tl_status status = TL_OK;
+    while (any && status == TL_OK && d->budget) {
+        any = false;
+        for (size_t r = 0; r < registry->rule_count && status == TL_OK; r++)
+            if (registry->rules[r]->phase == phase && !is_disabled(d->disabled, registry->rules[r]->name))
+                status = apply_rule(d, r, &any);
+        if (any && status == TL_OK) {
+            status = tl_graph_fold(d->graph, &d->runtime->host, d->error);
+            if (status == TL_OK && !tl_graph_link(d->graph, false))
+                status = tl_error_no_memory(d->error);
+        }
+    }
+    return status;
+}
+
+static tl_status rewrite_graph(tl_graph *graph, const tl_host *host, const char *const *disabled, size_t *counts,
+                               tl_error *error)
+{
+    tl_status status = TL_OK;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        tl_graph *inner;
+        for (size_t g = 0; status == TL_OK && (inner = tl_node_subgraph(graph->nodes[i], g)); g++)
+            status = rewrite_graph(inner, host, disabled, counts, error);
+    }
+    driver d = {tl_host_runtime(host), graph, disabled, counts, MOST_COMMITS * (graph->node_count + 1), error};
+    for (int phase = TL_PHASE_LAYOUT; phase <= TL_PHASE_EPILOGUE && status == TL_OK; phase++)
+        status = run_phase(&d, phase);
+    return status;
+}
+
 tl_status tl_graph_rewrite(tl_graph *graph, const tl_host *host, const char *const *disabled, tl_rewrite_log **log,
                            size_t *log_count, tl_error *error)
-{ (void)graph;(void)host;(void)disabled;(void)log;(void)log_count;(void)error; return TL_OK; }
+{
+    const tl_registry *registry = &tl_host_runtime(host)->registry;
+    tl_arena *arena = &graph->model->arena;
+    size_t *counts = TL_NEW(arena, size_t, registry->rule_count);
+    tl_rewrite_log *made = TL_NEW(arena, tl_rewrite_log, registry->rule_count);
+    if (!counts || !made)
+        return tl_error_no_memory(error);
+    tl_status status = rewrite_graph(graph, host, disabled, counts, error);
+    for (size_t r = 0; r < registry->rule_count; r++)
+        made[r] = (tl_rewrite_log){registry->rules[r]->name, counts[r]};
+    *log = made;
+    *log_count = registry->rule_count;
+    return status;
+}

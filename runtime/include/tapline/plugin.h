@@ -258,8 +258,13 @@ struct tl_host {
     tl_node *(*value_producer)(const tl_value *value);       /* NULL: an input or a constant */
     size_t (*value_use_count)(const tl_value *value); /* inputs that read it, in subgraphs too, +1 if the graph gives it out */
     tl_node *(*value_user)(const tl_value *value, size_t k); /* k < use_count; NULL for the graph itself */
-    /* Type, rank and dims as far as known (rank TL_RANK_UNKNOWN, dims < 0); data only for a constant. */
+    /* Type, rank and dims as far as known (rank TL_RANK_UNKNOWN, dims < 0). Data only for a constant of at most 4096
+     * bytes (axes, pads, ...), or one that value_data was asked for. */
     const tl_tensor *(*value_tensor)(const tl_value *value);
+    bool (*value_is_constant)(const tl_value *value);
+    /* A constant's elements, at any size, until the end of the attempt; NULL: no constant, or memory refused. Large
+     * ones may have to be copied out of the file: ask only once everything else fits. */
+    const void *(*value_data)(tl_value *value);
 
     /* New things of the attempt; NULL when refused (then the attempt fails at commit). Names are made unique.
      * new_constant copies the tensor. new_node's outputs[k] is a value of the graph, which the new node takes over from
