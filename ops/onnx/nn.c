@@ -1,0 +1,198 @@
+#include "onnx/nn.h"
+#include "kernels/kernels.h"
+
+#define MAX_WIDENED 16 /* inputs, and outputs, of an operator that computes halves in float */
+
+size_t nn_place(tl_call *call, int64_t count, size_t size)
+{
+    const size_t most = (size_t)1 << 62;
+    size_t bytes;
+    size_t offset = call->workspace_size;
+    if (count <= 0)
+        return offset;
+    if (offset >= most || __builtin_mul_overflow((size_t)count, size, &bytes) || bytes >= most - offset - 64) {
+        call->workspace_size = most;
+        return 0;
+    }
+    call->workspace_size = (offset + bytes + 63) & ~(size_t)63;
+    return offset;
+}
+
+int64_t nn_product(const tl_tensor *tensor, int32_t begin, int32_t end)
+{
+    int64_t n = 1;
+    for (int32_t i = begin; i < end; i++)
+        if (tensor->dims[i] < 0 || !nn_mul(n, tensor->dims[i], &n))
+            return -1;
+    return n;
+}
+
+void nn_half_to_float(tl_type type, const void *from, float *to, int64_t n)
+{
+    if (type == TL_FLOAT16)
+        tlk_get()->f16_to_f32(from, to, n);
+    else
+        tlk_get()->bf16_to_f32(from, to, n);
+}
+
+void nn_float_to_half(tl_type type, const float *from, void *to, int64_t n)
+{
+    if (type == TL_FLOAT16)
+        tlk_get()->f32_to_f16(from, to, n);
+    else
+        tlk_get()->f32_to_bf16(from, to, n);
+}
+
+double nn_element(const tl_tensor *tensor, int64_t i)
+{
+    float half;
+    switch (tensor->type) {
+    case TL_FLOAT:
+        return ((const float *)tensor->data)[i];
+    case TL_DOUBLE:
+        return ((const double *)tensor->data)[i];
+    case TL_FLOAT16:
+    case TL_BFLOAT16:
+        nn_half_to_float(tensor->type, (const uint16_t *)tensor->data + i, &half, 1);
+        return half;
+    case TL_INT8:
+        return ((const int8_t *)tensor->data)[i];
+    case TL_UINT8:
+    case TL_BOOL:
+        return ((const uint8_t *)tensor->data)[i];
+    case TL_INT16:
+        return ((const int16_t *)tensor->data)[i];
+    case TL_UINT16:
+        return ((const uint16_t *)tensor->data)[i];
+    case TL_INT32:
+        return ((const int32_t *)tensor->data)[i];
+    case TL_UINT32:
+        return ((const uint32_t *)tensor->data)[i];
+    case TL_INT64:
+        return (double)((const int64_t *)tensor->data)[i];
+    case TL_UINT64:
+        return (double)((const uint64_t *)tensor->data)[i];
+    default:
+        return 0;
+    }
+}
+
+/* ---- Halves computed in float */
+
+static bool is_widened(const tl_tensor *tensor, size_t k, uint64_t skip)
+{
+    return tensor && nn_is_half(tensor->type) && !(skip >> k & 1);
+}
+
+void nn_widen_place(tl_call *call, uint64_t skip)
+{
+    for (size_t k = 0; k < call->input_count && k < MAX_WIDENED; k++)
+        if (is_widened(call->inputs[k], k, skip))
+            nn_place(call, nn_product(call->inputs[k], 0, call->inputs[k]->rank), sizeof(float));
+    for (size_t k = 0; k < call->output_count && k < MAX_WIDENED; k++)
+        if (is_widened(call->outputs[k], k, 0))
+            nn_place(call, nn_product(call->outputs[k], 0, call->outputs[k]->rank), sizeof(float));
+}
+
+typedef struct widening {
+    tl_type type;
+    void *half;
+    float *real;
+} widening;
+
+static void widen_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const widening *w = context;
+    (void)thread;
+    nn_half_to_float(w->type, (const uint16_t *)w->half + begin, w->real + begin, end - begin);
+}
+
+static void narrow_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const widening *w = context;
+    (void)thread;
+    nn_float_to_half(w->type, w->real + begin, (uint16_t *)w->half + begin, end - begin);
+}
+
+/* The copy of a tensor at *offset of the workspace, which moves on as nn_place did. */
+static widening take_copy(const tl_call *call, const tl_tensor *from, tl_tensor *copy, size_t *offset)
+{
+    int64_t n = op_elements(from);
+    widening w = {from->type, from->data, nn_at(call, *offset)};
+    *copy = *from;
+    copy->type = TL_FLOAT;
+    copy->data = w.real;
+    *offset = (*offset + (size_t)n * sizeof(float) + 63) & ~(size_t)63;
+    return w;
+}
+
+tl_status nn_widen_run(tl_call *call, uint64_t skip, tl_status (*run)(tl_call *call))
+{
+    tl_tensor copies[2 * MAX_WIDENED];
+    const tl_tensor *inputs[MAX_WIDENED];
+    tl_tensor *outputs[MAX_WIDENED];
+    widening results[MAX_WIDENED];
+    const tl_tensor *const *own_inputs = call->inputs;
+    tl_tensor *const *own_outputs = call->outputs;
+    size_t offset = 0, used = 0;
+    for (size_t k = 0; k < call->input_count && k < MAX_WIDENED; k++) {
+        inputs[k] = own_inputs[k];
+        if (is_widened(own_inputs[k], k, skip)) {
+            widening w = take_copy(call, own_inputs[k], &copies[used], &offset);
+            call->host->parallel_for(call, widen_task, &w, op_elements(own_inputs[k]), 1 << 15);
+            inputs[k] = &copies[used++];
+        }
+    }
+    for (size_t k = 0; k < call->output_count && k < MAX_WIDENED; k++) {
+        outputs[k] = own_outputs[k];
+        if (is_widened(own_outputs[k], k, 0)) {
+            results[k] = take_copy(call, own_outputs[k], &copies[used], &offset);
+            outputs[k] = &copies[used++];
+        }
+    }
+    if (used == 0)
+        return run(call);
+    call->inputs = inputs;
+    call->outputs = outputs;
+    tl_status status = run(call);
+    call->inputs = own_inputs;
+    call->outputs = own_outputs;
+    for (size_t k = 0; status == TL_OK && k < call->output_count && k < MAX_WIDENED; k++)
+        if (is_widened(own_outputs[k], k, 0))
+            call->host->parallel_for(call, narrow_task, &results[k], op_elements(own_outputs[k]), 1 << 15);
+    return status;
+}
+
+/* ---- Checks */
+
+tl_status nn_check_rank(const tl_call *call, size_t k, int32_t low, int32_t high)
+{
+    const tl_tensor *in = op_input(call, k);
+    if (!in || in->rank == TL_RANK_UNKNOWN || (in->rank >= low && in->rank <= high))
+        return TL_OK;
+    if (low == high)
+        return tl_fail(call, TL_INVALID_INPUT, "input %zu has rank %d, but must have rank %d", k, in->rank, low);
+    return tl_fail(call, TL_INVALID_INPUT, "input %zu has rank %d, but must have a rank in [%d, %d]", k, in->rank, low,
+                   high);
+}
+
+tl_status nn_check_dim(const tl_call *call, size_t k, int32_t axis, tl_dim want, const char *why)
+{
+    const tl_tensor *in = op_input(call, k);
+    if (!in || in->rank == TL_RANK_UNKNOWN || want < 0 || in->dims[axis] < 0 || in->dims[axis] == want)
+        return TL_OK;
+    return tl_fail(call, TL_INVALID_INPUT, "dimension %d of input %zu is %lld, but must be %lld: %s", axis, k,
+                   (long long)in->dims[axis], (long long)want, why);
+}
+
+void nn_broadcast_strides(const tl_tensor *from, int32_t rank, int64_t *strides)
+{
+    int64_t stride = 1;
+    for (int32_t i = rank - 1; i >= 0; i--) {
+        int32_t at = i - (rank - from->rank);
+        bool repeated = at < 0 || from->dims[at] == 1;
+        strides[i] = repeated ? 0 : stride;
+        if (at >= 0)
+            stride *= from->dims[at];
+    }
+}
