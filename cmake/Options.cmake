@@ -1,6 +1,7 @@
 # Flags that every target of the project shares, through the interface library tapline_options.
 option(TAPLINE_WERROR "Treat warnings as errors" OFF)
 option(TAPLINE_TESTS "Build the tests" ON)
+option(TAPLINE_CLI "Build the program tapline; without it only the library and its plugins" ON)
 option(TAPLINE_EXAMPLES "Build the examples" ON)
 option(TAPLINE_PTHREADS "Plain POSIX threads instead of pthreadpool, whose futex ThreadSanitizer cannot see" OFF)
 option(TAPLINE_FUZZ "Build the fuzzers of tests/fuzz (clang)" OFF)

@@ -1,0 +1,22 @@
+# tapline_operator_list(FILE LIST): writes FILE, the part of ops/onnx/operators.def that LIST asks for ("all", or names).
+# What no descriptor reaches is then dropped by the linker. A name that does not exist is an error: a spelling mistake
+# would come out at run time only.
+function(tapline_operator_list file list)
+  file(STRINGS ${PROJECT_SOURCE_DIR}/ops/onnx/operators.def lines REGEX "^TL_OPERATOR")
+  set(kept "")
+  set(known "")
+  foreach(line IN LISTS lines)
+    string(REGEX REPLACE "^TL_OPERATOR\\(([A-Za-z0-9_]+),.*" "\\1" name "${line}")
+    list(APPEND known ${name})
+    if(list STREQUAL "all" OR name IN_LIST list)
+      string(APPEND kept "${line}\n")
+    endif()
+  endforeach()
+  if(NOT list STREQUAL "all")
+    list(REMOVE_ITEM list ${known})
+    if(list)
+      message(FATAL_ERROR "TAPLINE_OPERATORS names operators that do not exist here: ${list}")
+    endif()
+  endif()
+  file(CONFIGURE OUTPUT ${file} CONTENT "${kept}" @ONLY)
+endfunction()
