@@ -119,11 +119,7 @@ static tl_status of_shape_reshape(tl_call *call)
     if (status)
         return status;
     if (count < 0) {
-        const tl_tensor *list = call->inputs[0];
-        bool known = list->rank == 1 && list->dims[0] >= 0 && list->dims[0] <= TL_MAX_RANK;
-        out->rank = known ? (int32_t)list->dims[0] : TL_RANK_UNKNOWN;
-        for (int32_t i = 0; i < out->rank; i++)
-            out->dims[i] = TL_DIM_UNKNOWN;
+        op_rank_from_list(call->inputs[0], 0, out);
         return TL_OK;
     }
     out->rank = (int32_t)count;

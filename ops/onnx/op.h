@@ -84,21 +84,19 @@ static inline tl_tensor *op_output(const tl_call *call, size_t k)
 {
     return k < call->output_count ? call->outputs[k] : NULL;
 }
-/* Elements of a tensor whose dims are all known; the runtime has checked the product. */
-static inline int64_t op_elements(const tl_tensor *tensor)
-{
-    int64_t n = 1;
-    for (int32_t i = 0; i < tensor->rank; i++)
-        n *= tensor->dims[i];
-    return n;
-}
-/* Product of dims[begin..end). */
+/* Product of dims[begin..end), all known. Of a tensor without elements it may be any number, because the dims beside
+ * the 0 can be huge; of all others the runtime has checked that it fits. */
 static inline int64_t op_product(const tl_tensor *tensor, int32_t begin, int32_t end)
 {
-    int64_t n = 1;
+    uint64_t n = 1;
     for (int32_t i = begin; i < end; i++)
-        n *= tensor->dims[i];
-    return n;
+        n *= (uint64_t)tensor->dims[i];
+    return (int64_t)n;
+}
+/* Elements of a tensor whose dims are all known. */
+static inline int64_t op_elements(const tl_tensor *tensor)
+{
+    return op_product(tensor, 0, tensor->rank);
 }
 static inline void op_copy_shape(tl_tensor *to, const tl_tensor *from)
 {

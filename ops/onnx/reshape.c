@@ -95,17 +95,6 @@ static tl_status reshape_to(const tl_call *call, const tl_tensor *data, const in
     return data->rank == TL_RANK_UNKNOWN ? TL_OK : settle(call, data, copied, product, free_axis, out);
 }
 
-/* A list input that is not known now, but whose length may be: an output of that rank. */
-static void unknown_of_rank(const tl_tensor *list, int32_t more, tl_tensor *out)
-{
-    out->rank = TL_RANK_UNKNOWN;
-    if (list->rank != 1 || list->dims[0] < 0 || list->dims[0] > TL_MAX_RANK || more + list->dims[0] > TL_MAX_RANK)
-        return;
-    out->rank = more + (int32_t)list->dims[0];
-    for (int32_t i = 0; i < out->rank; i++)
-        out->dims[i] = TL_DIM_UNKNOWN;
-}
-
 static tl_status reshape_reshape(tl_call *call)
 {
     int64_t shape[TL_MAX_RANK], count;
@@ -113,7 +102,7 @@ static tl_status reshape_reshape(tl_call *call)
     if (status)
         return status;
     if (count < 0) {
-        unknown_of_rank(call->inputs[1], 0, call->outputs[0]);
+        op_rank_from_list(call->inputs[1], 0, call->outputs[0]);
         return TL_OK;
     }
     bool allow_zero = call->host->node_version(call->node) >= 14 && op_int(call, "allowzero") != 0;
@@ -258,7 +247,7 @@ static tl_status unsqueeze_reshape(tl_call *call)
     if (status || data->rank == TL_RANK_UNKNOWN)
         return status;
     if (count < 0) {
-        unknown_of_rank(call->inputs[1], data->rank, out);
+        op_rank_from_list(call->inputs[1], data->rank, out);
         return TL_OK;
     }
     if (data->rank + count > TL_MAX_RANK)

@@ -44,13 +44,57 @@ tl_status op_axes(const tl_call *call, const int64_t *axes, int64_t count, int32
     return TL_OK;
 }
 
+tl_status op_check_tuples(const tl_call *call, const tl_tensor *indices, const tl_dim *dims, int64_t tuple)
+{
+    int64_t n = tuple > 0 ? op_elements(indices) : 0, k = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t index = ((const int64_t *)indices->data)[i];
+        if (index < -dims[k] || index >= dims[k])
+            return tl_fail(call, TL_INVALID_INPUT, "index %lld (element %lld) is out of range for dimension %lld",
+                           (long long)index, (long long)i, (long long)dims[k]);
+        k = k + 1 < tuple ? k + 1 : 0;
+    }
+    return TL_OK;
+}
+
+bool op_plannable(const tl_tensor *tensor)
+{
+    int64_t bytes = 16;
+    for (int32_t i = 0; i < tensor->rank; i++)
+        if (tensor->dims[i] <= 0 || __builtin_mul_overflow(bytes, tensor->dims[i], &bytes))
+            return false;
+    return tensor->rank >= 0;
+}
+
 void op_strides(const tl_tensor *tensor, size_t element, int64_t *strides)
 {
-    int64_t stride = (int64_t)element;
+    uint64_t stride = element;
     for (int32_t i = tensor->rank - 1; i >= 0; i--) {
-        strides[i] = stride;
-        stride *= tensor->dims[i];
+        strides[i] = (int64_t)stride;
+        stride *= (uint64_t)tensor->dims[i];
     }
+}
+
+void op_rank_from_list(const tl_tensor *list, int32_t more, tl_tensor *out)
+{
+    out->rank = TL_RANK_UNKNOWN;
+    if (list->rank != 1 || list->dims[0] < 0 || list->dims[0] > TL_MAX_RANK - more)
+        return;
+    out->rank = more + (int32_t)list->dims[0];
+    for (int32_t i = 0; i < out->rank; i++)
+        out->dims[i] = TL_DIM_UNKNOWN;
+}
+
+tl_status op_check_indices(const tl_call *call, const tl_tensor *indices, int64_t limit)
+{
+    int64_t n = op_elements(indices);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t index = op_index(indices, i);
+        if (index < -limit || index >= limit)
+            return tl_fail(call, TL_INVALID_INPUT, "index %lld (element %lld) is out of range for dimension %lld",
+                           (long long)index, (long long)i, (long long)limit);
+    }
+    return TL_OK;
 }
 
 /* ---- Preparing a copy */
@@ -389,5 +433,26 @@ void op_fill(void *to, const void *value, size_t element, int64_t n)
             more = 4096;
         memcpy(at + done, at, (size_t)more);
         done += more;
+    }
+}
+
+void op_copy_packed(unsigned bits, int32_t rank, const int64_t *dims, uint8_t *to, const uint8_t *from,
+                    const int64_t *from_strides)
+{
+    int64_t at[TL_MAX_RANK] = {0}, n = 1, source = 0, per_byte = 8 / bits;
+    unsigned mask = (1u << bits) - 1;
+    for (int32_t i = 0; i < rank; i++)
+        n *= dims[i];
+    memset(to, 0, (size_t)((n + per_byte - 1) / per_byte));
+    for (int64_t k = 0; k < n; k++) {
+        unsigned element = from[source / per_byte] >> (unsigned)(source % per_byte) * bits & mask;
+        to[k / per_byte] |= (uint8_t)(element << (unsigned)(k % per_byte) * bits);
+        for (int32_t i = rank - 1; i >= 0; i--) {
+            source += from_strides[i];
+            if (++at[i] < dims[i])
+                break;
+            source -= at[i] * from_strides[i];
+            at[i] = 0;
+        }
     }
 }

@@ -45,7 +45,19 @@ static inline bool op_data_known(const tl_tensor *tensor)
  * writes them as 0..rank-1. */
 tl_status op_axes(const tl_call *call, const int64_t *axes, int64_t count, int32_t rank, int32_t *result);
 
-/* Strides of a dense tensor in bytes. */
+/* For a list input whose elements are not known now: an output of `more` dimensions beyond the list's length, all
+ * unknown; of unknown rank if the length is not known, or makes too many. */
+void op_rank_from_list(const tl_tensor *list, int32_t more, tl_tensor *out);
+
+/* Whether all elements of an index tensor lie in [-limit, limit); else an error that names the first that doesn't. */
+tl_status op_check_indices(const tl_call *call, const tl_tensor *indices, int64_t limit);
+/* The same for tuples of indices along the last axis of int64 `indices`: index k of a tuple is one of dims[k]. */
+tl_status op_check_tuples(const tl_call *call, const tl_tensor *indices, const tl_dim *dims, int64_t tuple);
+
+/* Whether a tensor has elements, and their size fits: only then does a plan make sense. (The runtime refuses what does
+ * not fit, but only after reshape.) */
+bool op_plannable(const tl_tensor *tensor);
+/* Strides of a dense tensor in bytes. Of a tensor that is not plannable they are of no use, but do no harm. */
 void op_strides(const tl_tensor *tensor, size_t element, int64_t *strides);
 
 /* ---- Copies between strided boxes */
@@ -87,6 +99,9 @@ void op_copy_rows(tl_call *call, void *to, int64_t to_stride, const void *from, 
                   int64_t bytes);
 /* Copies one run of bytes, in parallel where it is worth it. */
 void op_copy_bytes(tl_call *call, void *to, const void *from, int64_t bytes);
+/* Copies elements of a packed type (2 or 4 bits): `to` is dense with these dims, strides of `from` are in elements. */
+void op_copy_packed(unsigned bits, int32_t rank, const int64_t *dims, uint8_t *to, const uint8_t *from,
+                    const int64_t *from_strides);
 /* Writes n elements that all equal the one at `value`. */
 void op_fill(void *to, const void *value, size_t element, int64_t n);
 

@@ -1,0 +1,77 @@
+/* Concat. */
+#include "onnx/tensor.h"
+
+static const tl_param ins[] = {OP_VAR("inputs", OP_T_WHOLE, 'T')};
+static const tl_param outs[] = {OP_IN("concat_result", OP_T_WHOLE, 'T')};
+static const tl_attribute_spec attrs[] = {OP_REQUIRED_INT("axis")};
+
+/* Takes over one input's dimensions: they add up along the axis, and must agree along the others. */
+static tl_status add_input(const tl_call *call, size_t k, int32_t axis, tl_tensor *out)
+{
+    const tl_tensor *in = call->inputs[k];
+    if (in->rank != out->rank)
+        return tl_fail(call, TL_INVALID_INPUT, "input %zu has rank %d, another one %d", k, in->rank, out->rank);
+    for (int32_t i = 0; i < out->rank; i++) {
+        tl_dim *dim = &out->dims[i];
+        if (i == axis) {
+            if (*dim < 0 || in->dims[i] < 0)
+                *dim = TL_DIM_UNKNOWN;
+            else if (__builtin_add_overflow(*dim, in->dims[i], dim))
+                return tl_fail(call, TL_NO_MEMORY, "the sum of the dimensions along axis %d overflows", axis);
+        } else if (*dim < 0) {
+            *dim = in->dims[i] >= 0 || in->dims[i] == *dim ? in->dims[i] : *dim;
+        } else if (in->dims[i] >= 0 && in->dims[i] != *dim) {
+            return tl_fail(call, TL_INVALID_INPUT, "dimension %d of input %zu is %lld, of another one %lld", i, k,
+                           (long long)in->dims[i], (long long)*dim);
+        }
+    }
+    return TL_OK;
+}
+
+static tl_status concat_reshape(tl_call *call)
+{
+    tl_tensor *out = call->outputs[0];
+    bool first = true, all_known = true;
+    int32_t axis = 0;
+    out->rank = TL_RANK_UNKNOWN;
+    for (size_t k = 0; k < call->input_count; k++) {
+        const tl_tensor *in = call->inputs[k];
+        tl_status status = TL_OK;
+        if (!in || in->rank == TL_RANK_UNKNOWN) {
+            all_known = false;
+        } else if (first) {
+            first = false;
+            status = op_axis(call, "axis", op_int(call, "axis"), in->rank, &axis);
+            op_copy_shape(out, in);
+        } else {
+            status = add_input(call, k, axis, out);
+        }
+        if (status)
+            return status;
+    }
+    if (!all_known && out->rank != TL_RANK_UNKNOWN)
+        out->dims[axis] = TL_DIM_UNKNOWN;
+    return TL_OK;
+}
+
+static tl_status concat_run(tl_call *call)
+{
+    const tl_tensor *out = call->outputs[0];
+    int32_t axis;
+    tl_status status = op_axis(call, "axis", op_int(call, "axis"), out->rank, &axis);
+    if (status || op_elements(out) == 0)
+        return status;
+    int64_t rows = op_product(out, 0, axis);
+    int64_t inner = op_product(out, axis + 1, out->rank) * (int64_t)op_type_size(out->type);
+    int64_t stride = out->dims[axis] * inner;
+    char *to = out->data;
+    for (size_t k = 0; k < call->input_count; k++) {
+        int64_t bytes = call->inputs[k]->dims[axis] * inner;
+        op_copy_rows(call, to, stride, call->inputs[k]->data, bytes, rows, bytes);
+        to += bytes;
+    }
+    return TL_OK;
+}
+
+OP_DESCRIPTOR(Concat, 4) = {OP_HEAD(Concat, 4),          OP_PARAMS(input, ins),     OP_PARAMS(output, outs),
+                            OP_PARAMS(attribute, attrs), .reshape = concat_reshape, .run = concat_run};
