@@ -13,7 +13,8 @@
 #define TL_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define TL_ALIGNMENT    64 /* of tensors in the arena, and of packed weights: one cache line, one AVX-512 register */
 
-/* ---- Errors. `error` may be NULL everywhere. Each returns the status, so that callers write `return tl_error_set(..)`. */
+/* ---- Errors. `error` may be NULL everywhere. Each returns the status, so that callers write `return
+ * tl_error_set(..)`. */
 
 tl_status tl_error_set(tl_error *error, tl_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -42,7 +42,8 @@ tl_status tl_error_no_memory(tl_error *error)
 
 const char *tl_status_name(tl_status status)
 {
-    static const char *const names[] = {"ok",           "invalid argument", "invalid model", "unsupported", "invalid input",
-                                        "out of memory", "input/output",     "plugin",        "cancelled",   "internal"};
+    static const char *const names[] = {
+        "ok",           "invalid argument", "invalid model", "unsupported", "invalid input", "out of memory",
+        "input/output", "plugin",           "cancelled",     "internal"};
     return (size_t)status < TL_COUNT(names) ? names[status] : "unknown status";
 }

@@ -75,8 +75,7 @@ int64_t tl_tensor_bytes(const tl_tensor *tensor)
     return tl_type_bytes(tensor->type, tl_tensor_elements(tensor));
 }
 
-char *tl_tensor_describe(const tl_tensor *tensor, tl_symbol_name symbol, const void *context, char *buffer,
-                         size_t size)
+char *tl_tensor_describe(const tl_tensor *tensor, tl_symbol_name symbol, const void *context, char *buffer, size_t size)
 {
     size_t used = (size_t)snprintf(buffer, size, "%s%s", tl_type_name(tensor->type),
                                    tensor->rank == TL_RANK_UNKNOWN ? "[...]" : "[");

@@ -6,8 +6,7 @@
 /* Plans kept for input shapes that come back. */
 #define KEPT_PLANS 4
 
-static tl_status check_binding(const tl_context *context, size_t index, size_t count, const char *what,
-                               tl_error *error)
+static tl_status check_binding(const tl_context *context, size_t index, size_t count, const char *what, tl_error *error)
 {
     if (!context)
         return tl_error_set(error, TL_INVALID_ARGUMENT, "the context is NULL");
@@ -143,8 +142,8 @@ static tl_status check_given(const tl_context *context, tl_error *error)
             continue;
         char wants[512];
         return tl_error_set(error, TL_INVALID_INPUT, "input '%.200s' is missing: %s", graph->inputs[i]->name,
-                            tl_tensor_describe(&graph->inputs[i]->tensor, tl_model_symbol_name,
-                                               context->session->model, wants, sizeof wants));
+                            tl_tensor_describe(&graph->inputs[i]->tensor, tl_model_symbol_name, context->session->model,
+                                               wants, sizeof wants));
     }
     return TL_OK;
 }
@@ -415,7 +414,9 @@ tl_status tl_context_value(const tl_context *context, const char *name, tl_tenso
                             "value '%.200s' is not kept: open the session with TL_SESSION_KEEP_VALUES", name);
     *tensor = context->plans->slots[value->index];
     if (!tensor->data && tl_tensor_elements(tensor) != 0)
-        return tl_error_set(error, TL_INVALID_ARGUMENT, "value '%.200s' is packed into an operator: open the session "
-                            "with TL_SESSION_KEEP_VALUES", name);
+        return tl_error_set(error, TL_INVALID_ARGUMENT,
+                            "value '%.200s' is packed into an operator: open the session "
+                            "with TL_SESSION_KEEP_VALUES",
+                            name);
     return TL_OK;
 }

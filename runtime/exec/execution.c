@@ -163,8 +163,7 @@ static tl_status run_once(tl_call_frame *frame, tl_node *node, evaluation *e)
             memcpy(call->outputs[0]->data, call->inputs[0]->data, (size_t)tl_tensor_bytes(call->inputs[0]));
         return TL_OK;
     }
-    if (call->workspace_size &&
-        !(call->workspace = tl_memory_alloc(e->allocator, call->workspace_size, TL_ALIGNMENT)))
+    if (call->workspace_size && !(call->workspace = tl_memory_alloc(e->allocator, call->workspace_size, TL_ALIGNMENT)))
         return tl_error_no_memory(frame->error);
     return op->run(call);
 }

@@ -197,8 +197,7 @@ static void write_back(layout *l, const size_t *workspaces)
         const storage *home = l->of[i] == SIZE_MAX ? NULL : &l->storages[l->of[i]];
         plan->offsets[i] = home && home->kind == IN_ARENA ? home->offset : SIZE_MAX;
         if (home && (home->kind == IN_INPUT || home->kind == IN_OUTPUT))
-            plan->links[plan->link_count++] =
-                (tl_link){&plan->slots[i], home->index, home->kind == IN_OUTPUT};
+            plan->links[plan->link_count++] = (tl_link){&plan->slots[i], home->index, home->kind == IN_OUTPUT};
     }
     for (size_t s = 0; s < plan->step_count; s++)
         plan->steps[s].workspace = workspaces[s] == SIZE_MAX ? SIZE_MAX : l->storages[workspaces[s]].offset;

@@ -2,7 +2,7 @@
 #include "exec/execution.h"
 #include "kernels/kernels.h"
 
-#define TEXT(x)  #x
+#define TEXT(x)         #x
 #define DOTTED(a, b, c) TEXT(a) "." TEXT(b) "." TEXT(c)
 
 const char *tl_version(void)

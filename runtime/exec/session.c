@@ -107,8 +107,8 @@ static tl_status prepare(tl_session *session, const tl_session_options *options,
     if (status == TL_OK && !tl_graph_link(graph, session->keep_values))
         status = tl_error_no_memory(error);
     if (status == TL_OK && !as_is)
-        status = tl_graph_rewrite(graph, host, options->disabled_rules, &session->rewrites, &session->rewrite_count,
-                                  error);
+        status =
+            tl_graph_rewrite(graph, host, options->disabled_rules, &session->rewrites, &session->rewrite_count, error);
     if (status == TL_OK)
         status = create_states(graph, host, error);
     if (status == TL_OK && !ready_constants(graph))

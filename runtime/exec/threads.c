@@ -134,8 +134,8 @@ typedef struct worker {
 } worker;
 
 struct pool_state {
-    pthread_mutex_t lock;      /* of everything below */
-    pthread_mutex_t one_run;   /* loops of several contexts, one after the other */
+    pthread_mutex_t lock;    /* of everything below */
+    pthread_mutex_t one_run; /* loops of several contexts, one after the other */
     pthread_cond_t work, done;
     worker *workers; /* threads - 1 */
     int32_t threads, busy;

@@ -6,7 +6,8 @@
 
 static bool can_fold(const tl_node *node)
 {
-    if (node->op->flags & TL_OP_NONDETERMINISTIC || tl_node_subgraph(node, 0) || (!node->op->run && !(node->op->flags & TL_OP_VIEW)))
+    if (node->op->flags & TL_OP_NONDETERMINISTIC || tl_node_subgraph(node, 0) ||
+        (!node->op->run && !(node->op->flags & TL_OP_VIEW)))
         return false;
     for (size_t k = 0; k < node->input_count; k++) {
         const tl_value *value = node->inputs[k];
@@ -20,7 +21,8 @@ static bool can_fold(const tl_node *node)
             return false;
     }
     for (size_t k = 0; k < node->output_count; k++)
-        if (node->outputs[k] && (node->outputs[k]->kind != TL_KIND_TENSOR || node->outputs[k]->tensor.type == TL_UNDEFINED))
+        if (node->outputs[k] &&
+            (node->outputs[k]->kind != TL_KIND_TENSOR || node->outputs[k]->tensor.type == TL_UNDEFINED))
             return false;
     return true;
 }

@@ -197,8 +197,8 @@ tl_node *tl_graph_add_node(tl_graph *graph, const char *name, const char *domain
 {
     tl_arena *arena = &graph->model->arena;
     tl_node *node = TL_NEW(arena, tl_node, 1);
-    if (!node || !tl_arena_grow(arena, (void **)&graph->nodes, graph->node_count, &graph->node_capacity,
-                                sizeof(tl_node *)))
+    if (!node ||
+        !tl_arena_grow(arena, (void **)&graph->nodes, graph->node_count, &graph->node_capacity, sizeof(tl_node *)))
         return NULL;
     *node = (tl_node){
         .name = tl_arena_string(arena, name),

@@ -63,8 +63,8 @@ typedef struct tl_constant {
     void *aligned;
     void *copied; /* == aligned where it is a copy of this model's own, to be freed */
     int64_t bytes;
-    bool mapped; /* source lies in a mapped file: its pages can be dropped once read */
-    bool needed; /* some operator reads it at each run: it did not pack it */
+    bool mapped;              /* source lies in a mapped file: its pages can be dropped once read */
+    bool needed;              /* some operator reads it at each run: it did not pack it */
     struct tl_constant *next; /* of the model's, for freeing */
 } tl_constant;
 
@@ -79,11 +79,11 @@ struct tl_value {
     const char *name; /* unique in its graph; never "" */
     tl_graph *graph;
     tl_kind kind;
-    tl_tensor tensor; /* type, rank, dims as known; data NULL until tl_value_data() */
+    tl_tensor tensor;         /* type, rank, dims as known; data NULL until tl_value_data() */
     const tl_type_info *type; /* where kind is not a tensor's; may be NULL: not known */
-    uint32_t flags;   /* TL_VALUE_... */
-    tl_node *producer; /* NULL: input, constant, capture */
-    tl_value *outer;  /* of a capture */
+    uint32_t flags;           /* TL_VALUE_... */
+    tl_node *producer;        /* NULL: input, constant, capture */
+    tl_value *outer;          /* of a capture */
     tl_constant *constant;
     tl_node **users; /* one entry for each input that reads it, by tl_graph_link() */
     size_t user_count, user_capacity;
@@ -92,7 +92,7 @@ struct tl_value {
 };
 
 struct tl_node {
-    const char *name; /* "" if the file gives none */
+    const char *name;   /* "" if the file gives none */
     const char *domain; /* "" for "ai.onnx" too */
     const char *op_type;
     tl_graph *graph;
@@ -166,7 +166,7 @@ struct tl_model {
     tl_graph *graph;
     size_t max_tensor_bytes;
     int64_t fold_limit; /* 0: default */
-    int64_t unique; /* numbers for made names */
+    int64_t unique;     /* numbers for made names */
     void (*unmap)(tl_mapping *mapping);
 };
 

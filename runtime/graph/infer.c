@@ -43,8 +43,10 @@ static tl_status check_inputs(const tl_node *node, bindings *bound, tl_error *er
         tl_type *variable = &bound->types[param->type_variable & 127];
         if (*variable != TL_UNDEFINED && *variable != value->tensor.type) {
             char where[512];
-            return tl_error_set(error, TL_INVALID_MODEL, "%s: input '%s' has type %s, but the same type is needed as "
-                                "before: %s", tl_node_describe(node, where, sizeof where), param->name,
+            return tl_error_set(error, TL_INVALID_MODEL,
+                                "%s: input '%s' has type %s, but the same type is needed as "
+                                "before: %s",
+                                tl_node_describe(node, where, sizeof where), param->name,
                                 tl_type_name(value->tensor.type), tl_type_name(*variable));
         }
         *variable = value->tensor.type;

@@ -152,8 +152,7 @@ static tl_node *new_node(tl_rewrite *rewrite, const char *domain, const char *op
 {
     if (rewrite->status != TL_OK)
         return NULL;
-    tl_node *node =
-        tl_graph_add_node(rewrite->graph, name ? name : "", domain, op, input_count, output_count, 0);
+    tl_node *node = tl_graph_add_node(rewrite->graph, name ? name : "", domain, op, input_count, output_count, 0);
     if (!node)
         return fail(rewrite, TL_NO_MEMORY);
     node->version = domain_version(rewrite, node->domain);

@@ -31,7 +31,7 @@
 extern "C" {
 #endif
 
-#define TL_ABI_VERSION 1
+#define TL_ABI_VERSION  1
 #define TL_PLUGIN_ENTRY "tapline_plugin"
 #define TL_PLUGIN_ABI   "tapline_plugin_abi"
 
@@ -45,15 +45,15 @@ typedef struct tl_rewrite tl_rewrite;     /* one attempt to change a graph */
 
 /* A set of element types. */
 typedef uint64_t tl_types;
-#define TL_T(type)      ((tl_types)1 << (type))
-#define TL_T_HALFS      (TL_T(TL_FLOAT16) | TL_T(TL_BFLOAT16))
-#define TL_T_FLOATS     (TL_T(TL_FLOAT) | TL_T(TL_DOUBLE) | TL_T_HALFS)
-#define TL_T_SIGNED     (TL_T(TL_INT8) | TL_T(TL_INT16) | TL_T(TL_INT32) | TL_T(TL_INT64))
-#define TL_T_UNSIGNED   (TL_T(TL_UINT8) | TL_T(TL_UINT16) | TL_T(TL_UINT32) | TL_T(TL_UINT64))
-#define TL_T_INTEGERS   (TL_T_SIGNED | TL_T_UNSIGNED)
-#define TL_T_NUMERIC    (TL_T_FLOATS | TL_T_INTEGERS)
-#define TL_T_ALL        ((((tl_types)1 << TL_TYPE_COUNT) - 1) & ~(tl_types)1)
-#define TL_T_INDEX      (TL_T(TL_INT32) | TL_T(TL_INT64))
+#define TL_T(type)    ((tl_types)1 << (type))
+#define TL_T_HALFS    (TL_T(TL_FLOAT16) | TL_T(TL_BFLOAT16))
+#define TL_T_FLOATS   (TL_T(TL_FLOAT) | TL_T(TL_DOUBLE) | TL_T_HALFS)
+#define TL_T_SIGNED   (TL_T(TL_INT8) | TL_T(TL_INT16) | TL_T(TL_INT32) | TL_T(TL_INT64))
+#define TL_T_UNSIGNED (TL_T(TL_UINT8) | TL_T(TL_UINT16) | TL_T(TL_UINT32) | TL_T(TL_UINT64))
+#define TL_T_INTEGERS (TL_T_SIGNED | TL_T_UNSIGNED)
+#define TL_T_NUMERIC  (TL_T_FLOATS | TL_T_INTEGERS)
+#define TL_T_ALL      ((((tl_types)1 << TL_TYPE_COUNT) - 1) & ~(tl_types)1)
+#define TL_T_INDEX    (TL_T(TL_INT32) | TL_T(TL_INT64))
 
 enum {
     TL_PARAM_OPTIONAL = 1, /* may be absent: an empty name, or beyond the last */
@@ -131,10 +131,10 @@ typedef struct tl_call {
 /* ---- Operators ------------------------------------------------------------------------------------------------- */
 
 enum {
-    TL_OP_VIEW = 1,            /* output 0 is input 0's elements under another shape: never run, shares the buffer */
-    TL_OP_ELEMENTWISE = 2,     /* output 0's element i depends on the inputs' elements i alone, under the standard's
-                                  multidirectional broadcasting, and is written after they are read by the same thread:
-                                  output 0 may lie over an input of the same size, and transposes move through */
+    TL_OP_VIEW = 1,             /* output 0 is input 0's elements under another shape: never run, shares the buffer */
+    TL_OP_ELEMENTWISE = 2,      /* output 0's element i depends on the inputs' elements i alone, under the standard's
+                                   multidirectional broadcasting, and is written after they are read by the same thread:
+                                   output 0 may lie over an input of the same size, and transposes move through */
     TL_OP_NONDETERMINISTIC = 4, /* not folded: the result differs from call to call */
     TL_OP_SHAPE_ONLY = 8        /* run reads only the inputs' shapes, not their data, which may be NULL */
 };
@@ -165,7 +165,8 @@ typedef struct tl_operator {
     /* Frees the state, which create made; never called with NULL. May be NULL. */
     void (*destroy)(const tl_host *host, void *state);
 
-    /* Optional: rewrites the node into simpler operators, for `tapline lower` and other runtimes. Like a rule's apply. */
+    /* Optional: rewrites the node into simpler operators, for `tapline lower` and other runtimes. Like a rule's apply.
+     */
     tl_status (*decompose)(const tl_host *host, tl_rewrite *rewrite, tl_node *node);
     /* Optional: how a transpose travels through. Makes the node that does the same to `inputs`, which are what the
      * node's inputs of rank `rank` were before a Transpose by `perm` (the others are the node's own), and writes the
@@ -176,11 +177,7 @@ typedef struct tl_operator {
 
 /* ---- Rewrite rules --------------------------------------------------------------------------------------------- */
 
-typedef enum tl_phase {
-    TL_PHASE_LAYOUT = 1,
-    TL_PHASE_PLUGIN = 2,
-    TL_PHASE_EPILOGUE = 3
-} tl_phase;
+typedef enum tl_phase { TL_PHASE_LAYOUT = 1, TL_PHASE_PLUGIN = 2, TL_PHASE_EPILOGUE = 3 } tl_phase;
 
 /* A rule looks at one node, the anchor, and may change the graph around it, with the functions of the host below.
  * Changes count when apply returns TL_OK and called host->commit; else the graph stays as it was. Every commit must
@@ -256,7 +253,8 @@ struct tl_host {
     size_t (*node_output_count)(const tl_node *node);
     tl_value *(*node_output)(const tl_node *node, size_t k); /* NULL: absent */
     tl_node *(*value_producer)(const tl_value *value);       /* NULL: an input or a constant */
-    size_t (*value_use_count)(const tl_value *value); /* inputs that read it, in subgraphs too, +1 if the graph gives it out */
+    size_t (*value_use_count)(
+        const tl_value *value); /* inputs that read it, in subgraphs too, +1 if the graph gives it out */
     tl_node *(*value_user)(const tl_value *value, size_t k); /* k < use_count; NULL for the graph itself */
     /* Type, rank and dims as far as known (rank TL_RANK_UNKNOWN, dims < 0). Data only for a constant of at most 4096
      * bytes (axes, pads, ...), or one that value_data was asked for. */
@@ -301,13 +299,13 @@ typedef tl_status (*tl_plugin_entry)(const tl_host *host, tl_registrar *registra
 #else
 #define TL_PLUGIN_LINKAGE extern
 #endif
-#define TL_PLUGIN_EXPORT(entry)                                                                                        \
-    TL_PLUGIN_LINKAGE TL_PLUGIN_VISIBLE tl_status tapline_plugin(const tl_host *host, tl_registrar *registrar);        \
-    tl_status tapline_plugin(const tl_host *host, tl_registrar *registrar)                                             \
-    {                                                                                                                  \
-        return entry(host, registrar);                                                                                 \
-    }                                                                                                                  \
-    TL_PLUGIN_LINKAGE TL_PLUGIN_VISIBLE const uint32_t tapline_plugin_abi;                                             \
+#define TL_PLUGIN_EXPORT(entry)                                                                                 \
+    TL_PLUGIN_LINKAGE TL_PLUGIN_VISIBLE tl_status tapline_plugin(const tl_host *host, tl_registrar *registrar); \
+    tl_status tapline_plugin(const tl_host *host, tl_registrar *registrar)                                      \
+    {                                                                                                           \
+        return entry(host, registrar);                                                                          \
+    }                                                                                                           \
+    TL_PLUGIN_LINKAGE TL_PLUGIN_VISIBLE const uint32_t tapline_plugin_abi;                                      \
     const uint32_t tapline_plugin_abi = TL_ABI_VERSION
 
 /* Reports a failure from a callback: `return tl_fail(call, TL_INVALID_MODEL, "kernel_shape is %d, ...", n);` */

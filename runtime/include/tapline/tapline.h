@@ -60,11 +60,7 @@ typedef struct tl_allocator {
     void *user;
 } tl_allocator;
 
-typedef enum tl_log_level {
-    TL_LOG_ERROR = 1,
-    TL_LOG_WARNING = 2,
-    TL_LOG_INFO = 3
-} tl_log_level;
+typedef enum tl_log_level { TL_LOG_ERROR = 1, TL_LOG_WARNING = 2, TL_LOG_INFO = 3 } tl_log_level;
 
 /* One line without a newline. Calls may come from any thread. */
 typedef void (*tl_logger)(void *user, tl_log_level level, const char *message);
@@ -81,11 +77,11 @@ typedef struct tl_thread_pool {
 /* Set size = sizeof; every other field may be zero. */
 typedef struct tl_runtime_options {
     size_t size;
-    tl_allocator allocator;   /* default: the C library's */
-    tl_logger logger;         /* default: none */
+    tl_allocator allocator; /* default: the C library's */
+    tl_logger logger;       /* default: none */
     void *logger_user;
-    int32_t threads;          /* of the runtime's own pool, the caller's included; 0: 1 */
-    tl_thread_pool pool;      /* instead of an own pool */
+    int32_t threads;     /* of the runtime's own pool, the caller's included; 0: 1 */
+    tl_thread_pool pool; /* instead of an own pool */
 } tl_runtime_options;
 
 /* Makes a runtime with the standard's operators. `options` may be NULL. */
@@ -124,12 +120,12 @@ enum {
 /* Set size = sizeof; every other field may be zero. Pointers need to live only during the call. */
 typedef struct tl_session_options {
     size_t size;
-    uint32_t flags;                 /* TL_SESSION_... */
-    const char *external_data_path; /* the folder of external tensors; default: the model file's */
+    uint32_t flags;                    /* TL_SESSION_... */
+    const char *external_data_path;    /* the folder of external tensors; default: the model file's */
     const char *const *disabled_rules; /* rewrites to leave out, by name; NULL-terminated */
-    size_t max_model_bytes;         /* of the file without tensors; 0: 256 MiB */
-    size_t max_tensor_bytes;        /* of one tensor in the file or folded; 0: 16 GiB */
-    size_t fold_limit;              /* largest constant folded, bytes; 0: 1 MiB more than its inputs hold */
+    size_t max_model_bytes;            /* of the file without tensors; 0: 256 MiB */
+    size_t max_tensor_bytes;           /* of one tensor in the file or folded; 0: 16 GiB */
+    size_t fold_limit;                 /* largest constant folded, bytes; 0: 1 MiB more than its inputs hold */
 } tl_session_options;
 
 /* Loads a model file. On success *session is the caller's. `options` may be NULL. The file may be mapped: it must not
@@ -141,12 +137,7 @@ TL_API tl_status tl_session_open_memory(tl_runtime *runtime, const void *data, s
                                         const tl_session_options *options, tl_session **session, tl_error *error);
 TL_API void tl_session_destroy(tl_session *session);
 
-typedef enum tl_kind {
-    TL_KIND_TENSOR = 1,
-    TL_KIND_SEQUENCE = 2,
-    TL_KIND_OPTIONAL = 3,
-    TL_KIND_MAP = 4
-} tl_kind;
+typedef enum tl_kind { TL_KIND_TENSOR = 1, TL_KIND_SEQUENCE = 2, TL_KIND_OPTIONAL = 3, TL_KIND_MAP = 4 } tl_kind;
 
 /* A graph input, output or intermediate value as known ahead of a run: unknown dims are < 0 (equal numbers are equal
  * symbols), rank may be TL_RANK_UNKNOWN, `tensor.data` is NULL. */

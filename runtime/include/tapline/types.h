@@ -55,12 +55,12 @@ typedef enum tl_type {
     TL_FLOAT8E4M3FNUZ = 18,
     TL_FLOAT8E5M2 = 19,
     TL_FLOAT8E5M2FNUZ = 20,
-    TL_UINT4 = 21,       /* two in a byte, the first in the low half */
-    TL_INT4 = 22,        /* likewise */
-    TL_FLOAT4E2M1 = 23,  /* likewise */
+    TL_UINT4 = 21,      /* two in a byte, the first in the low half */
+    TL_INT4 = 22,       /* likewise */
+    TL_FLOAT4E2M1 = 23, /* likewise */
     TL_FLOAT8E8M0 = 24,
-    TL_UINT2 = 25,       /* four in a byte, the first in the lowest bits */
-    TL_INT2 = 26,        /* likewise */
+    TL_UINT2 = 25, /* four in a byte, the first in the lowest bits */
+    TL_INT2 = 26,  /* likewise */
     TL_TYPE_COUNT = 27
 } tl_type;
 
