@@ -185,7 +185,8 @@ static void sweep_nodes(tl_graph *graph, bool keep_dead)
             count_use(value);
         graph->nodes[--kept] = node;
     }
-    memmove(graph->nodes, graph->nodes + kept, (graph->node_count - kept) * sizeof(tl_node *));
+    if (kept)
+        memmove(graph->nodes, graph->nodes + kept, (graph->node_count - kept) * sizeof(tl_node *));
     graph->node_count -= kept;
 }
 

@@ -119,6 +119,20 @@ static tl_status check_attributes(const resolver *r, const tl_node *node)
 
 /* ---- Nodes */
 
+/* A file need not name an output that it doesn't use; the operator writes it all the same if it is a required one. */
+static tl_status name_required_outputs(const resolver *r, tl_node *node)
+{
+    for (size_t k = 0; k < node->output_count && k < node->op->output_count; k++) {
+        if (node->outputs[k] || node->op->outputs[k].flags & (TL_PARAM_OPTIONAL | TL_PARAM_VARIADIC))
+            continue;
+        node->outputs[k] = tl_graph_add_unique(node->graph, "unused");
+        if (!node->outputs[k])
+            return tl_error_no_memory(r->error);
+        node->outputs[k]->producer = node;
+    }
+    return TL_OK;
+}
+
 static tl_status resolve_node(const resolver *r, tl_node *node)
 {
     tl_status status = find_version(r, node);
@@ -129,6 +143,9 @@ static tl_status resolve_node(const resolver *r, tl_node *node)
     if (!node->op)
         return tl_error_set(r->error, missing.status, "%s", missing.message);
     const tl_operator *op = node->op;
+    status = name_required_outputs(r, node);
+    if (status != TL_OK)
+        return status;
     status = check_arity(r, "input", node->inputs, node->input_count, op->inputs, op->input_count, false);
     if (status == TL_OK)
         status = check_arity(r, "output", node->outputs, node->output_count, op->outputs, op->output_count, true);

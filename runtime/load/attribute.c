@@ -45,37 +45,49 @@ static bool is_declared(const Onnx__FunctionProto *function, const char *name)
     return false;
 }
 
+/* The attribute of the call, or the default, that `name` means in a function's body; NULL: neither is there. */
+static tl_status look_up(tl_loader *loader, const tl_frame *frame, const char *name, const Onnx__AttributeProto **given,
+                         const Onnx__AttributeProto **standard)
+{
+    const Onnx__FunctionProto *function = frame->function;
+    *given = find(frame->call->attribute, frame->call->n_attribute, name);
+    *standard = find(function->attribute_proto, function->n_attribute_proto, name);
+    if (!*given && !*standard && !is_declared(function, name))
+        return tl_error_set(loader->error, TL_INVALID_MODEL, "the function %.100s declares no attribute '%.100s'",
+                            tl_text(function->name), name);
+    if (*standard && *tl_text((*standard)->ref_attr_name))
+        return tl_error_set(loader->error, TL_INVALID_MODEL, "the default of '%.100s' refers to an attribute", name);
+    return tl_load_charge(loader, 0, frame->call->n_attribute + function->n_attribute_proto + function->n_attribute);
+}
+
 /* Follows ref_attr_name through the calls around. *attribute becomes the one that holds the value, and *scope where its
- * subgraphs look names up; NULL: the call gives none and there is no default, so that it is absent here too. */
+ * subgraphs look names up; NULL: the call gives none and there is no default, so that it is absent here too. A call's
+ * own attribute may turn out absent in the same way: then its function's default counts. */
 static tl_status follow(tl_loader *loader, tl_scope **scope, const Onnx__AttributeProto **attribute)
 {
-    while (*attribute && *tl_text((*attribute)->ref_attr_name)) {
-        const char *name = (*attribute)->ref_attr_name;
-        tl_frame *frame = (*scope)->frame;
-        if (!frame)
-            return tl_error_set(loader->error, TL_INVALID_MODEL, "ref_attr_name '%.100s' outside of a function", name);
-        const Onnx__FunctionProto *function = frame->function;
-        const Onnx__AttributeProto *given = find(frame->call->attribute, frame->call->n_attribute, name);
-        const Onnx__AttributeProto *standard = find(function->attribute_proto, function->n_attribute_proto, name);
-        if (!given && !standard && !is_declared(function, name))
-            return tl_error_set(loader->error, TL_INVALID_MODEL, "the function %.100s declares no attribute '%.100s'",
-                                tl_text(function->name), name);
-        const Onnx__AttributeProto *value = given ? given : standard;
-        if (value && (*attribute)->has_type && (*attribute)->type != value->type)
-            return tl_error_set(loader->error, TL_INVALID_MODEL, "it is of type %d, the attribute '%.100s' of type %d",
-                                (int)(*attribute)->type, name, (int)value->type);
-        if (!given && standard && *tl_text(standard->ref_attr_name))
-            return tl_error_set(loader->error, TL_INVALID_MODEL, "the default of '%.100s' refers to an attribute",
-                                name);
-        if (given)
-            *scope = frame->caller;
-        *attribute = value;
-        tl_status status =
-            tl_load_charge(loader, 0, frame->call->n_attribute + function->n_attribute_proto + function->n_attribute);
-        if (status != TL_OK)
-            return status;
+    const char *name = tl_text((*attribute)->ref_attr_name);
+    if (!*name)
+        return TL_OK;
+    const tl_frame *frame = (*scope)->frame;
+    if (!frame)
+        return tl_error_set(loader->error, TL_INVALID_MODEL, "ref_attr_name '%.100s' outside of a function", name);
+    const Onnx__AttributeProto *given, *standard, *referring = *attribute;
+    tl_status status = look_up(loader, frame, name, &given, &standard);
+    if (status != TL_OK)
+        return status;
+    *attribute = standard;
+    if (given) {
+        tl_scope *caller = frame->caller;
+        status = follow(loader, &caller, &given);
+        if (status == TL_OK && given) {
+            *attribute = given;
+            *scope = caller;
+        }
     }
-    return TL_OK;
+    if (status == TL_OK && *attribute && referring->has_type && referring->type != (*attribute)->type)
+        return tl_error_set(loader->error, TL_INVALID_MODEL, "it is of type %d, the attribute '%.100s' of type %d",
+                            (int)referring->type, name, (int)(*attribute)->type);
+    return status;
 }
 
 /* ---- Values */

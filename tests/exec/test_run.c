@@ -1,5 +1,6 @@
 /* Sessions and contexts, with small operators of the tests' own: what a run promises whatever the operators do. */
 #include <check.h>
+#undef fail /* Check's old name for ck_abort, and the host's function */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -699,7 +700,7 @@ END_TEST
 
 int main(void)
 {
-    static const TTest *const tests[] = {runs_a_chain,
+    const TTest *const tests[] = {runs_a_chain,
                                          plans_again_for_new_shapes_and_keeps_the_last_few,
                                          second_run_allocates_nothing,
                                          shapes_that_depend_on_data_may_change,
