@@ -137,14 +137,14 @@ tl_status conv_axis(const tl_call *call, const conv_window *window, int32_t i, t
         return tl_fail(call, TL_INVALID_INPUT, "spatial axis %d has size %lld with its pads, but the window spans %lld",
                        i, (long long)padded, (long long)extent);
     *out = (padded - extent) / stride + 1;
-    /* Rounding up adds a window that hangs over the end, if it starts inside the input or the pads before it. With
-     * auto_pad VALID the standard's formula gives the same number as rounding down. */
-    if (window->ceil_mode && window->auto_pad == CONV_NOTSET && (padded - extent) % stride != 0) {
-        int64_t start, reach;
-        if (!nn_mul(*out, stride, &start) || !nn_add(start, extent, &reach))
+    /* Rounding up adds a window that hangs over the end; then a last window that would start in the pads at the end
+     * does not count. With auto_pad VALID the standard's formula gives the same number as rounding down. */
+    if (window->ceil_mode && window->auto_pad == CONV_NOTSET) {
+        int64_t start, reach, last = *out - ((padded - extent) % stride == 0);
+        bool inside = nn_mul(last, stride, &start) && start < in + *begin;
+        if (inside && !nn_add(start, extent, &reach))
             return too_large(call, i);
-        if (start < in + *begin)
-            (*out)++;
+        *out = inside ? last + 1 : last;
     }
     return TL_OK;
 }

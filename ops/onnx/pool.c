@@ -1,0 +1,256 @@
+/* MaxPool, AveragePool and LpPool. */
+#include "onnx/conv.h"
+
+typedef enum pool_kind { POOL_MAX, POOL_AVERAGE, POOL_LP } pool_kind;
+
+/* ---- State and shapes */
+
+typedef struct pool_state {
+    conv_window window;
+    int64_t p;
+    bool count_pads, column_major;
+} pool_state;
+
+typedef struct pool_plan {
+    conv_geometry g;
+    pool_kind kind;
+    int64_t p;
+    bool count_pads, column_major;
+    int64_t padded[CONV_MAX_SPATIAL];         /* input sizes with both pads */
+    int64_t column_strides[CONV_MAX_SPATIAL]; /* of an input plane whose first axis is contiguous */
+} pool_plan;
+
+static tl_status pool_parse(const tl_call *call, pool_kind kind, pool_state *state)
+{
+    const int32_t version = call->host->node_version(call->node);
+    const int32_t dilations = kind == POOL_MAX ? 10 : kind == POOL_AVERAGE ? 19 : 18;
+    const int32_t ceil_mode = kind == POOL_LP ? 18 : 10;
+    memset(state, 0, sizeof *state);
+    tl_status status = conv_window_parse(
+        call, (version >= dilations ? CONV_DILATIONS : 0) | (version >= ceil_mode ? CONV_CEIL_MODE : 0),
+        &state->window);
+    if (status != TL_OK)
+        return status;
+    if (!state->window.kernel_given)
+        return tl_fail(call, TL_INVALID_MODEL, "kernel_shape is empty");
+    state->p = kind == POOL_LP ? op_int(call, "p") : 0;
+    if (kind == POOL_LP && state->p < 1)
+        return tl_fail(call, TL_INVALID_MODEL, "p is %lld, but must be at least 1", (long long)state->p);
+    state->count_pads = kind == POOL_AVERAGE && version >= 7 && op_int(call, "count_include_pad") != 0;
+    state->column_major = kind == POOL_MAX && version >= 8 && op_int(call, "storage_order") != 0;
+    return TL_OK;
+}
+
+static tl_status pool_create(tl_call *call, pool_kind kind)
+{
+    pool_state *state = call->host->alloc(call->host, sizeof *state, _Alignof(pool_state));
+    if (!state)
+        return tl_fail(call, TL_NO_MEMORY, "no memory for the operator's state");
+    tl_status status = pool_parse(call, kind, state);
+    if (status != TL_OK)
+        call->host->free(call->host, state);
+    else
+        call->state = state;
+    return status;
+}
+
+static void pool_destroy(const tl_host *host, void *state)
+{
+    host->free(host, state);
+}
+
+static void pool_make_plan(pool_plan *plan, pool_kind kind, const pool_state *state, const tl_tensor *x,
+                           const tl_tensor *y, const int64_t *begin, const int64_t *end)
+{
+    conv_geometry *g = &plan->g;
+    int64_t stride = 1;
+    plan->kind = kind;
+    plan->p = state->p;
+    plan->count_pads = state->count_pads;
+    plan->column_major = state->column_major;
+    g->spatial = x->rank - 2;
+    g->batch = x->dims[0];
+    g->group = x->dims[1];
+    g->in_area = op_product(x, 2, x->rank);
+    g->out_area = op_product(y, 2, y->rank);
+    for (int32_t i = 0; i < g->spatial; i++) {
+        g->in_size[i] = x->dims[i + 2];
+        g->out_size[i] = y->dims[i + 2];
+        g->kernel[i] = state->window.kernel[i];
+        g->strides[i] = state->window.strides[i];
+        g->dilations[i] = state->window.dilations[i];
+        g->pads[i] = begin[i];
+        plan->padded[i] = g->in_size[i] + begin[i] + end[i];
+        plan->column_strides[i] = stride;
+        stride *= g->in_size[i];
+    }
+}
+
+static tl_status pool_reshape(tl_call *call, pool_kind kind)
+{
+    const tl_tensor *x = call->inputs[0];
+    tl_tensor *y = call->outputs[0], *indices = op_output(call, 1);
+    int64_t begin[CONV_MAX_SPATIAL], end[CONV_MAX_SPATIAL];
+    pool_state local;
+    if (call->state)
+        local = *(const pool_state *)call->state;
+    else {
+        tl_status status = pool_parse(call, kind, &local);
+        if (status != TL_OK)
+            return status;
+    }
+    if (x->rank == TL_RANK_UNKNOWN)
+        return op_unknown_shape(call);
+    tl_status status = nn_check_rank(call, 0, 3, TL_MAX_RANK);
+    if (status == TL_OK)
+        status = conv_window_check(call, &local.window, x->rank - 2);
+    y->rank = x->rank;
+    y->dims[0] = x->dims[0];
+    y->dims[1] = x->dims[1];
+    for (int32_t i = 0; i < x->rank - 2 && status == TL_OK; i++)
+        status = conv_axis(call, &local.window, i, x->dims[i + 2], &y->dims[i + 2], &begin[i], &end[i]);
+    if (status != TL_OK)
+        return status;
+    if (indices)
+        op_copy_shape(indices, y);
+    if (call->plan)
+        pool_make_plan(call->plan, kind, &local, x, y, begin, end);
+    call->workspace_size = 0;
+    nn_widen_place(call, 0);
+    return TL_OK;
+}
+
+/* ---- Run */
+
+typedef struct pool_job {
+    const pool_plan *plan;
+    const void *x;
+    void *y;
+    int64_t *indices;
+} pool_job;
+
+/* Elements that an average along axis i divides by. Where pads count, what hangs over them does not. */
+static int64_t pool_count(const pool_plan *plan, int32_t i, int64_t t)
+{
+    const conv_geometry *g = &plan->g;
+    int64_t first, last, at = t * g->strides[i];
+    if (plan->count_pads)
+        conv_taps(at, g->dilations[i], g->kernel[i], plan->padded[i], &first, &last);
+    else
+        conv_taps(at - g->pads[i], g->dilations[i], g->kernel[i], g->in_size[i], &first, &last);
+    return last - first;
+}
+
+#define REAL      float
+#define T(name)   name##_f32
+#define LOWEST    (-INFINITY)
+#define POOL_SUMS 1
+#include "onnx/pool_template.h"
+
+#define REAL      double
+#define T(name)   name##_f64
+#define LOWEST    (-INFINITY)
+#define POOL_SUMS 1
+#include "onnx/pool_template.h"
+
+#define REAL      int8_t
+#define T(name)   name##_i8
+#define LOWEST    INT8_MIN
+#define POOL_SUMS 0
+#include "onnx/pool_template.h"
+
+#define REAL      uint8_t
+#define T(name)   name##_u8
+#define LOWEST    0
+#define POOL_SUMS 0
+#include "onnx/pool_template.h"
+
+static tl_status pool_real(tl_call *call)
+{
+    const pool_plan *plan = call->plan;
+    const conv_geometry *g = &plan->g;
+    const tl_tensor *x = call->inputs[0], *indices = op_output(call, 1);
+    pool_job job = {plan, x->data, call->outputs[0]->data, indices ? indices->data : NULL};
+    tl_task task = x->type == TL_FLOAT    ? pool_task_f32
+                   : x->type == TL_DOUBLE ? pool_task_f64
+                   : x->type == TL_INT8   ? pool_task_i8
+                                          : pool_task_u8;
+    if (op_elements(call->outputs[0]) > 0)
+        call->host->parallel_for(call, task, &job, g->batch * g->group, nn_grain(g->out_area, 1 << 13));
+    return TL_OK;
+}
+
+static tl_status pool_run(tl_call *call)
+{
+    return nn_widen_run(call, 0, pool_real);
+}
+
+#define POOL_STEPS(name, kind)                     \
+    static tl_status name##_create(tl_call *call)  \
+    {                                              \
+        return pool_create(call, kind);            \
+    }                                              \
+    static tl_status name##_reshape(tl_call *call) \
+    {                                              \
+        return pool_reshape(call, kind);           \
+    }
+POOL_STEPS(max, POOL_MAX)
+POOL_STEPS(average, POOL_AVERAGE)
+POOL_STEPS(lp, POOL_LP)
+
+/* ---- Schemas */
+
+#define MAX_TYPES (TL_T_FLOATS | TL_T(TL_INT8) | TL_T(TL_UINT8))
+static const tl_param max_input[] = {OP_IN("X", MAX_TYPES, 'T')};
+static const tl_param max_output_1[] = {OP_IN("Y", MAX_TYPES, 'T')};
+static const tl_param max_output_8[] = {OP_IN("Y", MAX_TYPES, 'T'), OP_OPT("Indices", TL_T(TL_INT64), 'I')};
+static const tl_param float_input[] = {OP_IN("X", TL_T_FLOATS, 'T')};
+static const tl_param float_output[] = {OP_IN("Y", TL_T_FLOATS, 'T')};
+
+#define KERNEL_SHAPE                                                            \
+    {                                                                           \
+        .name = "kernel_shape", .kind = TL_ATTR_INTS, .flags = TL_ATTR_REQUIRED \
+    }
+#define WINDOW_ATTRIBUTES OP_STRING("auto_pad", "NOTSET"), KERNEL_SHAPE, OP_INTS("pads"), OP_INTS("strides")
+static const tl_attribute_spec max_attribute_1[] = {WINDOW_ATTRIBUTES};
+static const tl_attribute_spec max_attribute_8[] = {WINDOW_ATTRIBUTES, OP_INT("storage_order", 0)};
+static const tl_attribute_spec max_attribute_10[] = {WINDOW_ATTRIBUTES, OP_INT("storage_order", 0),
+                                                     OP_INT("ceil_mode", 0), OP_INTS("dilations")};
+static const tl_attribute_spec average_attribute_1[] = {WINDOW_ATTRIBUTES};
+static const tl_attribute_spec average_attribute_7[] = {WINDOW_ATTRIBUTES, OP_INT("count_include_pad", 0)};
+static const tl_attribute_spec average_attribute_10[] = {WINDOW_ATTRIBUTES, OP_INT("count_include_pad", 0),
+                                                         OP_INT("ceil_mode", 0)};
+static const tl_attribute_spec average_attribute_19[] = {WINDOW_ATTRIBUTES, OP_INT("count_include_pad", 0),
+                                                         OP_INT("ceil_mode", 0), OP_INTS("dilations")};
+static const tl_attribute_spec lp_attribute_2[] = {WINDOW_ATTRIBUTES, OP_INT("p", 2)};
+static const tl_attribute_spec lp_attribute_18[] = {WINDOW_ATTRIBUTES, OP_INT("p", 2), OP_INT("ceil_mode", 0),
+                                                    OP_INTS("dilations")};
+
+#define POOL_REST(steps)                                                                            \
+    .create = steps##_create, .reshape = steps##_reshape, .run = pool_run, .destroy = pool_destroy, \
+    .plan_size = sizeof(pool_plan)
+
+OP_DESCRIPTOR(MaxPool, 1) = {OP_HEAD(MaxPool, 1), OP_PARAMS(input, max_input), OP_PARAMS(output, max_output_1),
+                             OP_PARAMS(attribute, max_attribute_1), POOL_REST(max)};
+OP_DESCRIPTOR(MaxPool, 8) = {OP_HEAD(MaxPool, 8), OP_PARAMS(input, max_input), OP_PARAMS(output, max_output_8),
+                             OP_PARAMS(attribute, max_attribute_8), POOL_REST(max)};
+OP_DESCRIPTOR(MaxPool, 10) = {OP_HEAD(MaxPool, 10), OP_PARAMS(input, max_input), OP_PARAMS(output, max_output_8),
+                              OP_PARAMS(attribute, max_attribute_10), POOL_REST(max)};
+
+OP_DESCRIPTOR(AveragePool, 1) = {OP_HEAD(AveragePool, 1), OP_PARAMS(input, float_input),
+                                 OP_PARAMS(output, float_output), OP_PARAMS(attribute, average_attribute_1),
+                                 POOL_REST(average)};
+OP_DESCRIPTOR(AveragePool, 7) = {OP_HEAD(AveragePool, 7), OP_PARAMS(input, float_input),
+                                 OP_PARAMS(output, float_output), OP_PARAMS(attribute, average_attribute_7),
+                                 POOL_REST(average)};
+OP_DESCRIPTOR(AveragePool, 10) = {OP_HEAD(AveragePool, 10), OP_PARAMS(input, float_input),
+                                  OP_PARAMS(output, float_output), OP_PARAMS(attribute, average_attribute_10),
+                                  POOL_REST(average)};
+OP_DESCRIPTOR(AveragePool, 19) = {OP_HEAD(AveragePool, 19), OP_PARAMS(input, float_input),
+                                  OP_PARAMS(output, float_output), OP_PARAMS(attribute, average_attribute_19),
+                                  POOL_REST(average)};
+
+OP_DESCRIPTOR(LpPool, 2) = {OP_HEAD(LpPool, 2), OP_PARAMS(input, float_input), OP_PARAMS(output, float_output),
+                            OP_PARAMS(attribute, lp_attribute_2), POOL_REST(lp)};
+OP_DESCRIPTOR(LpPool, 18) = {OP_HEAD(LpPool, 18), OP_PARAMS(input, float_input), OP_PARAMS(output, float_output),
+                             OP_PARAMS(attribute, lp_attribute_18), POOL_REST(lp)};
