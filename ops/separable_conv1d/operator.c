@@ -172,4 +172,5 @@ const tl_operator sepconv_operator = {
     .reshape = reshape,
     .run = run,
     .destroy = destroy,
+    .decompose = sepconv_decompose,
 };
