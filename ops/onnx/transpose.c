@@ -34,6 +34,20 @@ static void prepare(const tl_tensor *data, const tl_tensor *out, const int32_t *
     op_copy_init(copy, size, out->rank, out->dims, to, from);
 }
 
+/* Whether only axes of length 1 change places. */
+static bool keeps_order(const tl_tensor *data, const int32_t *perm)
+{
+    int32_t last = -1;
+    for (int32_t i = 0; i < data->rank; i++) {
+        if (data->dims[perm[i]] == 1)
+            continue;
+        if (perm[i] < last)
+            return false;
+        last = perm[i];
+    }
+    return true;
+}
+
 static tl_status transpose_reshape(tl_call *call)
 {
     const tl_tensor *data = call->inputs[0];
@@ -54,6 +68,7 @@ static tl_status transpose_reshape(tl_call *call)
     out->rank = data->rank;
     for (int32_t i = 0; i < out->rank; i++)
         out->dims[i] = data->dims[perm[i]];
+    call->view = keeps_order(data, perm);
     if (call->plan && op_plannable(out) && op_type_size(data->type) > 0)
         prepare(data, out, perm, call->plan);
     return TL_OK;

@@ -253,7 +253,7 @@ static tl_status run_dynamic(tl_context *context, tl_plan *plan, tl_step *step)
     tl_status status = tl_call_reshape(&step->frame, step->node);
     if (status != TL_OK)
         return status;
-    if (op->flags & TL_OP_VIEW) {
+    if (call->view) {
         call->outputs[0]->data = call->inputs[0]->data;
         if (tl_tensor_elements(call->outputs[0]) != tl_tensor_elements(call->inputs[0]))
             return tl_error_set(error, TL_INTERNAL, "a view changes the number of elements");

@@ -100,6 +100,7 @@ tl_status tl_call_reshape(tl_call_frame *frame, tl_node *node)
     tl_call *call = &frame->call;
     tl_status status = TL_OK;
     call->workspace_size = 0;
+    call->view = false;
     if (node->op->reshape) {
         for (size_t k = 0; k < call->output_count; k++)
             if (call->outputs[k])
@@ -112,6 +113,7 @@ tl_status tl_call_reshape(tl_call_frame *frame, tl_node *node)
                 memcpy(call->outputs[k]->dims, call->inputs[0]->dims, sizeof call->inputs[0]->dims);
             }
     }
+    call->view |= (node->op->flags & TL_OP_VIEW) != 0;
     for (size_t k = 0; k < call->output_count && status == TL_OK; k++)
         if (call->outputs[k])
             status = check_shape(frame, k);
@@ -158,7 +160,7 @@ static tl_status run_once(tl_call_frame *frame, tl_node *node, evaluation *e)
         if (bytes < 0 || !(out->data = allocate_output(&e->execution, call, k, (size_t)bytes)))
             return tl_error_set(frame->error, TL_NO_MEMORY, "no memory for output %zu", k);
     }
-    if (op->flags & TL_OP_VIEW) {
+    if (call->view) {
         if (call->outputs[0]->data && call->inputs[0]->data)
             memcpy(call->outputs[0]->data, call->inputs[0]->data, (size_t)tl_tensor_bytes(call->inputs[0]));
         return TL_OK;

@@ -53,7 +53,8 @@ static void find_last_uses(layout *l)
     /* A step that is shaped during the run may look at any time at what a view of a planned value shows. */
     for (size_t s = 0; s < l->plan->step_count; s++) {
         const tl_node *node = l->plan->steps[s].node;
-        if (l->plan->steps[s].dynamic && node->op->flags & TL_OP_VIEW && node->inputs[0])
+        bool may_view = l->plan->steps[s].dynamic && node->input_count && node->inputs[0];
+        if (may_view)
             l->last_use[node->inputs[0]->index] = FOREVER;
     }
 }
@@ -92,7 +93,7 @@ static void place_output(layout *l, size_t s, size_t k)
     const tl_step *step = &l->plan->steps[s];
     const tl_tensor *out = step->frame.call.outputs[k];
     size_t value = (size_t)step->node->outputs[k]->index, last = l->last_use[value], of = SIZE_MAX;
-    if (k == 0 && step->node->op->flags & TL_OP_VIEW)
+    if (k == 0 && step->frame.call.view)
         of = l->of[step->node->inputs[0]->index];
     else if (k == 0)
         of = reusable(l, s, out);
@@ -207,7 +208,7 @@ static void write_back(layout *l, const size_t *workspaces)
     /* Views have nothing to run. */
     size_t kept = 0;
     for (size_t s = 0; s < plan->step_count; s++)
-        if (plan->steps[s].dynamic || !(plan->steps[s].node->op->flags & TL_OP_VIEW))
+        if (plan->steps[s].dynamic || !plan->steps[s].frame.call.view)
             plan->steps[kept++] = plan->steps[s];
     plan->step_count = kept;
 }

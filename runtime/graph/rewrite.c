@@ -41,6 +41,11 @@ static const char *node_name(const tl_node *node)
     return node->name;
 }
 
+static const tl_operator *node_descriptor(const tl_node *node)
+{
+    return node->op;
+}
+
 static size_t node_input_count(const tl_node *node)
 {
     return node->input_count;
@@ -319,6 +324,7 @@ void tl_host_init_rewrite(tl_host *host)
     host->node_domain = node_domain;
     host->node_operator = node_operator;
     host->node_name = node_name;
+    host->node_descriptor = node_descriptor;
     host->node_input_count = node_input_count;
     host->node_input = node_input;
     host->node_output_count = node_output_count;

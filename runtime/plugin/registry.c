@@ -17,6 +17,16 @@ static const tl_operator *const built_in_operators[] = {
 #undef TL_OPERATOR
     NULL};
 
+#define TL_RULE(name) extern const tl_rule tl_rule_##name;
+#include "onnx/rules.def"
+#undef TL_RULE
+
+static const tl_rule *const built_in_rules[] = {
+#define TL_RULE(name) &tl_rule_##name,
+#include "onnx/rules.def"
+#undef TL_RULE
+    NULL};
+
 /* ---- Arrays */
 
 static tl_status reserve(const tl_allocator *allocator, void **array, size_t count, size_t more, size_t *capacity,
@@ -327,6 +337,8 @@ static tl_status register_built_in(const tl_host *host, tl_registrar *registrar)
         status = tl_registrar_domain(registrar, standard_domains[k].name, standard_domains[k].newest_version);
     for (size_t k = 0; built_in_operators[k] && status == TL_OK; k++)
         status = tl_registrar_operator(registrar, built_in_operators[k]);
+    for (size_t k = 0; built_in_rules[k] && status == TL_OK; k++)
+        status = tl_registrar_rule(registrar, built_in_rules[k]);
     return status;
 }
 

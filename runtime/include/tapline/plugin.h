@@ -126,6 +126,7 @@ typedef struct tl_call {
     size_t workspace_size; /* reshape asks; bytes */
     int32_t thread_count;  /* most threads that parallel_for uses at once; >= 1; the same in reshape and run */
     uint64_t packed;       /* create: bit k set = run reads nothing of input k's data, so that it may be dropped */
+    bool view;             /* reshape: output 0 is input 0's elements, in the same order: as TL_OP_VIEW, for this shape */
 } tl_call;
 
 /* ---- Operators ------------------------------------------------------------------------------------------------- */
@@ -248,6 +249,8 @@ struct tl_host {
     const char *(*node_domain)(const tl_node *node);
     const char *(*node_operator)(const tl_node *node);
     const char *(*node_name)(const tl_node *node);
+    /* The operator that the node resolved to: its flags, facets and parameters. */
+    const tl_operator *(*node_descriptor)(const tl_node *node);
     size_t (*node_input_count)(const tl_node *node);
     tl_value *(*node_input)(const tl_node *node, size_t k); /* NULL: absent */
     size_t (*node_output_count)(const tl_node *node);
