@@ -30,6 +30,16 @@ endif()
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 
+if(TAPLINE_CLI OR TAPLINE_EXAMPLES)
+  find_path(TAPLINE_CJSON_INCLUDE cjson/cJSON.h)
+  find_library(TAPLINE_CJSON_LIBRARY NAMES cjson)
+  if(NOT TAPLINE_CJSON_INCLUDE)
+    set(TAPLINE_CJSON_LIBRARY "")
+  endif()
+  tapline_need(TAPLINE_CJSON_LIBRARY
+    "the library cJSON, or -DTAPLINE_CLI=OFF -DTAPLINE_EXAMPLES=OFF to do without" libcjson-dev)
+endif()
+
 if(TAPLINE_TESTS)
   find_path(TAPLINE_CHECK_INCLUDE check.h)
   find_library(TAPLINE_CHECK_LIBRARY NAMES check)
