@@ -1,0 +1,13 @@
+/* The commands, one file each. main.c lists them. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "options.h"
+
+extern const cli_command cli_command_run;
+extern const cli_command cli_command_test;
+extern const cli_command cli_command_inspect;
+extern const cli_command cli_command_bench;
+extern const cli_command cli_command_operators;
+
+#endif

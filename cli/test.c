@@ -1,0 +1,153 @@
+/* tapline test: conformance cases, each a model with inputs and the outputs that it must give. */
+#include <stdlib.h>
+#include "commands.h"
+#include "program.h"
+#include "test_cases.h"
+
+static const cli_option option_table[] = {
+    {.name = "rtol",
+     .kind = CLI_REAL,
+     .offset = offsetof(cli_options, rtol),
+     .argument = "R",
+     .help = "relative tolerance of floats (default 1e-3); float16 and bfloat16 get at least their own rounding",
+     .minimum = 0,
+     .maximum = 1e30},
+    {.name = "atol",
+     .kind = CLI_REAL,
+     .offset = offsetof(cli_options, atol),
+     .argument = "A",
+     .help = "absolute tolerance of floats (default 1e-7)",
+     .minimum = 0,
+     .maximum = 1e30},
+    CLI_OPTION(0, "skips", CLI_TEXT, skips, "FILE",
+               "cases not to run, one per line: the folder's name, a space, and the reason; '#' begins a comment"),
+    CLI_OPTION_JSON,
+    CLI_OPTION(0, "junit", CLI_TEXT, junit, "FILE", "write the results as JUnit XML"),
+    CLI_OPTION_THREADS,
+    CLI_OPTION_PLUGINS,
+    CLI_OPTION_REWRITES,
+    CLI_OPTION_COMMON,
+};
+
+/* JSON on standard output stands alone. */
+static bool has_text(const cli_options *options)
+{
+    return !options->quiet && !(options->json && strcmp(options->json, "-") == 0);
+}
+
+static void print_case(const cli_case *test, const cli_options *options)
+{
+    if (!has_text(options) || (test->outcome == CLI_PASSED && !options->verbose))
+        return;
+    cli_progress_clear();
+    fputs(test->outcome == CLI_PASSED ? "passed  " : test->outcome == CLI_SKIPPED ? "skipped " : "failed  ", stdout);
+    cli_print_clean(stdout, test->path);
+    if (test->outcome == CLI_PASSED)
+        printf("  %.1f ms", test->seconds * 1e3);
+    else
+        fputs(": ", stdout);
+    cli_print_clean(stdout, test->reason ? test->reason : "");
+    putchar('\n');
+    fflush(stdout);
+}
+
+static tl_status run_cases(cli_cases *cases, cli_skips *skips, tl_runtime *runtime, const cli_options *options,
+                           tl_error *error)
+{
+    cli_tolerance tolerance = CLI_TOLERANCE_DEFAULT;
+    if (options->rtol.given)
+        tolerance.relative = options->rtol.value;
+    if (options->atol.given)
+        tolerance.absolute = options->atol.value;
+    for (size_t k = 0; k < cases->count; k++) {
+        cli_case *test = &cases->items[k];
+        cli_progress("[%zu/%zu, %zu failed] %s", k + 1, cases->count, cli_cases_count(cases, CLI_NOT_PASSED),
+                     test->path);
+        const cli_skip *skip = cli_skips_find(skips, test->path);
+        tl_status status = TL_OK;
+        if (skip) {
+            size_t size = strlen(options->skips) + strlen(skip->reason) + 64;
+            test->outcome = CLI_SKIPPED;
+            test->reason = malloc(size);
+            if (!test->reason)
+                return tl_error_no_memory(error);
+            snprintf(test->reason, size, "%s (%s:%zu)", skip->reason, options->skips, skip->line);
+        } else {
+            status = cli_case_run(test, runtime, options, tolerance, error);
+        }
+        if (status != TL_OK)
+            return status;
+        print_case(test, options);
+    }
+    return TL_OK;
+}
+
+/* The list shall only hold what is needed. */
+static void print_unused(const cli_skips *skips, const cli_options *options)
+{
+    for (size_t k = 0; has_text(options) && k < skips->count; k++)
+        if (!skips->items[k].used) {
+            cli_progress_clear();
+            printf("unused  %s:%zu: ", options->skips, skips->items[k].line);
+            cli_print_clean(stdout, skips->items[k].name);
+            puts(" is not among the cases");
+        }
+}
+
+static tl_status write_reports(const cli_cases *cases, const cli_options *options, tl_error *error)
+{
+    tl_status status = TL_OK;
+    if (options->json)
+        status = cli_cases_write_json(cases, options->json, error);
+    if (status == TL_OK && options->junit)
+        status = cli_cases_write_junit(cases, options->junit, error);
+    return status;
+}
+
+static int run(const cli_options *options)
+{
+    tl_error error;
+    tl_runtime *runtime = NULL;
+    cli_cases cases = {0};
+    cli_skips skips = {0};
+    tl_status status = TL_OK;
+    for (size_t k = 0; k < options->operands.count && status == TL_OK; k++)
+        status = cli_cases_find(&cases, options->operands.items[k], &error);
+    if (status == TL_OK && options->skips)
+        status = cli_skips_read(&skips, options->skips, &error);
+    if (status == TL_OK)
+        status = cli_runtime_create(options, &runtime, &error);
+    if (status == TL_OK)
+        status = run_cases(&cases, &skips, runtime, options, &error);
+    if (status == TL_OK) {
+        print_unused(&skips, options);
+        status = write_reports(&cases, options, &error);
+    }
+    size_t failed = cli_cases_count(&cases, CLI_NOT_PASSED);
+    int code = status != TL_OK ? cli_report(&error) : CLI_OK;
+    if (status == TL_OK && failed) /* first this, so that the counts are the last line of both streams */
+        code = cli_fail("%zu of %zu cases failed", failed, cases.count);
+    if (status == TL_OK && !(options->json && strcmp(options->json, "-") == 0))
+        printf("%zu passed, %zu failed, %zu skipped\n", cli_cases_count(&cases, CLI_PASSED), failed,
+               cli_cases_count(&cases, CLI_SKIPPED));
+    tl_runtime_destroy(runtime);
+    cli_skips_free(&skips);
+    cli_cases_free(&cases);
+    return code;
+}
+
+const cli_command cli_command_test = {
+    .name = "test",
+    .operands = "DIR...",
+    .least = 1,
+    .most = SIZE_MAX,
+    .summary = "Runs conformance cases and says which pass.",
+    .details =
+        "A case is a folder in the layout of ONNX's backend tests: model.onnx, and folders test_data_set_* with "
+        "input_0.pb, input_1.pb, ... and output_0.pb, ...; DIR is one or holds some at any depth. Types, shapes, "
+        "integers and strings must agree exactly, floats by tolerance. A case is skipped only if this program "
+        "lacks an operator or type, or if --skips lists it.",
+    .options = option_table,
+    .option_count = TL_COUNT(option_table),
+    .run = run,
+};
