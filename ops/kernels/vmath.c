@@ -1,0 +1,223 @@
+/* Functions of many floats at once: the functions of vmath.h, two-operand arithmetic, softmax. */
+#include <math.h>
+
+#include "kernels/isa.h"
+#include "kernels/vmath.h"
+
+/* Tails go through the same instructions as whole vectors, so that a result does not depend on where it lies. */
+#define MAP(expression)                                    \
+    do {                                                   \
+        int64_t i = 0;                                     \
+        for (; i + TLK_W <= n; i += TLK_W) {               \
+            const vecf v = vf_load(x + i);                 \
+            vf_store(y + i, expression);                   \
+        }                                                  \
+        if (i < n) {                                       \
+            const vecf v = vf_load_n(x + i, (int)(n - i)); \
+            vf_store_n(y + i, expression, (int)(n - i));   \
+        }                                                  \
+    } while (0)
+
+/* Rounding is exact, so that lanes and scalars agree; the compiler has an instruction for it, or calls the library. */
+#define MAP_SCALAR(function)            \
+    do {                                \
+        for (int64_t i = 0; i < n; i++) \
+            y[i] = function(x[i]);      \
+    } while (0)
+
+void TLK_FN(tlk_unary)(tlk_unary function, const float *x, float *y, int64_t n)
+{
+    switch (function) {
+    case TLK_ABS:
+        MAP(vf_abs(v));
+        break;
+    case TLK_NEG:
+        MAP(-v);
+        break;
+    case TLK_SQRT:
+        MAP(vf_sqrt(v));
+        break;
+    case TLK_RECIPROCAL:
+        MAP(1.0F / v);
+        break;
+    case TLK_FLOOR:
+        MAP_SCALAR(floorf);
+        break;
+    case TLK_CEIL:
+        MAP_SCALAR(ceilf);
+        break;
+    case TLK_ROUND:
+        MAP_SCALAR(rintf);
+        break;
+    case TLK_EXP:
+        MAP(vf_exp(v));
+        break;
+    case TLK_EXPM1:
+        MAP(vf_expm1(v));
+        break;
+    case TLK_LOG:
+        MAP(vf_log(v));
+        break;
+    case TLK_ERF:
+        MAP(vf_erf(v));
+        break;
+    }
+}
+
+#define ACTIVATE(kind)                   \
+    case kind:                           \
+        MAP(vf_activate(kind, a, b, v)); \
+        break
+
+void TLK_FN(tlk_activate)(const tlk_activation *activation, const float *x, float *y, int64_t n)
+{
+    const float a = activation->a;
+    const float b = activation->b;
+    switch (activation->kind) {
+        ACTIVATE(TLK_LINEAR);
+        ACTIVATE(TLK_RELU);
+        ACTIVATE(TLK_CLIP);
+        ACTIVATE(TLK_LEAKY_RELU);
+        ACTIVATE(TLK_HARD_SIGMOID);
+        ACTIVATE(TLK_ELU);
+        ACTIVATE(TLK_SELU);
+        ACTIVATE(TLK_EXPONENTIAL);
+        ACTIVATE(TLK_GELU);
+        ACTIVATE(TLK_GELU_TANH);
+        ACTIVATE(TLK_MISH);
+        ACTIVATE(TLK_SIGMOID);
+        ACTIVATE(TLK_SOFTPLUS);
+        ACTIVATE(TLK_SOFTSIGN);
+        ACTIVATE(TLK_SWISH);
+        ACTIVATE(TLK_TANH);
+    }
+}
+
+/* ---- two operands ---- */
+
+TLK_INLINE vecf less_or_nan(vecf a, vecf b)
+{
+    return vf_select((a < b) | (a != a), a, b);
+}
+TLK_INLINE vecf more_or_nan(vecf a, vecf b)
+{
+    return vf_select((a > b) | (a != a), a, b);
+}
+
+#define PAIRS(first, second, first_n, second_n, expression) \
+    do {                                                    \
+        int64_t i = 0;                                      \
+        for (; i + TLK_W <= n; i += TLK_W) {                \
+            const vecf u = first;                           \
+            const vecf v = second;                          \
+            vf_store(y + i, expression);                    \
+        }                                                   \
+        if (i < n) {                                        \
+            const int rest = (int)(n - i);                  \
+            const vecf u = first_n;                         \
+            const vecf v = second_n;                        \
+            vf_store_n(y + i, expression, rest);            \
+        }                                                   \
+    } while (0)
+#define BINARY(expression)                                                                                     \
+    do {                                                                                                       \
+        if (a_step != 0 && b_step != 0)                                                                        \
+            PAIRS(vf_load(a + i), vf_load(b + i), vf_load_n(a + i, rest), vf_load_n(b + i, rest), expression); \
+        else if (a_step != 0)                                                                                  \
+            PAIRS(vf_load(a + i), one_b, vf_load_n(a + i, rest), one_b, expression);                           \
+        else if (b_step != 0)                                                                                  \
+            PAIRS(one_a, vf_load(b + i), one_a, vf_load_n(b + i, rest), expression);                           \
+        else                                                                                                   \
+            PAIRS(one_a, one_b, one_a, one_b, expression);                                                     \
+    } while (0)
+
+void TLK_FN(tlk_binary)(tlk_binary function, const float *a, int a_step, const float *b, int b_step, float *y,
+                        int64_t n)
+{
+    if (n <= 0)
+        return;
+    const vecf one_a = vf_set1(a[0]);
+    const vecf one_b = vf_set1(b[0]);
+    switch (function) {
+    case TLK_ADD:
+        BINARY(u + v);
+        break;
+    case TLK_SUB:
+        BINARY(u - v);
+        break;
+    case TLK_MUL:
+        BINARY(u * v);
+        break;
+    case TLK_DIV:
+        BINARY(u / v);
+        break;
+    case TLK_MIN:
+        BINARY(less_or_nan(u, v));
+        break;
+    case TLK_MAX:
+        BINARY(more_or_nan(u, v));
+        break;
+    case TLK_PRELU:
+        BINARY(vf_select(u < 0.0F, u * v, u));
+        break;
+    }
+}
+
+/* ---- softmax: exp(x - max) / sum, so that nothing overflows ---- */
+
+static void softmax_row(const float *x, float *y, int64_t n, int logarithm)
+{
+    const float bound = TLK_FN(tlk_reduce)(TLK_MAXIMUM, x, n, 0.0F);
+    const vecf top = vf_set1(bound);
+    if (logarithm) {
+        const vecf shift = vf_set1((float)log((double)TLK_FN(tlk_reduce)(TLK_SUM_EXP, x, n, bound)));
+        MAP((v - top) - shift);
+        return;
+    }
+    MAP(vf_exp(v - top));
+    const vecf scale = vf_set1(1.0F / TLK_FN(tlk_reduce)(TLK_SUM, y, n, 0.0F));
+    x = y;
+    MAP(v * scale);
+}
+
+void TLK_FN(tlk_softmax)(const float *x, float *y, int64_t rows, int64_t n, int logarithm)
+{
+    for (int64_t row = 0; row < rows; row++)
+        softmax_row(x + row * n, y + row * n, n, logarithm);
+}
+
+#define LOAD(p)     (whole ? vf_load(p) : vf_load_n((p), width))
+#define STORE(p, v) (whole ? vf_store((p), (v)) : vf_store_n((p), (v), width))
+
+/* Columns column..column + width */
+TLK_INLINE void softmax_columns(const float *x, float *y, int64_t n, int64_t stride, int whole, int width,
+                                int logarithm)
+{
+    vecf top = vf_set1(-__builtin_inff());
+    for (int64_t i = 0; i < n; i++)
+        top = more_or_nan(top, LOAD(x + i * stride));
+    vecf sum = vf_zero();
+    for (int64_t i = 0; i < n; i++) {
+        const vecf e = vf_exp(LOAD(x + i * stride) - top);
+        sum = sum + e;
+        if (!logarithm)
+            STORE(y + i * stride, e);
+    }
+    const vecf shift = vf_log(sum);
+    const vecf scale = 1.0F / sum;
+    for (int64_t i = 0; i < n; i++) {
+        if (logarithm)
+            STORE(y + i * stride, (LOAD(x + i * stride) - top) - shift);
+        else
+            STORE(y + i * stride, LOAD(y + i * stride) * scale);
+    }
+}
+
+void TLK_FN(tlk_softmax_strided)(const float *x, float *y, int64_t n, int64_t stride, int64_t columns, int logarithm)
+{
+    int64_t column = 0;
+    for (; column + TLK_W <= columns; column += TLK_W)
+        softmax_columns(x + column, y + column, n, stride, 1, TLK_W, logarithm);
+    if (column < columns)
+        softmax_columns(x + column, y + column, n, stride, 0, (int)(columns - column), logarithm);
+}

@@ -1,0 +1,429 @@
+/* Mathematical functions of float vectors, for the instruction set that this is compiled for.
+ *
+ * Each result is within 2 units in the last place of the exact value, for every float, and the same in every lane.
+ * NaN gives NaN, infinities give the limit, subnormal numbers are as exact as their spacing allows (unless the caller
+ * flushes them). bench/vmath_ulp.c measures all of this over all floats.
+ *
+ * The constants are this project's own minimax fits, by Lawson's iteration over Chebyshev nodes, in each case of the
+ * function's relative error on the interval that the comment names. Range reduction and polynomials are arranged so
+ * that they also hold without a fused multiply-add. Where float arithmetic cannot keep the bound, a function goes
+ * through double and rounds once. */
+#ifndef TLK_VMATH_H
+#define TLK_VMATH_H
+
+#include "kernels/types.h"
+#include "kernels/vec.h"
+
+/* ---- helpers ---- */
+
+TLK_INLINE vecf vf_copysign(vecf magnitude, vecf sign)
+{
+    return (vecf)(((veci)magnitude & vi_set1(0x7fffffff)) | ((veci)sign & vi_set1(INT32_MIN)));
+}
+/* 2^n for -126 <= n <= 127 */
+TLK_INLINE vecf vf_pow2(veci n)
+{
+    return (vecf)(((vecu)n + 127U) << 23);
+}
+/* Any NaN stays one; all else as it is */
+TLK_INLINE vecf vf_keep_nan(vecf x, vecf result)
+{
+    return vf_select(x != x, x, result);
+}
+
+#define VF_LOG2E  0x1.715476p+0f
+#define VF_LN2_HI 0x1.62e400p-1f /* 15 bits: a product with |n| < 512 is exact */
+#define VF_LN2_LO 0x1.7f7d1cp-20f
+
+/* exp(x) = (power + rest) * 2^n for -125 <= x <= 89, with power in [0.7, 1.42] and |rest| < 2^-24 */
+typedef struct vf_exp_parts {
+    vecf power, rest;
+    veci n;
+} vf_exp_parts;
+
+TLK_INLINE vf_exp_parts vf_exp_split(vecf x)
+{
+    const veci n = vf_to_int(x * vf_set1(VF_LOG2E));
+    const vecf k = vf_from_int(n);
+    vecf r = vf_fma(k, vf_set1(-VF_LN2_HI), x);
+    r = vf_fma(k, vf_set1(-VF_LN2_LO), r);
+    /* exp(r) = 1 + r + r^2 q(r) on |r| <= 0.3475 */
+    vecf q = vf_set1(0x1.6a3fb6p-10f);
+    q = vf_fma(q, r, vf_set1(0x1.1239e0p-7f));
+    q = vf_fma(q, r, vf_set1(0x1.5558bep-5f));
+    q = vf_fma(q, r, vf_set1(0x1.555492p-3f));
+    q = vf_fma(q, r, vf_set1(0x1.fffffcp-2f));
+    const vecf p = vf_fma(r * r, q, r);
+    const vecf power = p + 1.0F;
+    return (vf_exp_parts){power, p - (power - 1.0F), n};
+}
+
+/* exp(x) for -125 <= x <= 89 or NaN */
+TLK_INLINE vecf vf_exp_bounded(vecf x)
+{
+    const vf_exp_parts e = vf_exp_split(x);
+    const veci half = e.n >> 1; /* two steps, as 2^n alone may be out of range */
+    return e.power * vf_pow2(half) * vf_pow2((veci)((vecu)e.n - (vecu)half));
+}
+
+TLK_INLINE vecf vf_exp(vecf x)
+{
+    return vf_exp_bounded(vf_max(vf_set1(-104.0F), vf_min(vf_set1(89.0F), x)));
+}
+
+/* exp(x) - 1 */
+TLK_INLINE vecf vf_expm1(vecf x)
+{
+    const vecf b = vf_max(vf_set1(-20.0F), vf_min(vf_set1(89.0F), x));
+    const veci n = vf_to_int(b * vf_set1(VF_LOG2E));
+    const vecf k = vf_from_int(n);
+    vecf r = vf_fma(k, vf_set1(-VF_LN2_HI), b);
+    r = vf_fma(k, vf_set1(-VF_LN2_LO), r);
+    /* exp(r) - 1 = r + r^2 q(r) on |r| <= 0.3475 */
+    vecf q = vf_set1(0x1.9e7d64p-13f);
+    q = vf_fma(q, r, vf_set1(0x1.6d3aa0p-10f));
+    q = vf_fma(q, r, vf_set1(0x1.1112d4p-7f));
+    q = vf_fma(q, r, vf_set1(0x1.5554f8p-5f));
+    q = vf_fma(q, r, vf_set1(0x1.555554p-3f));
+    q = vf_fma(q, r, vf_set1(0x1.000000p-1f));
+    const vecf p = vf_fma(r * r, q, r);
+    const vecf half = vf_pow2((veci)((vecu)n - 1U)); /* half of 2^n, which may be out of range */
+    const vecf sum = vf_fma(half, p, half - 0.5F);
+    /* for n = 0 the sum is p / 2 exactly, unless that is subnormal */
+    return vf_select(n == 0, vf_select(x == 0.0F, x, p), sum + sum);
+}
+
+/* log(1 + f) - f on [sqrt(1/2) - 1, sqrt(2) - 1] */
+TLK_INLINE vecf vf_log1p_tail(vecf f)
+{
+    vecf p = vf_set1(0x1.148adap-4f);
+    p = vf_fma(p, f, vf_set1(-0x1.de1b38p-4f));
+    p = vf_fma(p, f, vf_set1(0x1.e6c3aap-4f));
+    p = vf_fma(p, f, vf_set1(-0x1.fc256ep-4f));
+    p = vf_fma(p, f, vf_set1(0x1.233b38p-3f));
+    p = vf_fma(p, f, vf_set1(-0x1.555c52p-3f));
+    p = vf_fma(p, f, vf_set1(0x1.99a47ap-3f));
+    p = vf_fma(p, f, vf_set1(-0x1.000006p-2f));
+    p = vf_fma(p, f, vf_set1(0x1.555548p-2f));
+    const vecf square = f * f;
+    return vf_fma(square * f, p, square * -0.5F);
+}
+
+TLK_INLINE vecf vf_log(vecf x)
+{
+    const veci tiny = x < 0x1p-126f;
+    const vecf scaled = vf_select(tiny, x * 0x1p23f, x);
+    /* scaled = 2^e * m with m in [sqrt(1/2), sqrt(2)) */
+    const veci bits = (veci)((vecu)scaled - 0x3f3504f3U);
+    const veci e = (bits >> 23) - (tiny & 23);
+    const vecf m = (vecf)((bits & 0x7fffff) + 0x3f3504f3);
+    const vecf f = m - 1.0F;
+    const vecf k = vf_from_int(e);
+    const vecf tail = vf_fma(k, vf_set1(VF_LN2_LO), vf_log1p_tail(f));
+    vecf result = vf_fma(k, vf_set1(VF_LN2_HI), f + tail);
+    result = vf_select(x == 0.0F, vf_set1(-__builtin_inff()), result);
+    result = vf_select(x == __builtin_inff(), x, result);
+    result = vf_select(x < 0.0F, vf_set1(__builtin_nanf("")), result);
+    return vf_keep_nan(x, result);
+}
+
+/* log(1 + x) for 0 <= x <= 1 or NaN */
+TLK_INLINE vecf vf_log1p_unit(vecf x)
+{
+    const veci upper = x > 0.5F; /* then as log(2) + log((1 + x) / 2) */
+    const vecf f = vf_select(upper, (x - 1.0F) * 0.5F, x);
+    /* log(1 + f) = f - f^2/2 + f^3 p(f) on [-0.25, 0.5] */
+    vecf p = vf_set1(0x1.34440ap-5f);
+    p = vf_fma(p, f, vf_set1(-0x1.752250p-4f));
+    p = vf_fma(p, f, vf_set1(0x1.df2730p-4f));
+    p = vf_fma(p, f, vf_set1(-0x1.04ac9ep-3f));
+    p = vf_fma(p, f, vf_set1(0x1.2462f4p-3f));
+    p = vf_fma(p, f, vf_set1(-0x1.5519d2p-3f));
+    p = vf_fma(p, f, vf_set1(0x1.999768p-3f));
+    p = vf_fma(p, f, vf_set1(-0x1.00006ep-2f));
+    p = vf_fma(p, f, vf_set1(0x1.55555ap-2f));
+    const vecf square = f * f;
+    const vecf log2 = (vecf)(upper & (veci)vf_set1(0x1.62e430p-1f));
+    return log2 + (f + vf_fma(square * f, p, square * -0.5F));
+}
+
+TLK_INLINE vecf vf_tanh(vecf x)
+{
+    const vecf a = vf_abs(x);
+    /* tanh(x) = x + x^3 p(x^2) on |x| <= 0.63 */
+    const vecf square = x * x;
+    vecf p = vf_set1(-0x1.734388p-8f);
+    p = vf_fma(p, square, vf_set1(0x1.519498p-6f));
+    p = vf_fma(p, square, vf_set1(-0x1.b826a4p-5f));
+    p = vf_fma(p, square, vf_set1(0x1.110686p-3f));
+    p = vf_fma(p, square, vf_set1(-0x1.555530p-2f));
+    const vecf small = vf_fma(x * square, p, x);
+    /* else 1 - 2 / (exp(2 |x|) + 1), which is 1 from 9.02 on */
+    const vecf e = vf_exp_bounded(vf_min(vf_set1(20.0F), a + a));
+    const vecf large = 1.0F - 2.0F / (e + 1.0F);
+    return vf_copysign(vf_select(a < 0.625F, small, vf_keep_nan(x, large)), x);
+}
+
+/* log(1 + exp(x)) */
+TLK_INLINE vecf vf_softplus(vecf x)
+{
+    const vecf e = vf_exp_bounded(vf_max(vf_set1(-104.0F), -vf_abs(x)));
+    return vf_max(vf_zero(), x) + vf_log1p_unit(e);
+}
+
+TLK_INLINE vecf vf_softsign(vecf x)
+{
+    const vecf a = vf_abs(x);
+    return vf_select(a == __builtin_inff(), vf_copysign(vf_set1(1.0F), x), x / (1.0F + a));
+}
+
+TLK_INLINE vecf vf_erf(vecf x)
+{
+    const vecf a = vf_abs(x);
+    /* erf(x) = x + x p(x^2) on |x| <= 0.93 */
+    const vecf square = x * x;
+    vecf p = vf_set1(0x1.4f6760p-14f);
+    p = vf_fma(p, square, vf_set1(-0x1.a60a2ep-11f));
+    p = vf_fma(p, square, vf_set1(0x1.544a1ap-8f));
+    p = vf_fma(p, square, vf_set1(-0x1.b8011ap-6f));
+    p = vf_fma(p, square, vf_set1(0x1.ce2d64p-4f));
+    p = vf_fma(p, square, vf_set1(-0x1.812740p-2f));
+    p = vf_fma(p, square, vf_set1(0x1.06eba8p-3f));
+    const vecf small = vf_fma(x, p, x);
+    /* 1 - exp(-q(|x|)) on [0.9, 4]; 1 beyond */
+    const vecf b = vf_min(vf_set1(4.0F), a);
+    vecf q = vf_set1(0x1.5d5bf8p-16f);
+    q = vf_fma(q, b, vf_set1(-0x1.c44bd0p-12f));
+    q = vf_fma(q, b, vf_set1(0x1.105f16p-8f));
+    q = vf_fma(q, b, vf_set1(-0x1.9aea12p-6f));
+    q = vf_fma(q, b, vf_set1(0x1.bb44d8p-4f));
+    q = vf_fma(q, b, vf_set1(0x1.444d26p-1f));
+    q = vf_fma(q, b, vf_set1(0x1.212626p+0f));
+    q = vf_fma(q, b, vf_set1(-0x1.62d8cep-13f));
+    const vecf large = vf_copysign(1.0F - vf_exp_bounded(-q), x);
+    return vf_select(a < 0.92F, small, vf_keep_nan(x, large));
+}
+
+/* ---- through double ---- */
+
+/* The two halves of a vector as double, and back. */
+TLK_INLINE vecd vd_from_low(vecf x)
+{
+#if defined TLK_ISA_AVX512
+    return (vecd)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)x));
+#elif defined TLK_ISA_AVX2
+    return (vecd)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)x));
+#elif defined TLK_ISA_NEON
+    return (vecd)vcvt_f64_f32(vget_low_f32((float32x4_t)x));
+#elif defined __SSE2__
+    return (vecd)_mm_cvtps_pd((__m128)x);
+#else
+    return (vecd){(double)x[0], (double)x[1]};
+#endif
+}
+TLK_INLINE vecd vd_from_high(vecf x)
+{
+#if defined TLK_ISA_AVX512
+    return (vecd)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)x, 1));
+#elif defined TLK_ISA_AVX2
+    return (vecd)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)x, 1));
+#elif defined TLK_ISA_NEON
+    return (vecd)vcvt_high_f64_f32((float32x4_t)x);
+#elif defined __SSE2__
+    return (vecd)_mm_cvtps_pd(_mm_movehl_ps((__m128)x, (__m128)x));
+#else
+    return (vecd){(double)x[2], (double)x[3]};
+#endif
+}
+TLK_INLINE vecf vf_from_halves(vecd low, vecd high)
+{
+#if defined TLK_ISA_AVX512
+    return (vecf)_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)low)),
+                                    _mm512_cvtpd_ps((__m512d)high), 1);
+#elif defined TLK_ISA_AVX2
+    return (vecf)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps((__m256d)low)),
+                                      _mm256_cvtpd_ps((__m256d)high), 1);
+#elif defined TLK_ISA_NEON
+    return (vecf)vcvt_high_f32_f64(vcvt_f32_f64((float64x2_t)low), (float64x2_t)high);
+#elif defined __SSE2__
+    return (vecf)_mm_movelh_ps(_mm_cvtpd_ps((__m128d)low), _mm_cvtpd_ps((__m128d)high));
+#else
+    return (vecf){(float)low[0], (float)low[1], (float)high[0], (float)high[1]};
+#endif
+}
+
+/* exp(x) for |x| <= 700 to 2^-34 */
+TLK_INLINE vecd vd_exp_bounded(vecd x)
+{
+    const vecd magic = vd_set1(0x1.8p52); /* adding it rounds to an integer, which the lowest bits then hold */
+    const vecd shifted = vd_fma(x, vd_set1(0x1.71547652b82fep+0), magic);
+    const vecd k = shifted - magic;
+    const vecd r = vd_fma(k, vd_set1(-0x1.62e42fefa39efp-1), x);
+    vecd q = vd_set1(0x1.9f0716a66b4a6p-13);
+    q = vd_fma(q, r, vd_set1(0x1.6d8eed1cd5df1p-10));
+    q = vd_fma(q, r, vd_set1(0x1.11127462a9f9cp-7));
+    q = vd_fma(q, r, vd_set1(0x1.55548bbfaa7f7p-5));
+    q = vd_fma(q, r, vd_set1(0x1.5555543ef3dabp-3));
+    q = vd_fma(q, r, vd_set1(0x1.0000003b039a4p-1));
+    const vecd power = vd_fma(r * r, q, r) + 1.0;
+    typedef uint64_t lanes __attribute__((vector_size(TLK_VBYTES)));
+    return (vecd)((lanes)power + ((lanes)shifted << 52));
+}
+
+/* 1 / (1 + exp(-x)), and x times it */
+#if TLK_HAS_FMA
+/* quotient + rest, both to be multiplied by `scale`. The last factor of exp(x) is kept apart, so that a product with it
+ * rounds once where it is subnormal. */
+typedef struct vf_logistic_parts {
+    vecf quotient, rest, scale;
+} vf_logistic_parts;
+
+TLK_INLINE vf_logistic_parts vf_logistic_split(vecf x)
+{
+    /* With e = exp(-|x|): e / (1 + e) for x < 0, else 1 / (1 + e). What rounding took from e, from 1 + e and from the
+     * quotient is known, and gives the rest. */
+    const vf_exp_parts e = vf_exp_split(vf_max(vf_set1(-120.0F), -vf_abs(x)));
+    const veci half = e.n >> 1;
+    const vecf last = vf_pow2((veci)((vecu)e.n - (vecu)half));
+    const vecf first = vf_pow2(half);
+    const veci negative = x < 0.0F;
+    const vecf numerator = vf_select(negative, e.power * first, vf_set1(1.0F));
+    const vecf numerator_low = (vecf)(negative & (veci)(e.rest * first));
+    const vecf whole = e.power * first * last;
+    const vecf sum = 1.0F + whole;
+    const vecf sum_low = vf_fma(e.rest * first, last, whole - (sum - 1.0F));
+    const vecf quotient = numerator / sum;
+    const vecf inverse = vf_select(negative, vf_fma(-quotient, last, vf_set1(1.0F)), quotient); /* of the sum */
+    const vecf missing = vf_fma(-quotient, sum_low, vf_fma(-quotient, sum, numerator) + numerator_low);
+    return (vf_logistic_parts){quotient, missing * inverse, vf_select(negative, last, vf_set1(1.0F))};
+}
+TLK_INLINE vecf vf_sigmoid(vecf x)
+{
+    const vf_logistic_parts logistic = vf_logistic_split(x);
+    return (logistic.quotient + logistic.rest) * logistic.scale;
+}
+TLK_INLINE vecf vf_swish(vecf x)
+{
+    const vf_logistic_parts logistic = vf_logistic_split(x);
+    const vecf b = vf_max(vf_set1(-120.0F), vf_min(vf_set1(0x1.fffffep127f), x));
+    const vecf product = vf_fma(b, logistic.quotient, b * logistic.rest) * logistic.scale;
+    return vf_select(x == __builtin_inff(), x, product);
+}
+#else
+TLK_INLINE vecd vd_sigmoid(vecd x)
+{
+    return 1.0 / (1.0 + vd_exp_bounded(vd_min(vd_set1(150.0), vd_max(vd_set1(-150.0), -x))));
+}
+TLK_INLINE vecd vd_swish(vecd x)
+{
+    const vecd b = vd_max(vd_set1(-150.0), x);
+    return b / (1.0 + vd_exp_bounded(vd_max(vd_set1(-150.0), -b)));
+}
+TLK_INLINE vecf vf_sigmoid(vecf x)
+{
+    return vf_keep_nan(x, vf_from_halves(vd_sigmoid(vd_from_low(x)), vd_sigmoid(vd_from_high(x))));
+}
+TLK_INLINE vecf vf_swish(vecf x)
+{
+    return vf_keep_nan(x, vf_from_halves(vd_swish(vd_from_low(x)), vd_swish(vd_from_high(x))));
+}
+#endif
+
+/* x/2 (1 + erf(x / sqrt(2))) */
+TLK_INLINE vecd vd_gelu(vecd x)
+{
+    const vecd b = vd_max(vd_set1(-14.6), x);
+    const vecd t = vd_min(vd_set1(14.6), vd_max(-b, b));
+    /* erfc(t / sqrt(2)) / 2 = exp(-t^2/2) r(s), s = (t - 3.5) / (t + 3.5), on 0 <= t <= 14.6 */
+    const vecd s = (t - 3.5) / (t + 3.5);
+    vecd r = vd_set1(-0x1.48dbe1436eebap-16);
+    r = vd_fma(r, s, vd_set1(-0x1.a27fdae50a20fp-15));
+    r = vd_fma(r, s, vd_set1(0x1.18275052c9ff3p-13));
+    r = vd_fma(r, s, vd_set1(0x1.972160cecf05dp-12));
+    r = vd_fma(r, s, vd_set1(-0x1.6a389a71dabbdp-10));
+    r = vd_fma(r, s, vd_set1(-0x1.992c51f70d6e4p-10));
+    r = vd_fma(r, s, vd_set1(0x1.385f58991b332p-6));
+    r = vd_fma(r, s, vd_set1(-0x1.f8f360a1b820bp-5));
+    r = vd_fma(r, s, vd_set1(0x1.01c0655b1f519p-3));
+    r = vd_fma(r, s, vd_set1(-0x1.7f4318e7741bep-3));
+    r = vd_fma(r, s, vd_set1(0x1.b396f9d1daaf1p-4));
+    const vecd tail = vd_exp_bounded(t * t * -0.5) * r;
+    return b * vd_select(b < 0.0, tail, 1.0 - tail);
+}
+
+/* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), which is x / (1 + exp(-2 sqrt(2/pi) (x + 0.044715 x^3))) */
+TLK_INLINE vecd vd_gelu_tanh(vecd x)
+{
+    const vecd b = vd_max(vd_set1(-20.0), x);
+    const vecd c = vd_min(vd_set1(20.0), b);
+    const vecd u = vd_fma(c * c * c, vd_set1(-2 * 0.7978845608028654 * 0.044715), c * (-2 * 0.7978845608028654));
+    return b / (1.0 + vd_exp_bounded(u));
+}
+
+/* x tanh(log(1 + exp(x))), which is x w / (w + 2) with w = e (e + 2), e = exp(x) */
+TLK_INLINE vecd vd_mish(vecd x)
+{
+    const vecd b = vd_max(vd_set1(-150.0), x);
+    const vecd e = vd_exp_bounded(vd_min(vd_set1(40.0), b));
+    const vecd w = e * (e + 2.0);
+    return b * (w / (w + 2.0));
+}
+
+TLK_INLINE vecf vf_gelu(vecf x)
+{
+    return vf_keep_nan(x, vf_from_halves(vd_gelu(vd_from_low(x)), vd_gelu(vd_from_high(x))));
+}
+TLK_INLINE vecf vf_gelu_tanh(vecf x)
+{
+    return vf_keep_nan(x, vf_from_halves(vd_gelu_tanh(vd_from_low(x)), vd_gelu_tanh(vd_from_high(x))));
+}
+TLK_INLINE vecf vf_mish(vecf x)
+{
+    return vf_keep_nan(x, vf_from_halves(vd_mish(vd_from_low(x)), vd_mish(vd_from_high(x))));
+}
+
+/* ---- activations ---- */
+
+/* What tlk_activation_kind says. Meant for a constant `kind`, one loop for each. */
+TLK_INLINE vecf vf_activate(tlk_activation_kind kind, float a, float b, vecf x)
+{
+    const vecf va = vf_set1(a);
+    const vecf vb = vf_set1(b);
+    switch (kind) {
+    case TLK_LINEAR:
+        return x;
+    case TLK_RELU:
+        return vf_max(vf_zero(), x);
+    case TLK_CLIP:
+        return vf_min(vb, vf_max(va, x));
+    case TLK_LEAKY_RELU:
+        return vf_select(x < 0.0F, va * x, x);
+    case TLK_HARD_SIGMOID:
+        return vf_min(vf_set1(1.0F), vf_max(vf_zero(), va * x + vb));
+    case TLK_ELU:
+        return vf_select(x < 0.0F, va * vf_expm1(x), x);
+    case TLK_SELU:
+        return vb * vf_select(x < 0.0F, va * vf_expm1(x), x);
+    case TLK_EXPONENTIAL:
+        return vf_exp(x);
+    case TLK_GELU:
+        return vf_gelu(x);
+    case TLK_GELU_TANH:
+        return vf_gelu_tanh(x);
+    case TLK_MISH:
+        return vf_mish(x);
+    case TLK_SIGMOID:
+        return vf_sigmoid(x);
+    case TLK_SOFTPLUS:
+        return vf_softplus(x);
+    case TLK_SOFTSIGN:
+        return vf_softsign(x);
+    case TLK_SWISH:
+        return vf_swish(x);
+    case TLK_TANH:
+        return vf_tanh(x);
+    }
+    return x;
+}
+
+#endif

@@ -1,0 +1,64 @@
+/* The kernels of vmath.c and reduce.c: part of TLK_KERNEL_LIST. */
+#ifndef TLK_VMATH_LIST_H
+#define TLK_VMATH_LIST_H
+
+#include "kernels/types.h"
+
+/* Functions of one float. */
+typedef enum tlk_unary {
+    TLK_ABS,
+    TLK_NEG,
+    TLK_SQRT,
+    TLK_RECIPROCAL,
+    TLK_FLOOR,
+    TLK_CEIL,
+    TLK_ROUND, /* halves to even */
+    TLK_EXP,
+    TLK_EXPM1,
+    TLK_LOG,
+    TLK_ERF
+} tlk_unary;
+
+/* Functions of two floats. Minimum and maximum give NaN where either operand is NaN. */
+typedef enum tlk_binary {
+    TLK_ADD,
+    TLK_SUB,
+    TLK_MUL,
+    TLK_DIV,
+    TLK_MIN,
+    TLK_MAX,
+    TLK_PRELU /* a < 0 ? a b : a */
+} tlk_binary;
+
+/* What is gathered over many floats; the empty set gives 0, for products 1, for minimum inf, for maximum -inf. */
+typedef enum tlk_reduction {
+    TLK_SUM,
+    TLK_SUM_ABS,
+    TLK_SUM_SQUARE,
+    TLK_SUM_EXP, /* of exp(x - bound) */
+    TLK_PRODUCT,
+    TLK_MINIMUM, /* NaN if there is one */
+    TLK_MAXIMUM
+} tlk_reduction;
+
+#define TLK_VMATH_LIST(KERNEL)                                                                                      \
+    /* n elements of x to y, which may be x */                                                                      \
+    KERNEL(void, unary, (tlk_unary function, const float *x, float *y, int64_t n))                                  \
+    KERNEL(void, activate, (const tlk_activation *activation, const float *x, float *y, int64_t n))                 \
+    /* y[i] from a[i * a_step] and b[i * b_step]; steps are 0 or 1; y may be a or b */                              \
+    KERNEL(void, binary,                                                                                            \
+           (tlk_binary function, const float *a, int a_step, const float *b, int b_step, float *y, int64_t n))      \
+    /* Over each of `rows` rows of n contiguous elements; y may be x. */                                            \
+    KERNEL(void, softmax, (const float *x, float *y, int64_t rows, int64_t n, int logarithm))                       \
+    /* Over n elements that lie `stride` apart, for each of `columns` <= stride columns; y may be x. */             \
+    KERNEL(void, softmax_strided,                                                                                   \
+           (const float *x, float *y, int64_t n, int64_t stride, int64_t columns, int logarithm))                   \
+    /* Over n contiguous elements; the order of additions is a matter of n alone. */                                \
+    KERNEL(float, reduce, (tlk_reduction reduction, const float *x, int64_t n, float bound))                        \
+    /* Over n elements that lie `stride` apart, in order, for each of `columns` <= stride columns, into y[columns]; \
+     * bounds[columns] is read by TLK_SUM_EXP only. */                                                              \
+    KERNEL(void, reduce_strided,                                                                                    \
+           (tlk_reduction reduction, const float *x, float *y, int64_t n, int64_t stride, int64_t columns,          \
+            const float *bounds))
+
+#endif

@@ -1,0 +1,287 @@
+/* Add, Sub, Mul, Div, Mod, Pow, BitShift, BitwiseAnd, BitwiseOr, BitwiseXor: two operands, broadcast. */
+#include "onnx/elementwise.h"
+
+/* Integers wrap; a division by zero gives 0. */
+#define WRAP(op) (int64_t)((uint64_t)u op(uint64_t) v)
+
+static int64_t divide(int64_t a, int64_t b)
+{
+    if (b == 0)
+        return 0;
+    return b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
+}
+static int64_t truncated_remainder(int64_t a, int64_t b)
+{
+    return b == 0 || b == -1 ? 0 : a % b;
+}
+static int64_t floored_remainder(int64_t a, int64_t b)
+{
+    const int64_t r = truncated_remainder(a, b);
+    return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+}
+static double floored_fmod(double a, double b)
+{
+    const double r = fmod(a, b);
+    if (r == 0.0)
+        return copysign(0.0, b);
+    return (r < 0.0) != (b < 0.0) ? r + b : r;
+}
+static float floored_fmodf(float a, float b)
+{
+    const float r = fmodf(a, b);
+    if (r == 0.0F)
+        return copysignf(0.0F, b);
+    return (r < 0.0F) != (b < 0.0F) ? r + b : r;
+}
+
+OP_KERNEL2(add_f64, double, double, u + v)
+OP_KERNEL2(add_i64, int64_t, int64_t, WRAP(+))
+OP_KERNEL2(sub_f64, double, double, u - v)
+OP_KERNEL2(sub_i64, int64_t, int64_t, WRAP(-))
+OP_KERNEL2(mul_f64, double, double, u *v)
+OP_KERNEL2(mul_i64, int64_t, int64_t, WRAP(*))
+OP_KERNEL2(div_f64, double, double, u / v)
+OP_KERNEL2(div_i64, int64_t, int64_t, divide(u, v))
+OP_KERNEL2(div_u64, uint64_t, uint64_t, v == 0 ? 0 : u / v)
+OP_KERNEL2(fmod_f32, float, float, fmodf(u, v))
+OP_KERNEL2(fmod_f64, double, double, fmod(u, v))
+OP_KERNEL2(fmod_i64, int64_t, int64_t, truncated_remainder(u, v))
+OP_KERNEL2(mod_f32, float, float, floored_fmodf(u, v))
+OP_KERNEL2(mod_f64, double, double, floored_fmod(u, v))
+OP_KERNEL2(mod_i64, int64_t, int64_t, floored_remainder(u, v))
+OP_KERNEL2(mod_u64, uint64_t, uint64_t, v == 0 ? 0 : u % v)
+OP_KERNEL2(and_i64, int64_t, int64_t, u &v)
+OP_KERNEL2(or_i64, int64_t, int64_t, u | v)
+OP_KERNEL2(xor_i64, int64_t, int64_t, u ^ v)
+
+static const op_binary add = {{NULL, add_f64, add_i64, NULL}, false, true, TLK_ADD};
+static const op_binary sub = {{NULL, sub_f64, sub_i64, NULL}, false, true, TLK_SUB};
+static const op_binary mul = {{NULL, mul_f64, mul_i64, NULL}, false, true, TLK_MUL};
+static const op_binary quotient = {{NULL, div_f64, div_i64, div_u64}, false, true, TLK_DIV};
+static const op_binary fmod_rule = {.kernels = {fmod_f32, fmod_f64, fmod_i64, mod_u64}};
+static const op_binary mod_rule = {.kernels = {mod_f32, mod_f64, mod_i64, mod_u64}};
+static const op_binary bitwise_and = {.kernels = {NULL, NULL, and_i64, NULL}};
+static const op_binary bitwise_or = {.kernels = {NULL, NULL, or_i64, NULL}};
+static const op_binary bitwise_xor = {.kernels = {NULL, NULL, xor_i64, NULL}};
+
+#define RUN(name, rule)                            \
+    static tl_status name(tl_call *call)           \
+    {                                              \
+        return op_binary_run(call, &(rule), NULL); \
+    }
+RUN(run_add, add)
+RUN(run_sub, sub)
+RUN(run_mul, mul)
+RUN(run_div, quotient)
+RUN(run_and, bitwise_and)
+RUN(run_or, bitwise_or)
+RUN(run_xor, bitwise_xor)
+
+/* ---- Mod */
+
+static tl_status run_mod(tl_call *call)
+{
+    return op_binary_run(call, op_int(call, "fmod") ? &fmod_rule : &mod_rule, NULL);
+}
+/* Before version 28 floating types must have fmod. */
+static tl_status reshape_mod_10(tl_call *call)
+{
+    if ((TL_T(call->inputs[0]->type) & TL_T_FLOATS) && op_int(call, "fmod") != 1)
+        return tl_fail(call, TL_INVALID_MODEL, "fmod is %lld, but must be 1 for floating types",
+                       (long long)op_int(call, "fmod"));
+    return op_binary_reshape(call);
+}
+
+/* ---- BitShift: by as many bits as the type has, or more, everything but the sign is gone */
+
+typedef struct shift {
+    int64_t bits;
+    bool left;
+} shift;
+
+static void shift_i64(const void *pa, const void *pb, void *py, int64_t n, const void *parameter)
+{
+    const int64_t *a = pa, *b = pb;
+    int64_t *y = py;
+    const shift *s = parameter;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t u = a[i], by = b[i];
+        const bool out = by < 0 || by >= s->bits;
+        if (s->left)
+            y[i] = out ? 0 : (int64_t)((uint64_t)u << by);
+        else
+            y[i] = u >> (out ? 63 : by);
+    }
+}
+static void shift_u64(const void *pa, const void *pb, void *py, int64_t n, const void *parameter)
+{
+    const uint64_t *a = pa, *b = pb;
+    uint64_t *y = py;
+    const shift *s = parameter;
+    for (int64_t i = 0; i < n; i++) {
+        const uint64_t u = a[i], by = b[i];
+        y[i] = by >= 64 ? 0 : s->left ? u << by : u >> by;
+    }
+}
+static const op_binary shift_rule = {.kernels = {NULL, NULL, shift_i64, shift_u64}};
+
+static tl_status reshape_shift(tl_call *call)
+{
+    const char *direction = op_string(call, "direction");
+    if (strcmp(direction, "LEFT") != 0 && strcmp(direction, "RIGHT") != 0)
+        return tl_fail(call, TL_INVALID_MODEL, "direction is \"%s\", but must be LEFT or RIGHT", direction);
+    return op_binary_reshape(call);
+}
+static tl_status run_shift(tl_call *call)
+{
+    static const int8_t bits[TL_TYPE_COUNT] = {[TL_UINT8] = 8,   [TL_INT8] = 8,   [TL_UINT16] = 16, [TL_INT16] = 16,
+                                               [TL_UINT32] = 32, [TL_INT32] = 32, [TL_UINT64] = 64, [TL_INT64] = 64};
+    const shift s = {bits[call->inputs[0]->type], strcmp(op_string(call, "direction"), "LEFT") == 0};
+    return op_binary_run(call, &shift_rule, &s);
+}
+
+/* ---- Pow: the result has the base's type */
+
+static int64_t integer_power(int64_t base, uint64_t exponent)
+{
+    uint64_t result = 1, square = (uint64_t)base;
+    for (; exponent; exponent >>= 1, square *= square)
+        if (exponent & 1)
+            result *= square;
+    return (int64_t)result;
+}
+/* 1 / base^exponent, cut to whole */
+static int64_t inverse_power(int64_t base, uint64_t exponent)
+{
+    return base == 1 ? 1 : base != -1 ? 0 : exponent & 1 ? -1 : 1;
+}
+
+typedef struct power {
+    const tl_tensor *base, *exponent, *y;
+    const int32_t *step;
+} power;
+
+/* Squares are the common case; a product rounds as the exact power does. */
+static void powers_f32(const float *a, const float *b, float *y, int64_t n)
+{
+    bool squares = true;
+    for (int64_t i = 0; i < n && squares; i++)
+        squares = b[i] == 2.0F;
+    for (int64_t i = 0; i < n; i++)
+        y[i] = squares ? a[i] * a[i] : powf(a[i], b[i]);
+}
+
+/* Numbers of any domain as double, in place of what `from` may share with `to`. */
+static void to_doubles(op_domain domain, const void *from, double *to, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        to[i] = domain == OP_F32   ? (double)((const float *)from)[i]
+                : domain == OP_F64 ? ((const double *)from)[i]
+                : domain == OP_I64 ? (double)((const int64_t *)from)[i]
+                                   : (double)((const uint64_t *)from)[i];
+}
+
+static void powers_mixed(op_domain to, const void *a, op_domain by, const void *b, void *y, int64_t n)
+{
+    double bases[OP_BLOCK], exponents[OP_BLOCK];
+    to_doubles(to, a, bases, n);
+    to_doubles(by, b, exponents, n);
+    for (int64_t i = 0; i < n; i++) {
+        const double p = pow(bases[i], exponents[i]);
+        if (to == OP_F32)
+            ((float *)y)[i] = (float)p;
+        else if (to == OP_F64)
+            ((double *)y)[i] = p;
+        else
+            ((int64_t *)y)[i] = op_to_int64(p);
+    }
+}
+
+static void powers(op_domain to, const void *a, op_domain by, const void *b, void *y, int64_t n)
+{
+    if (to == OP_F32 && by == OP_F32)
+        powers_f32(a, b, y, n);
+    else if (to == OP_I64 && (by == OP_I64 || by == OP_U64))
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t base = ((const int64_t *)a)[i];
+            const uint64_t e = ((const uint64_t *)b)[i];
+            const bool negative = by == OP_I64 && e >> 63;
+            ((int64_t *)y)[i] = negative ? inverse_power(base, e) : integer_power(base, e);
+        }
+    else
+        powers_mixed(to, a, by, b, y, n);
+}
+
+static void power_row(const void *context, const int64_t *in, int64_t at, int64_t n)
+{
+    const power *p = context;
+    const tl_type type = p->base->type, by = p->exponent->type;
+    op_block a_block, b_block, y_block;
+    for (int64_t i = 0; i < n; i += OP_BLOCK) {
+        const int64_t m = n - i < OP_BLOCK ? n - i : OP_BLOCK;
+        const void *a = p->step[0] ? op_load_block(type, p->base->data, in[0] + i, m, &a_block)
+                                   : op_fill_block(type, p->base->data, in[0], m, &a_block);
+        const void *b = p->step[1] ? op_load_block(by, p->exponent->data, in[1] + i, m, &b_block)
+                                   : op_fill_block(by, p->exponent->data, in[1], m, &b_block);
+        powers(op_domain_of(type), a, op_domain_of(by), b, op_result_block(type, p->y->data, at + i, &y_block), m);
+        op_store_block(type, p->y->data, at + i, m, &y_block);
+    }
+}
+
+static tl_status run_pow(tl_call *call)
+{
+    const op_map *map = call->plan;
+    const power p = {call->inputs[0], call->inputs[1], call->outputs[0], map->step};
+    op_map_run(call, map, power_row, &p);
+    return TL_OK;
+}
+
+/* ---- Descriptors */
+
+#define T_BASE (TL_T_FLOATS | TL_T(TL_INT32) | TL_T(TL_INT64))
+
+static const tl_param numeric_ins[] = {OP_IN("A", TL_T_NUMERIC, 'T'), OP_IN("B", TL_T_NUMERIC, 'T')};
+static const tl_param numeric_outs[] = {OP_IN("C", TL_T_NUMERIC, 'T')};
+static const tl_param integer_ins[] = {OP_IN("A", TL_T_INTEGERS, 'T'), OP_IN("B", TL_T_INTEGERS, 'T')};
+static const tl_param integer_outs[] = {OP_IN("C", TL_T_INTEGERS, 'T')};
+static const tl_param unsigned_ins[] = {OP_IN("X", TL_T_UNSIGNED, 'T'), OP_IN("Y", TL_T_UNSIGNED, 'T')};
+static const tl_param unsigned_outs[] = {OP_IN("Z", TL_T_UNSIGNED, 'T')};
+static const tl_param pow_ins[] = {OP_IN("X", T_BASE, 'T'), OP_IN("Y", TL_T_NUMERIC, 'U')};
+static const tl_param pow_same_ins[] = {OP_IN("X", TL_T_FLOATS, 'T'), OP_IN("Y", TL_T_FLOATS, 'T')};
+static const tl_param pow_outs[] = {OP_IN("Z", T_BASE, 'T')};
+static const tl_attribute_spec attrs_6[] = {OP_INT("axis", 0), OP_INT("broadcast", 0)};
+static const tl_attribute_spec mod_attrs[] = {OP_INT("fmod", 0)};
+static const tl_attribute_spec shift_attrs[] = {
+    {.name = "direction", .kind = TL_ATTR_STRING, .flags = TL_ATTR_REQUIRED}};
+
+#define COMMON(in_table, out_table, run_function) \
+    OP_PARAMS(input, in_table), OP_PARAMS(output, out_table), .plan_size = OP_PLAN_BINARY, .run = (run_function)
+#define BOTH(name, run_function)                                                                 \
+    OP_DESCRIPTOR(name, 6) = {OP_HEAD(name, 6), COMMON(numeric_ins, numeric_outs, run_function), \
+                              OP_PARAMS(attribute, attrs_6), .reshape = op_binary_reshape_6};    \
+    OP_DESCRIPTOR(name, 7) = {OP_HEAD(name, 7), COMMON(numeric_ins, numeric_outs, run_function), \
+                              .flags = TL_OP_ELEMENTWISE, .reshape = op_binary_reshape};
+
+BOTH(Add, run_add)
+BOTH(Sub, run_sub)
+BOTH(Mul, run_mul)
+BOTH(Div, run_div)
+
+OP_DESCRIPTOR(Mod, 10) = {OP_HEAD(Mod, 10), COMMON(numeric_ins, numeric_outs, run_mod), OP_PARAMS(attribute, mod_attrs),
+                          .flags = TL_OP_ELEMENTWISE, .reshape = reshape_mod_10};
+OP_DESCRIPTOR(Mod, 28) = {OP_HEAD(Mod, 28), COMMON(numeric_ins, numeric_outs, run_mod), OP_PARAMS(attribute, mod_attrs),
+                          .flags = TL_OP_ELEMENTWISE, .reshape = op_binary_reshape};
+OP_DESCRIPTOR(Pow, 1) = {OP_HEAD(Pow, 1), COMMON(pow_same_ins, pow_outs, run_pow), OP_PARAMS(attribute, attrs_6),
+                         .reshape = op_binary_reshape_6};
+OP_DESCRIPTOR(Pow, 7) = {OP_HEAD(Pow, 7), COMMON(pow_ins, pow_outs, run_pow), .flags = TL_OP_ELEMENTWISE,
+                         .reshape = op_binary_reshape};
+OP_DESCRIPTOR(BitShift, 11) = {OP_HEAD(BitShift, 11), COMMON(unsigned_ins, unsigned_outs, run_shift),
+                               OP_PARAMS(attribute, shift_attrs), .flags = TL_OP_ELEMENTWISE, .reshape = reshape_shift};
+OP_DESCRIPTOR(BitShift, 28) = {OP_HEAD(BitShift, 28), COMMON(integer_ins, integer_outs, run_shift),
+                               OP_PARAMS(attribute, shift_attrs), .flags = TL_OP_ELEMENTWISE, .reshape = reshape_shift};
+OP_DESCRIPTOR(BitwiseAnd, 18) = {OP_HEAD(BitwiseAnd, 18), COMMON(integer_ins, integer_outs, run_and),
+                                 .flags = TL_OP_ELEMENTWISE, .reshape = op_binary_reshape};
+OP_DESCRIPTOR(BitwiseOr, 18) = {OP_HEAD(BitwiseOr, 18), COMMON(integer_ins, integer_outs, run_or),
+                                .flags = TL_OP_ELEMENTWISE, .reshape = op_binary_reshape};
+OP_DESCRIPTOR(BitwiseXor, 18) = {OP_HEAD(BitwiseXor, 18), COMMON(integer_ins, integer_outs, run_xor),
+                                 .flags = TL_OP_ELEMENTWISE, .reshape = op_binary_reshape};

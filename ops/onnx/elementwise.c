@@ -1,0 +1,301 @@
+#include "onnx/elementwise.h"
+
+#include "onnx/tensor.h"
+
+#define TILE  16384 /* elements of a row that stay together */
+#define PIECE 32768 /* additions that make a piece of a parallel loop worth it */
+
+/* ---- Maps */
+
+void op_map_init(op_map *map, const tl_tensor *out, const tl_tensor *const *inputs, int32_t count, int64_t cost)
+{
+    memset(map, 0, sizeof *map);
+    if (!op_plannable(out))
+        return;
+    int64_t dims[TL_MAX_RANK + 1] = {1}, strides[OP_MAP_INPUTS][TL_MAX_RANK + 1] = {{0}};
+    int64_t dense[OP_MAP_INPUTS] = {1, 1, 1}; /* the next axis' stride, where an input has that axis */
+    int64_t all[OP_MAP_INPUTS][TL_MAX_RANK];
+    for (int32_t i = out->rank - 1; i >= 0; i--)
+        for (int32_t k = 0; k < count; k++) {
+            int32_t at = i - (out->rank - inputs[k]->rank);
+            int64_t dim = at >= 0 ? inputs[k]->dims[at] : 1;
+            all[k][i] = dim == 1 ? 0 : dense[k];
+            dense[k] *= dim;
+        }
+    int32_t last = -1;
+    for (int32_t i = 0; i < out->rank; i++) {
+        if (out->dims[i] == 1)
+            continue;
+        bool joins = last >= 0;
+        for (int32_t k = 0; k < count && joins; k++)
+            joins = strides[k][last] == all[k][i] * out->dims[i];
+        if (joins)
+            dims[last] *= out->dims[i];
+        else
+            dims[++last] = out->dims[i];
+        for (int32_t k = 0; k < count; k++)
+            strides[k][last] = all[k][i];
+    }
+    if (last < 0) { /* one element */
+        last = 0;
+        for (int32_t k = 0; k < count; k++)
+            strides[k][0] = 1;
+    }
+    map->rank = last;
+    map->row = dims[last];
+    map->units = 1;
+    for (int32_t i = 0; i < last; i++) {
+        map->dims[i] = dims[i];
+        map->units *= dims[i];
+    }
+    for (int32_t k = 0; k < count; k++) {
+        map->step[k] = (int32_t)strides[k][last];
+        for (int32_t i = 0; i < last; i++)
+            map->strides[k][i] = strides[k][i];
+    }
+    map->tile = map->row < TILE ? map->row : TILE;
+    map->tiles = (map->row + map->tile - 1) / map->tile;
+    map->units *= map->tiles;
+    map->grain = PIECE / (map->tile * cost);
+    if (map->grain < 1)
+        map->grain = 1;
+}
+
+typedef struct walk {
+    const op_map *map;
+    op_row row;
+    const void *context;
+} walk;
+
+static void walk_units(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const walk *w = context;
+    const op_map *map = w->map;
+    int64_t index[TL_MAX_RANK];
+    int64_t start[OP_MAP_INPUTS] = {0};
+    (void)thread;
+    int64_t tile = begin % map->tiles, rest = begin / map->tiles;
+    int64_t row_at = rest * map->row;
+    for (int32_t i = map->rank - 1; i >= 0; i--) {
+        index[i] = rest % map->dims[i];
+        rest /= map->dims[i];
+        for (int k = 0; k < OP_MAP_INPUTS; k++)
+            start[k] += index[i] * map->strides[k][i];
+    }
+    for (int64_t unit = begin; unit < end; unit++) {
+        const int64_t from = tile * map->tile;
+        const int64_t n = map->row - from < map->tile ? map->row - from : map->tile;
+        const int64_t in[OP_MAP_INPUTS] = {start[0] + from * map->step[0], start[1] + from * map->step[1],
+                                           start[2] + from * map->step[2]};
+        w->row(w->context, in, row_at + from, n);
+        if (++tile < map->tiles)
+            continue;
+        tile = 0;
+        row_at += map->row;
+        for (int32_t i = map->rank - 1; i >= 0; i--) {
+            for (int k = 0; k < OP_MAP_INPUTS; k++)
+                start[k] += map->strides[k][i];
+            if (++index[i] < map->dims[i])
+                break;
+            for (int k = 0; k < OP_MAP_INPUTS; k++)
+                start[k] -= map->strides[k][i] * map->dims[i];
+            index[i] = 0;
+        }
+    }
+}
+
+void op_map_run(tl_call *call, const op_map *map, op_row row, const void *context)
+{
+    walk w = {map, row, context};
+    if (map->units <= map->grain || call->thread_count <= 1)
+        walk_units(&w, 0, map->units, 0);
+    else
+        call->host->parallel_for(call, walk_units, &w, map->units, map->grain);
+}
+
+/* ---- Two operands */
+
+static tl_status plan_binary(tl_call *call, const tl_tensor *const *inputs)
+{
+    if (call->plan)
+        op_map_init(call->plan, call->outputs[0], inputs, 2, 1);
+    return TL_OK;
+}
+
+tl_status op_binary_reshape(tl_call *call)
+{
+    tl_status status = op_broadcast(call, 0, 2, call->outputs[0]);
+    return status ? status : plan_binary(call, call->inputs);
+}
+
+/* The shape of input 1 as it lies under input 0: from `axis` on, with axes of size 1 after its last. */
+static tl_status place_second(tl_call *call, tl_tensor *placed)
+{
+    const tl_tensor *a = call->inputs[0], *b = call->inputs[1];
+    *placed = *b;
+    if (!op_int(call, "broadcast")) {
+        if (b->rank != a->rank)
+            return tl_fail(call, TL_INVALID_MODEL, "ranks %d and %d differ, and broadcast is 0", a->rank, b->rank);
+        return TL_OK;
+    }
+    if (!op_given(call, "axis") || b->rank == 0)
+        return TL_OK;
+    int32_t axis = 0;
+    tl_status status = op_axis(call, "axis", op_int(call, "axis"), a->rank, &axis);
+    if (status)
+        return status;
+    if (axis + b->rank > a->rank)
+        return tl_fail(call, TL_INVALID_MODEL, "axis %d leaves no room for the %d axes of input 1", axis, b->rank);
+    placed->rank = a->rank - axis;
+    for (int32_t i = b->rank; i < placed->rank; i++)
+        placed->dims[i] = 1;
+    return TL_OK;
+}
+
+tl_status op_binary_reshape_6(tl_call *call)
+{
+    const tl_tensor *a = call->inputs[0], *b = call->inputs[1];
+    tl_tensor *out = call->outputs[0], placed;
+    op_copy_shape(out, a);
+    if (a->rank == TL_RANK_UNKNOWN || b->rank == TL_RANK_UNKNOWN)
+        return TL_OK;
+    tl_status status = place_second(call, &placed);
+    if (status)
+        return status;
+    const bool exact = !op_int(call, "broadcast");
+    for (int32_t i = 0; i < placed.rank; i++) {
+        int32_t at = a->rank - placed.rank + i;
+        tl_dim under = at >= 0 ? a->dims[at] : 1, dim = placed.dims[i];
+        if (dim >= 0 && under >= 0 && dim != under && (exact || dim != 1))
+            return tl_fail(call, TL_INVALID_INPUT,
+                           "dimension %d of input 1 is %lld, which does not fit %lld of input 0", i, (long long)dim,
+                           (long long)under);
+    }
+    if (placed.rank > a->rank) { /* only axes of size 1 are too many */
+        memmove(placed.dims, placed.dims + (placed.rank - a->rank), (size_t)a->rank * sizeof placed.dims[0]);
+        placed.rank = a->rank;
+    }
+    return plan_binary(call, (const tl_tensor *const[]){a, &placed});
+}
+
+typedef struct pair {
+    const op_binary *binary;
+    const tlk_kernels *kernels;
+    op_kernel2 kernel;
+    const void *parameter;
+    const tl_tensor *a, *b, *y;
+    const int32_t *step;
+} pair;
+
+static void float_pair(const void *context, const int64_t *in, int64_t at, int64_t n)
+{
+    const pair *p = context;
+    p->kernels->binary(p->binary->function, (const float *)p->a->data + in[0], p->step[0],
+                       (const float *)p->b->data + in[1], p->step[1], (float *)p->y->data + at, n);
+}
+
+/* Block by block; what stands still is written out once. */
+static void any_pair(const void *context, const int64_t *in, int64_t at, int64_t n)
+{
+    const pair *p = context;
+    const tl_type type = p->a->type;
+    op_block a_block, b_block, y_block;
+    const int64_t widest = n < OP_BLOCK ? n : OP_BLOCK;
+    const void *a = p->step[0] ? NULL : op_fill_block(type, p->a->data, in[0], widest, &a_block);
+    const void *b = p->step[1] ? NULL : op_fill_block(type, p->b->data, in[1], widest, &b_block);
+    for (int64_t i = 0; i < n; i += OP_BLOCK) {
+        const int64_t m = n - i < OP_BLOCK ? n - i : OP_BLOCK;
+        if (p->step[0])
+            a = op_load_block(type, p->a->data, in[0] + i, m, &a_block);
+        if (p->step[1])
+            b = op_load_block(type, p->b->data, in[1] + i, m, &b_block);
+        if (p->binary->predicate) {
+            p->kernel(a, b, (uint8_t *)p->y->data + at + i, m, p->parameter);
+            continue;
+        }
+        void *y = op_result_block(type, p->y->data, at + i, &y_block);
+        if (p->kernel)
+            p->kernel(a, b, y, m, p->parameter);
+        else
+            p->kernels->binary(p->binary->function, a, 1, b, 1, y, m);
+        op_store_block(type, p->y->data, at + i, m, &y_block);
+    }
+}
+
+tl_status op_binary_run(tl_call *call, const op_binary *binary, const void *parameter)
+{
+    const op_map *map = call->plan;
+    const tl_type type = call->inputs[0]->type;
+    const op_domain domain = op_domain_of(type);
+    const op_kernel2 kernel = binary->kernels[domain];
+    const pair p = {
+        .binary = binary,
+        .kernels = tlk_get(),
+        .kernel = !kernel && domain == OP_U64 ? binary->kernels[OP_I64] : kernel,
+        .parameter = parameter,
+        .a = call->inputs[0],
+        .b = call->inputs[1],
+        .y = call->outputs[0],
+        .step = map->step,
+    };
+    if (!p.kernel && !(domain == OP_F32 && binary->vectorised))
+        return tl_fail(call, TL_UNSUPPORTED, "elements of type %d are not there for this operator", (int)type);
+    op_map_run(call, map, type == TL_FLOAT && binary->vectorised ? float_pair : any_pair, &p);
+    return TL_OK;
+}
+
+/* ---- One operand */
+
+typedef struct single {
+    op_kernel1 kernel;
+    const void *parameter;
+    const tl_tensor *x, *y;
+    bool predicate;
+    int64_t unit, n;
+} single;
+
+static void single_units(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const single *s = context;
+    const tl_type type = s->x->type;
+    op_block x_block, y_block;
+    (void)thread;
+    begin *= s->unit;
+    end = end * s->unit < s->n ? end * s->unit : s->n;
+    const int64_t most = op_is_native(type) ? end - begin : OP_BLOCK;
+    for (int64_t i = begin; i < end; i += most) {
+        const int64_t m = end - i < most ? end - i : most;
+        const void *x = op_load_block(type, s->x->data, i, m, &x_block);
+        if (s->predicate) {
+            s->kernel(x, (uint8_t *)s->y->data + i, m, s->parameter);
+            continue;
+        }
+        s->kernel(x, op_result_block(type, s->y->data, i, &y_block), m, s->parameter);
+        op_store_block(type, s->y->data, i, m, &y_block);
+    }
+}
+
+tl_status op_unary_run(tl_call *call, const op_unary *unary, const void *parameter)
+{
+    const tl_type type = call->inputs[0]->type;
+    const op_domain domain = op_domain_of(type);
+    const op_kernel1 kernel = unary->kernels[domain];
+    single s = {
+        .kernel = !kernel && domain == OP_U64 ? unary->kernels[OP_I64] : kernel,
+        .parameter = parameter,
+        .x = call->inputs[0],
+        .y = call->outputs[0],
+        .predicate = unary->predicate,
+        .n = op_elements(call->inputs[0]),
+    };
+    if (!s.kernel)
+        return tl_fail(call, TL_UNSUPPORTED, "elements of type %d are not there for this operator", (int)type);
+    const int64_t cost = unary->cost > 0 ? unary->cost : 1;
+    s.unit = PIECE / cost > OP_BLOCK ? PIECE / cost / OP_BLOCK * OP_BLOCK : OP_BLOCK;
+    const int64_t units = (s.n + s.unit - 1) / s.unit;
+    if (units <= 1 || call->thread_count <= 1)
+        single_units(&s, 0, units, 0);
+    else
+        call->host->parallel_for(call, single_units, &s, units, 1);
+    return TL_OK;
+}
