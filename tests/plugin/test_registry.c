@@ -111,14 +111,14 @@ static void begin(const char *name, int32_t version)
 /* The registration fails with this in its message, and leaves nothing. */
 static void refused(const char *expected)
 {
-    size_t before = registry.operator_count, domains = registry.domain_count;
+    size_t before = registry.operator_count, domains = registry.domain_count, rules_before = registry.rule_count;
     error = (tl_error){TL_OK, ""};
     ck_assert_int_eq(tl_registry_enter(&registry, entry, "the plugin", &host, &error), TL_PLUGIN);
     ck_assert_msg(strstr(error.message, expected) != NULL, "'%s' lacks '%s'", error.message, expected);
     ck_assert_msg(strncmp(error.message, "plugin 'the plugin': ", 21) == 0, "%s", error.message);
     ck_assert_uint_eq(registry.operator_count, before);
     ck_assert_uint_eq(registry.domain_count, domains);
-    ck_assert_uint_eq(registry.rule_count, 0);
+    ck_assert_uint_eq(registry.rule_count, rules_before);
 }
 static void accepted(void)
 {
@@ -313,8 +313,9 @@ START_TEST(bad_rules_are_refused)
 #undef BAD
     begin("test", 9);
     rules[rule_count++] = rule;
+    size_t before = registry.rule_count;
     accepted();
-    ck_assert_uint_eq(registry.rule_count, 1);
+    ck_assert_uint_eq(registry.rule_count, before + 1);
 }
 END_TEST
 
