@@ -204,7 +204,6 @@ static tl_status load_subgraph(tl_loader *loader, tl_scope *scope, tl_node *node
     tl_graph *graph = tl_graph_new(loader->model, node->graph, tl_text(proto->name));
     if (!graph)
         return tl_load_no_memory(loader);
-    graph->owner = node;
     *out = graph;
     tl_scope inner;
     tl_scope_init(&inner, loader, scope, graph, scope->frame);

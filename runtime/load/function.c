@@ -1,6 +1,6 @@
 #include "load/loader.h"
 
-#define MAX_INLINED ((size_t)1 << 18) /* nodes of all functions together */
+#define MAX_INLINED ((size_t)1 << 17) /* nodes of all functions together */
 #define MAX_STEPS   ((size_t)1 << 24)
 #define MAX_IMPORTS 256
 

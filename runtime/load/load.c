@@ -9,7 +9,7 @@
 
 /* What a model may take beside the tensors that its file holds as they are: a constant, and a multiple of the unpacked
  * message, which is itself a multiple of the file without tensors. An ordinary model takes about twice the message. */
-#define MEMORY_CONSTANT ((size_t)64 << 20)
+#define MEMORY_CONSTANT ((size_t)256 << 20)
 #define MEMORY_FACTOR   16
 /* Sparse tensors may grow to this multiple of the file. */
 #define DENSE_CONSTANT ((int64_t)64 << 20)
