@@ -9,6 +9,11 @@
 TLK_KERNEL_LIST(TLK_PROTOTYPE)
 #undef TLK_PROTOTYPE
 
+extern const tlk_sepconv_kernel TLK_FN(tlk_sepconv_f32);
+extern const tlk_sepconv_kernel TLK_FN(tlk_sepconv_f64);
+extern const tlk_sepconv_kernel TLK_FN(tlk_sepconv_f16);
+extern const tlk_sepconv_kernel TLK_FN(tlk_sepconv_bf16);
+
 extern const tlk_kernels TLK_FN(tlk_table);
 
 #endif

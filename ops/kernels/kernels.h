@@ -13,7 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/sepconv.h"
 #include "kernels/types.h"
+#include "kernels/vmath_list.h"
 
 typedef enum tlk_isa {
     TLK_PORTABLE, /* what the compiler's baseline for the machine has; 128-bit vectors, never a fused multiply-add */
@@ -24,12 +26,15 @@ typedef enum tlk_isa {
 } tlk_isa;
 
 /* KERNEL(return type, name, (parameters)) */
-#define TLK_KERNEL_LIST(KERNEL)                                                             \
-    /* n half-precision numbers to or from float; source and destination may not overlap */ \
-    KERNEL(void, f16_to_f32, (const uint16_t *source, float *destination, int64_t n))       \
-    KERNEL(void, f32_to_f16, (const float *source, uint16_t *destination, int64_t n))       \
-    KERNEL(void, bf16_to_f32, (const uint16_t *source, float *destination, int64_t n))      \
-    KERNEL(void, f32_to_bf16, (const float *source, uint16_t *destination, int64_t n))
+#define TLK_KERNEL_LIST(KERNEL)                                                                   \
+    TLK_VMATH_LIST(KERNEL)                                                                        \
+    /* n half-precision numbers to or from float; source and destination may not overlap */       \
+    KERNEL(void, f16_to_f32, (const uint16_t *source, float *destination, int64_t n))             \
+    KERNEL(void, f32_to_f16, (const float *source, uint16_t *destination, int64_t n))             \
+    KERNEL(void, bf16_to_f32, (const uint16_t *source, float *destination, int64_t n))            \
+    KERNEL(void, f32_to_bf16, (const float *source, uint16_t *destination, int64_t n))            \
+    /* multiply-adds on registers alone, so many rounds of them; returns how many flops it was */ \
+    KERNEL(double, multiply_adds, (int64_t rounds))
 
 typedef struct tlk_kernels {
     tlk_isa isa;
@@ -37,6 +42,7 @@ typedef struct tlk_kernels {
 #define TLK_FIELD(type, name, parameters) type(*name) parameters;
     TLK_KERNEL_LIST(TLK_FIELD)
 #undef TLK_FIELD
+    const tlk_sepconv_kernel *sepconv[4]; /* by tlk_type */
 } tlk_kernels;
 
 /* The table for this CPU: the best instruction set it has, or the one that the environment variable TAPLINE_ISA names

@@ -11,7 +11,12 @@
 #define THIS_ISA TLK_PORTABLE
 #endif
 
-const tlk_kernels TLK_FN(tlk_table) = {.isa = THIS_ISA,
-                                       .vector_bytes = TLK_VBYTES,
+const tlk_kernels TLK_FN(tlk_table) = {
+    .isa = THIS_ISA,
+    .vector_bytes = TLK_VBYTES,
 #define TLK_ENTRY(type, name, parameters) .name = TLK_FN(tlk_##name),
-                                       TLK_KERNEL_LIST(TLK_ENTRY)};
+    TLK_KERNEL_LIST(TLK_ENTRY).sepconv = {[TLK_F32] = &TLK_FN(tlk_sepconv_f32),
+                                          [TLK_F64] = &TLK_FN(tlk_sepconv_f64),
+                                          [TLK_F16] = &TLK_FN(tlk_sepconv_f16),
+                                          [TLK_BF16] = &TLK_FN(tlk_sepconv_bf16)},
+};

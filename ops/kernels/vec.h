@@ -58,6 +58,21 @@
 #define TLK_INLINE   static inline __attribute__((always_inline, unused))
 #define TLK_NOINLINE __attribute__((noinline))
 
+/* Makes the compiler know nothing of a vector but that it is in a register: it neither loads it again at each use,
+ * which would cost more than it saves, nor computes anything with it beforehand. */
+#if defined __aarch64__
+#define TLK_IN_REGISTER(v) __asm__("" : "+w"(v))
+#elif defined TLK_ISA_AVX512
+#define TLK_IN_REGISTER(v) __asm__("" : "+v"(v))
+#elif defined __x86_64__
+#define TLK_IN_REGISTER(v) __asm__("" : "+x"(v))
+#else
+#define TLK_IN_REGISTER(v) ((void)0)
+#endif
+
+/* The same for a pointer: addresses near it become constant offsets. */
+#define TLK_IN_POINTER(p) __asm__("" : "+r"(p))
+
 /* Before a loop with a constant trip count whose body must end up in registers. */
 #if defined __clang__
 #define TLK_UNROLL _Pragma("clang loop unroll(full)")
@@ -348,6 +363,24 @@ TLK_INLINE veci vf_to_int(vecf a)
     return (veci){(int32_t)rintf(a[0]), (int32_t)rintf(a[1]), (int32_t)rintf(a[2]), (int32_t)rintf(a[3])};
 }
 #endif
+#endif
+
+/* Even or odd elements of a followed by b. */
+#if defined TLK_ISA_AVX512
+#define vf_even(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define vf_odd(a, b)  __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+#define vd_even(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
+#define vd_odd(a, b)  __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
+#elif defined TLK_ISA_AVX2
+#define vf_even(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
+#define vf_odd(a, b)  __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
+#define vd_even(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
+#define vd_odd(a, b)  __builtin_shufflevector(a, b, 1, 3, 5, 7)
+#else
+#define vf_even(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
+#define vf_odd(a, b)  __builtin_shufflevector(a, b, 1, 3, 5, 7)
+#define vd_even(a, b) __builtin_shufflevector(a, b, 0, 2)
+#define vd_odd(a, b)  __builtin_shufflevector(a, b, 1, 3)
 #endif
 
 /* ---- part of a vector ---- */

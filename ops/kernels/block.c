@@ -1,0 +1,173 @@
+/* The register block, one instance for each number of rows and vectors. */
+#include "kernels/block.h"
+
+#include <math.h>
+
+TLK_INLINE void multiply_add(int rows, int vectors, const real *a, int a_row, const real *b, vec sum[TLK_MR][TLK_NV])
+{
+    vec columns[TLK_NV];
+    TLK_UNROLL
+    for (int v = 0; v < vectors; v++)
+        columns[v] = v_load(b + v * VW);
+    TLK_UNROLL
+    for (int r = 0; r < rows; r++) {
+        const vec row = v_set1(a[r * a_row]);
+        TLK_UNROLL
+        for (int v = 0; v < vectors; v++)
+            sum[r][v] = v_fma(row, columns[v], sum[r][v]);
+    }
+}
+
+TLK_INLINE void finish(int rows, int vectors, const tlk_block *block, vec sum[TLK_MR][TLK_NV])
+{
+    const vec low = v_set1(block->low);
+    real *y = block->y;
+    if (block->high < (real)INFINITY) {
+        const vec high = v_set1(block->high);
+        TLK_UNROLL
+        for (int r = 0; r < rows; r++)
+            TLK_UNROLL
+        for (int v = 0; v < vectors; v++)
+            sum[r][v] = v_min(high, sum[r][v]);
+    }
+    TLK_UNROLL
+    for (int r = 0; r < rows; r++, y += block->y_stride)
+        TLK_UNROLL
+    for (int v = 0; v < vectors; v++)
+        v_store(y + v * VW, v_max(low, sum[r][v]));
+}
+
+TLK_INLINE void by_rows(int rows, int vectors, const tlk_block *block)
+{
+    vec sum[TLK_MR][TLK_NV];
+    TLK_UNROLL
+    for (int r = 0; r < rows; r++)
+        TLK_UNROLL
+    for (int v = 0; v < vectors; v++)
+        sum[r][v] = v_set1(block->bias[r]);
+    const real *a = block->a;
+    const real *b = block->b;
+    const int64_t b_stride = block->b_stride;
+    for (int64_t j = block->depth; j > 0; j--, a += rows, b += b_stride)
+        multiply_add(rows, vectors, a, 1, b, sum);
+    finish(rows, vectors, block, sum);
+}
+
+TLK_INLINE void by_lanes(int rows, int vectors, const tlk_block *block)
+{
+    vec sum[TLK_MR][TLK_NV];
+    TLK_UNROLL
+    for (int v = 0; v < vectors; v++)
+        sum[0][v] = v_load(block->bias + v * VW);
+    TLK_UNROLL
+    for (int r = 1; r < rows; r++)
+        TLK_UNROLL
+    for (int v = 0; v < vectors; v++)
+        sum[r][v] = sum[0][v];
+    const real *group = block->a;
+    const real *b = block->b;
+    const int64_t b_stride = block->b_stride;
+    int64_t in_row = 0;
+    for (int64_t left = block->depth; left > 0; group += block->a_stride) {
+        int64_t count = VW;
+        if (++in_row == block->groups) {
+            count = block->group_size;
+            in_row = 0;
+        }
+        left -= count;
+        const real *a = group;
+        for (; count > 0; count--, a++, b += b_stride)
+            multiply_add(rows, vectors, a, VW, b, sum);
+    }
+    finish(rows, vectors, block, sum);
+}
+
+#define INSTANCE(rows)                                                   \
+    static TLK_NOINLINE void by_rows_##rows##_1(const tlk_block *block)  \
+    {                                                                    \
+        by_rows(rows, 1, block);                                         \
+    }                                                                    \
+    static TLK_NOINLINE void by_rows_##rows##_2(const tlk_block *block)  \
+    {                                                                    \
+        by_rows(rows, 2, block);                                         \
+    }                                                                    \
+    static TLK_NOINLINE void by_lanes_##rows##_1(const tlk_block *block) \
+    {                                                                    \
+        by_lanes(rows, 1, block);                                        \
+    }                                                                    \
+    static TLK_NOINLINE void by_lanes_##rows##_2(const tlk_block *block) \
+    {                                                                    \
+        by_lanes(rows, 2, block);                                        \
+    }
+#if TLK_MR == 14
+#define FOR_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#else
+#define FOR_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#endif
+FOR_EACH_ROWS(INSTANCE)
+
+#define BY_ROWS(rows)  {by_rows_##rows##_1, by_rows_##rows##_2},
+#define BY_LANES(rows) {by_lanes_##rows##_1, by_lanes_##rows##_2},
+typedef void block_function(const tlk_block *block);
+static block_function *const all_by_rows[TLK_MR][TLK_NV] = {FOR_EACH_ROWS(BY_ROWS)};
+static block_function *const all_by_lanes[TLK_MR][TLK_NV] = {FOR_EACH_ROWS(BY_LANES)};
+
+void TLK_REAL_FN(tlk_block_by_rows)(const tlk_block *block, int rows, int vectors)
+{
+    all_by_rows[rows - 1][vectors - 1](block);
+}
+
+void TLK_REAL_FN(tlk_block_by_lanes)(const tlk_block *block, int rows, int vectors)
+{
+    all_by_lanes[rows - 1][vectors - 1](block);
+}
+
+TLK_INLINE void few_columns(int steps, int64_t depth, const real *const a[4], const int rows[4],
+                            const real *const bias[4], const real *b, int64_t b_stride, vec y[16])
+{
+    vec sum[4][4];
+    TLK_UNROLL
+    for (int s = 0; s < steps; s++)
+        TLK_UNROLL
+    for (int i = 0; i < 4; i++)
+        sum[s][i] = v_load(bias[i]);
+    const real *a0 = a[0];
+    const real *a1 = a[1];
+    const real *a2 = a[2];
+    const real *a3 = a[3];
+    for (; depth > 0; depth--, b += b_stride, a0 += rows[0], a1 += rows[1], a2 += rows[2], a3 += rows[3]) {
+        const vec weights[4] = {v_load(a0), v_load(a1), v_load(a2), v_load(a3)};
+        TLK_UNROLL
+        for (int s = 0; s < steps; s++) {
+            const vec column = v_set1(b[s]);
+            TLK_UNROLL
+            for (int i = 0; i < 4; i++)
+                sum[s][i] = v_fma(weights[i], column, sum[s][i]);
+        }
+    }
+    TLK_UNROLL
+    for (int s = 0; s < steps; s++)
+        TLK_UNROLL
+    for (int i = 0; i < 4; i++)
+        y[s * 4 + i] = sum[s][i];
+}
+
+void TLK_REAL_FN(tlk_block_few_columns)(int64_t depth, const real *const a[4], const int rows[4],
+                                        const real *const bias[4], const real *b, int64_t b_stride, int steps,
+                                        vec y[16])
+{
+    switch (steps) {
+    case 1:
+        few_columns(1, depth, a, rows, bias, b, b_stride, y);
+        break;
+    case 2:
+        few_columns(2, depth, a, rows, bias, b, b_stride, y);
+        break;
+    case 3:
+        few_columns(3, depth, a, rows, bias, b, b_stride, y);
+        break;
+    default:
+        few_columns(4, depth, a, rows, bias, b, b_stride, y);
+        break;
+    }
+}

@@ -1,0 +1,52 @@
+/* The register block: the innermost loops of every matrix product here.
+ *
+ *     y[r][v] = clamp(bias + sum_j a[j][r] * b[j][v]),   r < rows <= TLK_MR,  v < vectors of VW lanes, vectors <=
+ * TLK_NV
+ *
+ * Each sum runs over j in order, in one register, by one (fused) multiply-add per j, starting from the bias. So a
+ * result does not depend on which block, with which neighbours, an element fell into.
+ *
+ * rows * vectors accumulators, `vectors` registers for b and one for a fill the register file; on AVX-512
+ * 14 * 2 + 2 + 1 = 31 of 32, and 16 loads feed 28 multiply-adds.
+ */
+#ifndef TLK_BLOCK_H
+#define TLK_BLOCK_H
+
+#include "kernels/vreal.h"
+
+#if defined TLK_ISA_AVX512 || defined TLK_ISA_NEON
+#define TLK_MR 14
+#else
+#define TLK_MR 6
+#endif
+#define TLK_NV 2
+#define TLK_NR (TLK_NV * VW)
+
+typedef struct tlk_block {
+    int64_t depth;      /* how many j */
+    const real *a;      /* by rows: [depth][rows]; by lanes: see below */
+    int64_t a_stride;   /* by lanes only: from one group of VW j to the next */
+    int64_t group_size; /* by lanes only: how many j the last group of every `groups` has; the others have VW */
+    int64_t groups;
+    const real *b;    /* [depth][b_stride] */
+    int64_t b_stride; /* TLK_NR as packed here */
+    const real *bias; /* by rows: one for each row; by lanes: one for each lane of y */
+    real *y;          /* [rows][vectors * VW] */
+    int64_t y_stride;
+    real low, high; /* the clamp; infinities leave all as it is */
+} tlk_block;
+
+/* a as [depth][rows], a bias for each row: for packed weights times columns. */
+void TLK_REAL_FN(tlk_block_by_rows)(const tlk_block *block, int rows, int vectors);
+
+/* a as [depth / VW][a_stride], in each group [row][VW]: as a vector over j stores it. A bias for each lane. */
+void TLK_REAL_FN(tlk_block_by_lanes)(const tlk_block *block, int rows, int vectors);
+
+/* Few columns: y[s][r] of up to 4 steps s and up to 4 neighbouring packed blocks of a (by rows), the lanes being the
+ * rows. a[i] is the i-th packed block, of rows[i] rows, bias[i] its biases; at each, VW elements can be read.
+ * b is [depth][b_stride]. Result: y[s * 4 + i], lanes from rows[i] on mean nothing. */
+void TLK_REAL_FN(tlk_block_few_columns)(int64_t depth, const real *const a[4], const int rows[4],
+                                        const real *const bias[4], const real *b, int64_t b_stride, int steps,
+                                        vec y[16]);
+
+#endif

@@ -1,0 +1,281 @@
+/* The fused separable convolution: a tile of the depthwise stage, then the pointwise product over it. */
+#include "kernels/sepconv.h"
+
+#include <math.h>
+
+#include "kernels/block.h"
+#include "kernels/check.h"
+#include "kernels/depthwise.h"
+#include "kernels/finish.h"
+#include "kernels/isa.h"
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+
+/* ---- packed weights: depthwise, bias, pointwise, each at a whole vector ---- */
+
+static bool is_last(const tlk_sepconv *s)
+{
+    return s->layout == TLK_CHANNELS_LAST;
+}
+
+/* Elements before the bias and before the pointwise weights; SIZE_MAX stays. */
+static size_t bias_at(const tlk_sepconv *s)
+{
+    return tlk_size_round_up(TLK_ELEMENT_FN(tlk_depthwise_weights)(s), VW);
+}
+
+static size_t pointwise_at(const tlk_sepconv *s)
+{
+    return tlk_size_add(bias_at(s), tlk_size_add(tlk_size_round_up((size_t)s->filters, TLK_NR), VW));
+}
+
+static size_t packed_size(const tlk_sepconv *s)
+{
+    const size_t depth = tlk_size_mul((size_t)s->channels, (size_t)s->multiplier);
+    size_t filters = (size_t)s->filters;
+    if (is_last(s))
+        filters = tlk_size_round_up(filters, TLK_NR);
+    const size_t pointwise = tlk_size_add(tlk_size_mul(depth, filters), VW);
+    const size_t bytes = tlk_size_mul(tlk_size_add(pointwise_at(s), pointwise), sizeof(real));
+    return bytes > INT64_MAX ? SIZE_MAX : bytes;
+}
+
+/* channels_first has the filters in blocks of at most TLK_MR rows, as equal as can be: each is [depth][rows]. */
+static int64_t block_count(const tlk_sepconv *s)
+{
+    return (s->filters + TLK_MR - 1) / TLK_MR;
+}
+
+static int64_t block_begin(const tlk_sepconv *s, int64_t block)
+{
+    const int64_t blocks = block_count(s);
+    return s->filters / blocks * block + MIN(block, s->filters % blocks);
+}
+
+/* `width` filters from f on, as [depth][stride], the rest zero; depth in the order of the depthwise stage. */
+static void pack_filters(const tlk_sepconv *s, const elem *pointwise, int64_t f, int64_t width, int64_t stride,
+                         real *packed)
+{
+    const int64_t depth = s->channels * s->multiplier;
+    const elem *row = pointwise + f * depth;
+    for (int64_t m = 0; m < s->multiplier; m++)
+        for (int64_t c = 0; c < s->channels; c++, packed += stride) {
+            for (int64_t i = 0; i < width; i++)
+                packed[i] = e_get(row + i * depth + c * s->multiplier + m);
+            for (int64_t i = width; i < stride; i++)
+                packed[i] = 0;
+        }
+}
+
+static void pack(const tlk_sepconv *s, const void *depthwise, const void *pointwise, const void *bias, void *packed)
+{
+    real *weights = packed;
+    real *biases = weights + bias_at(s);
+    real *blocks = weights + pointwise_at(s);
+    const int64_t depth = s->channels * s->multiplier;
+    TLK_ELEMENT_FN(tlk_depthwise_pack)(s, depthwise, weights);
+    for (real *b = biases; b < blocks; b++)
+        *b = bias != NULL && b - biases < s->filters ? e_get((const elem *)bias + (b - biases)) : 0;
+    if (is_last(s)) {
+        for (int64_t f = 0; f < s->filters; f += TLK_NR, blocks += depth * TLK_NR)
+            pack_filters(s, pointwise, f, MIN(TLK_NR, s->filters - f), TLK_NR, blocks);
+    } else {
+        for (int64_t b = 0; b < block_count(s); b++) {
+            const int64_t f = block_begin(s, b);
+            const int64_t rows = block_begin(s, b + 1) - f;
+            pack_filters(s, pointwise, f, rows, rows, blocks + f * depth);
+        }
+        blocks += s->filters * depth;
+    }
+    for (int i = 0; i < VW; i++) /* what tlk_block_few_columns reads beyond the last block */
+        blocks[i] = 0;
+}
+
+/* ---- workspace: what the depthwise stage needs, then h ---- */
+
+static int64_t tile_steps(const tlk_sepconv *s)
+{
+    return is_last(s) ? TLK_LAST_TILE : TLK_FIRST_TILE;
+}
+
+static size_t workspace_size(const tlk_sepconv *s)
+{
+    size_t channels = (size_t)s->channels;
+    if (is_last(s))
+        channels = tlk_size_round_up(channels, VW);
+    const size_t rows = tlk_size_mul(channels, (size_t)s->multiplier);
+    const size_t row_bytes = (size_t)(is_last(s) ? TLK_LAST_TILE + 1 : TLK_FIRST_TILE) * sizeof(real);
+    const size_t bytes =
+        tlk_size_add(TLK_ELEMENT_FN(tlk_depthwise_workspace)(s), tlk_size_add(tlk_size_mul(rows, row_bytes), 128));
+    return bytes > INT64_MAX ? SIZE_MAX : bytes;
+}
+
+/* ---- run ---- */
+
+struct job {
+    const tlk_sepconv *s;
+    const tlk_sepconv_data *data;
+    const real *biases;
+    const real *pointwise;
+    const real *h;
+    int64_t depth;
+    elem *y; /* of this sample */
+    const elem *residual;
+    int64_t y_stride;
+    bool direct; /* blocks of whole vectors go straight to y, with the activation done by the clamp */
+    real low, high;
+    real *stage; /* [TLK_MR][TLK_NR] */
+};
+
+/* From the stage to y, whose first element is at `offset`: rows of `lanes` elements. */
+static void finish_stage(const struct job *job, int64_t offset, int rows, int lanes)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        const bool last = pass == 1;
+        const bool add = job->residual != NULL && job->data->residual_last == last;
+        for (int r = 0; r < rows && (add || last); r++)
+            for (int lane = 0; lane < lanes; lane += VW) {
+                const int64_t at = offset + r * job->y_stride + lane;
+                const int n = MIN(VW, lanes - lane);
+                vec sum = v_load(job->stage + r * TLK_NR + lane);
+                if (add)
+                    sum += e_load_n(job->residual + at, n);
+                if (last)
+                    e_store_n(job->y + at, sum, n);
+                else
+                    v_store(job->stage + r * TLK_NR + lane, sum);
+            }
+        if (!last)
+            activate(&job->s->activation, job->stage, (int64_t)rows * TLK_NR);
+    }
+}
+
+/* One block of the product, into y at `offset`, or by way of the stage. */
+static void run_block(const struct job *job, tlk_block *block, int rows, int lanes, int64_t offset)
+{
+    const int vectors = (lanes + VW - 1) / VW;
+    const bool direct = job->direct && lanes == vectors * VW;
+    block->y = job->stage;
+    block->y_stride = TLK_NR;
+    block->low = direct ? job->low : -(real)INFINITY;
+    block->high = direct ? job->high : (real)INFINITY;
+#if E_IS_REAL
+    if (direct) {
+        block->y = job->y + offset;
+        block->y_stride = job->y_stride;
+    }
+#endif
+    if (is_last(job->s))
+        TLK_REAL_FN(tlk_block_by_lanes)(block, rows, vectors);
+    else
+        TLK_REAL_FN(tlk_block_by_rows)(block, rows, vectors);
+    if (!direct)
+        finish_stage(job, offset, rows, lanes);
+}
+
+/* channels_first, the last few steps of a tile: whole vectors of steps would be mostly empty, so the lanes are filters.
+ * Steps at h's column on; t is the first one's place in y. */
+static void few_steps(const struct job *job, const real *h, int64_t t, int steps)
+{
+    const int64_t blocks = block_count(job->s);
+    for (int64_t b = 0; b < blocks; b += 4) {
+        const real *a[4];
+        const real *bias[4];
+        int64_t f[4];
+        int rows[4];
+        const int count = (int)MIN(4, blocks - b);
+        for (int i = 0; i < 4; i++) { /* blocks that are not there repeat the last one */
+            const int64_t block = b + MIN(i, count - 1);
+            f[i] = block_begin(job->s, block);
+            rows[i] = (int)(block_begin(job->s, block + 1) - f[i]);
+            a[i] = job->pointwise + f[i] * job->depth;
+            bias[i] = job->biases + f[i];
+        }
+        vec sum[16];
+        TLK_REAL_FN(tlk_block_few_columns)(job->depth, a, rows, bias, h, TLK_NR, steps, sum);
+        for (int i = 0; i < count; i++) {
+            for (int s = 0; s < steps; s++)
+                for (int r = 0; r < rows[i]; r++)
+                    job->stage[r * TLK_NR + s] = sum[s * 4 + i][r];
+            finish_stage(job, f[i] * job->y_stride + t, rows[i], steps);
+        }
+    }
+}
+
+static void pointwise_first(const struct job *job, int64_t t, int steps)
+{
+    const int tail = steps % VW;
+    const int few = TLK_MR <= VW && tail <= VW / 2 ? tail : 0;
+    const int whole = steps - few;
+    for (int64_t b = 0; b < block_count(job->s); b++) {
+        const int64_t f = block_begin(job->s, b);
+        const int rows = (int)(block_begin(job->s, b + 1) - f);
+        for (int step = 0; step < whole; step += TLK_NR) {
+            tlk_block block = {.depth = job->depth,
+                               .a = job->pointwise + f * job->depth,
+                               .b = job->h + step * job->depth,
+                               .b_stride = TLK_NR,
+                               .bias = job->biases + f};
+            run_block(job, &block, rows, MIN(TLK_NR, whole - step), f * job->y_stride + t + step);
+        }
+    }
+    for (int step = whole; step < steps; step += 4)
+        few_steps(job, job->h + step / TLK_NR * TLK_NR * job->depth + step % TLK_NR, t + step, MIN(4, steps - step));
+}
+
+static void pointwise_last(const struct job *job, int64_t t, int steps)
+{
+    const tlk_sepconv *s = job->s;
+    const int64_t groups = (s->channels + VW - 1) / VW;
+    const int strips = (steps + TLK_MR - 1) / TLK_MR;
+    for (int64_t f = 0; f < s->filters; f += TLK_NR)
+        for (int strip = 0; strip < strips; strip++) {
+            const int step = steps * strip / strips;
+            const int rows = steps * (strip + 1) / strips - step;
+            tlk_block block = {.depth = job->depth,
+                               .a = job->h + step * VW,
+                               .a_stride = (TLK_LAST_TILE + 1) * VW,
+                               .groups = groups,
+                               .group_size = s->channels - (groups - 1) * VW,
+                               .b = job->pointwise + f * job->depth,
+                               .b_stride = TLK_NR,
+                               .bias = job->biases + f};
+            run_block(job, &block, rows, (int)MIN(TLK_NR, s->filters - f), (t + step) * job->y_stride + f);
+        }
+}
+
+static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data *data, int64_t n, int64_t t_begin,
+                int64_t t_end, void *workspace)
+{
+    real stage[TLK_MR * TLK_NR] __attribute__((aligned(64))) = {0};
+    const uintptr_t scratch = ((uintptr_t)workspace + 63) / 64 * 64;
+    real *h = (real *)((scratch + TLK_ELEMENT_FN(tlk_depthwise_workspace)(s) + 63) / 64 * 64);
+    const real *weights = packed;
+    struct job job = {.s = s,
+                      .data = data,
+                      .biases = weights + bias_at(s),
+                      .pointwise = weights + pointwise_at(s),
+                      .h = h,
+                      .depth = s->channels * s->multiplier,
+                      .y = (elem *)data->y + n * s->filters * data->out_length,
+                      .y_stride = is_last(s) ? s->filters : data->out_length,
+                      .stage = stage};
+    job.direct = activation_is_clamp(&s->activation, &job.low, &job.high) && E_IS_REAL && data->residual == NULL;
+    if (data->residual != NULL)
+        job.residual = (const elem *)data->residual + n * s->filters * data->out_length;
+    const elem *x = (const elem *)data->x + n * s->channels * data->length;
+    tlk_depthwise depthwise = {0};
+    TLK_ELEMENT_FN(tlk_depthwise_prepare)(&depthwise, s, weights, (void *)scratch);
+    for (int64_t t = t_begin; t < t_end; t += tile_steps(s)) {
+        const int steps = (int)MIN(tile_steps(s), t_end - t);
+        if (is_last(s)) {
+            TLK_ELEMENT_FN(tlk_depthwise_last)(&depthwise, x, data->length, data->pad_left, t, steps, h);
+            pointwise_last(&job, t, steps);
+        } else {
+            TLK_ELEMENT_FN(tlk_depthwise_first)(&depthwise, x, data->length, data->pad_left, t, steps, h);
+            pointwise_first(&job, t, steps);
+        }
+    }
+}
+
+const tlk_sepconv_kernel TLK_ELEMENT_FN(tlk_sepconv) = {packed_size, workspace_size, pack, run, tile_steps};

@@ -1,0 +1,336 @@
+/* The fused separable convolution against a naive one in double: all instruction sets of this machine, all types, both
+ * layouts, shapes around every block size, each buffer with a forbidden page right behind (or before) it; and the same
+ * bits however the work is cut. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "element.h"
+#include "guard.h"
+#include "kernels/kernels.h"
+
+typedef struct problem {
+    tlk_sepconv s;
+    int64_t batch, length, pad_left, out_length;
+    bool bias;
+    int residual; /* 0 none, 1 before, 2 after the activation */
+} problem;
+
+typedef struct buffers {
+    guarded x, y, depthwise, pointwise, bias, residual;
+} buffers;
+
+static guarded filled(tlk_type type, int64_t n, int before, uint32_t *state)
+{
+    guarded memory = guarded_alloc((size_t)n * element_size(type), before);
+    for (int64_t i = 0; i < n; i++)
+        element_set(type, memory.data, i, random_number(state));
+    return memory;
+}
+
+static buffers make_buffers(const problem *p, uint32_t seed)
+{
+    uint32_t state = seed;
+    const int before = seed % 2 == 1;
+    const int64_t depth = p->s.channels * p->s.multiplier;
+    const int64_t y = p->batch * p->out_length * p->s.filters;
+    return (buffers){.x = filled(p->s.type, p->batch * p->length * p->s.channels, before, &state),
+                     .depthwise = filled(p->s.type, depth * p->s.kernel_size, before, &state),
+                     .pointwise = filled(p->s.type, depth * p->s.filters, before, &state),
+                     .bias = filled(p->s.type, p->s.filters, before, &state),
+                     .residual = filled(p->s.type, y, before, &state),
+                     .y = guarded_alloc((size_t)y * element_size(p->s.type), before)};
+}
+
+static void free_buffers(buffers *b)
+{
+    guarded_free(&b->x);
+    guarded_free(&b->depthwise);
+    guarded_free(&b->pointwise);
+    guarded_free(&b->bias);
+    guarded_free(&b->residual);
+    guarded_free(&b->y);
+}
+
+static double activate(const tlk_activation *activation, double x)
+{
+    switch (activation->kind) {
+    case TLK_LINEAR:
+        return x;
+    case TLK_RELU:
+        return fmax(x, 0);
+    case TLK_CLIP:
+        return fmin(fmax(x, activation->a), activation->b);
+    case TLK_LEAKY_RELU:
+        return x < 0 ? (double)activation->a * x : x;
+    case TLK_HARD_SIGMOID:
+        return fmin(fmax((double)activation->a * x + (double)activation->b, 0), 1);
+    case TLK_ELU:
+        return x < 0 ? (double)activation->a * expm1(x) : x;
+    case TLK_SIGMOID:
+        return 1 / (1 + exp(-x));
+    case TLK_TANH:
+        return tanh(x);
+    default:
+        ck_abort_msg("an activation that this test does not know");
+        return NAN;
+    }
+}
+
+static int64_t x_at(const problem *p, int64_t n, int64_t c, int64_t t)
+{
+    return p->s.layout == TLK_CHANNELS_LAST ? (n * p->length + t) * p->s.channels + c
+                                            : (n * p->s.channels + c) * p->length + t;
+}
+
+static int64_t y_at(const problem *p, int64_t n, int64_t f, int64_t t)
+{
+    return p->s.layout == TLK_CHANNELS_LAST ? (n * p->out_length + t) * p->s.filters + f
+                                            : (n * p->s.filters + f) * p->out_length + t;
+}
+
+/* The sum that the depthwise convolution gives; *scale gets the sum of magnitudes. */
+static double naive_depthwise(const problem *p, const buffers *b, int64_t n, int64_t t, int64_t j, double *scale)
+{
+    double sum = 0;
+    *scale = 0;
+    for (int64_t k = 0; k < p->s.kernel_size; k++) {
+        const int64_t i = t * p->s.stride + k * p->s.dilation - p->pad_left;
+        if (i < 0 || i >= p->length)
+            continue;
+        const double product = element_get(p->s.type, b->x.data, x_at(p, n, j / p->s.multiplier, i)) *
+                               element_get(p->s.type, b->depthwise.data, j * p->s.kernel_size + k);
+        sum += product;
+        *scale += fabs(product);
+    }
+    return sum;
+}
+
+static void check_results(const problem *p, const buffers *b, const char *isa)
+{
+    const int64_t depth = p->s.channels * p->s.multiplier;
+    const tlk_type type = p->s.type;
+    double *h = malloc((size_t)depth * 2 * sizeof *h);
+    ck_assert_ptr_nonnull(h);
+    const double epsilon = type == TLK_F64 ? 0x1p-52 : 0x1p-23;
+    for (int64_t n = 0; n < p->batch; n++)
+        for (int64_t t = 0; t < p->out_length; t++) {
+            for (int64_t j = 0; j < depth; j++)
+                h[j] = naive_depthwise(p, b, n, t, j, &h[depth + j]);
+            for (int64_t f = 0; f < p->s.filters; f++) {
+                double sum = p->bias ? element_get(type, b->bias.data, f) : 0;
+                double scale = fabs(sum) + 1;
+                for (int64_t j = 0; j < depth; j++) {
+                    const double weight = element_get(type, b->pointwise.data, f * depth + j);
+                    sum += h[j] * weight;
+                    scale += h[depth + j] * fabs(weight);
+                }
+                const int64_t at = y_at(p, n, f, t);
+                const double residual = element_get(type, b->residual.data, at);
+                double expected = activate(&p->s.activation, sum + (p->residual == 1 ? residual : 0));
+                expected += p->residual == 2 ? residual : 0;
+                const double got = element_get(type, b->y.data, at);
+                const double tolerance = scale * epsilon * (double)(p->s.kernel_size + depth + 8) * 0.5 +
+                                         element_ulp(type, expected) + 8 * epsilon * fabs(expected);
+                ck_assert_msg(
+                    fabs(got - expected) <= tolerance,
+                    "%s %s %s N%d C%d L%d K%d s%d d%d D%d F%d pad%d act%d: Y[%d, t %d, f %d] is %.9g, not %.9g", isa,
+                    element_name(type), p->s.layout == TLK_CHANNELS_LAST ? "last" : "first", (int)p->batch,
+                    (int)p->s.channels, (int)p->length, (int)p->s.kernel_size, (int)p->s.stride, (int)p->s.dilation,
+                    (int)p->s.multiplier, (int)p->s.filters, (int)p->pad_left, (int)p->s.activation.kind, (int)n,
+                    (int)t, (int)f, got, expected);
+            }
+        }
+    free(h);
+}
+
+/* Runs all samples in pieces of at most `piece` steps. */
+static void run(const tlk_kernels *kernels, const problem *p, const buffers *b, int64_t piece)
+{
+    const tlk_sepconv_kernel *kernel = kernels->sepconv[p->s.type];
+    const int before = piece % 2 == 0;
+    guarded packed = guarded_alloc(kernel->packed_size(&p->s), before);
+    guarded workspace = guarded_alloc(kernel->workspace_size(&p->s), before);
+    kernel->pack(&p->s, b->depthwise.data, b->pointwise.data, p->bias ? b->bias.data : NULL, packed.data);
+    const tlk_sepconv_data data = {.x = b->x.data,
+                                   .length = p->length,
+                                   .pad_left = p->pad_left,
+                                   .y = b->y.data,
+                                   .out_length = p->out_length,
+                                   .residual = p->residual != 0 ? b->residual.data : NULL,
+                                   .residual_last = p->residual == 2};
+    memset(b->y.data, 0xff, b->y.size);
+    for (int64_t n = p->batch; n-- > 0;)
+        for (int64_t t = 0; t < p->out_length; t += piece)
+            kernel->run(&p->s, packed.data, &data, n, t, t + piece < p->out_length ? t + piece : p->out_length,
+                        workspace.data);
+    guarded_free(&packed);
+    guarded_free(&workspace);
+}
+
+static void check_problem(const problem *p, uint32_t seed)
+{
+    buffers b = make_buffers(p, seed);
+    guarded first = guarded_alloc(b.y.size, 0);
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        if (kernels == NULL)
+            continue;
+        char name[16];
+        snprintf(name, sizeof name, "isa %d", isa);
+        run(kernels, p, &b, INT64_MAX / 2);
+        check_results(p, &b, name);
+        memcpy(first.data, b.y.data, b.y.size);
+        static const int64_t pieces[] = {1, 7, 17, 64, 130};
+        run(kernels, p, &b, pieces[seed % 5]);
+        ck_assert_msg(memcmp(first.data, b.y.data, b.y.size) == 0, "%s: other bits in pieces of %d", name,
+                      (int)pieces[seed % 5]);
+    }
+    guarded_free(&first);
+    free_buffers(&b);
+}
+
+static problem random_problem(uint32_t *state)
+{
+    static const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 28, 31, 32, 33, 40, 64, 70};
+    static const int64_t kernel_sizes[] = {1, 2, 3, 5, 9, 16, 17, 33, 70};
+    static const int64_t dilations[] = {1, 1, 1, 2, 3, 4, 8, 16, 20};
+    static const int64_t strides[] = {1, 1, 1, 2, 2, 3, 5};
+    static const int64_t lengths[] = {1, 2, 6, 15, 16, 17, 30, 33, 49, 64, 100, 129, 150, 260, 300};
+    static const tlk_activation activations[] = {
+        {TLK_LINEAR, 0, 0}, {TLK_RELU, 0, 0},          {TLK_CLIP, 0, 6},
+        {TLK_RELU, 0, 0},   {TLK_LEAKY_RELU, 0.2F, 0}, {TLK_HARD_SIGMOID, 0.2F, 0.5F},
+        {TLK_ELU, 1, 0},    {TLK_SIGMOID, 0, 0},       {TLK_TANH, 0, 0},
+    };
+#define PICK(list) (list)[random_below(state, (int64_t)(sizeof(list) / sizeof((list)[0])))]
+    problem p = {.s = {.channels = PICK(sizes),
+                       .filters = PICK(sizes),
+                       .kernel_size = PICK(kernel_sizes),
+                       .dilation = PICK(dilations),
+                       .stride = PICK(strides),
+                       .multiplier = 1 + random_below(state, 4) % 3,
+                       .activation = PICK(activations)},
+                 .batch = 1 + random_below(state, 2),
+                 .length = PICK(lengths),
+                 .bias = random_below(state, 4) != 0,
+                 .residual = (int)random_below(state, 6) % 3};
+    const int64_t extent = (p.s.kernel_size - 1) * p.s.dilation + 1;
+    switch (random_below(state, 3)) {
+    case 0: /* causal */
+        p.pad_left = extent - 1;
+        p.out_length = (p.length + p.s.stride - 1) / p.s.stride;
+        break;
+    case 1: /* same */
+        p.pad_left = (extent - 1) / 2;
+        p.out_length = (p.length + p.s.stride - 1) / p.s.stride;
+        break;
+    default: /* valid */
+        p.out_length = p.length < extent ? 0 : (p.length - extent) / p.s.stride + 1;
+    }
+    return p;
+}
+
+static void check_type(tlk_type type, tlk_layout layout, int count)
+{
+    uint32_t state = 7U + (uint32_t)type * 2U + (uint32_t)layout;
+    for (int i = 0; i < count; i++) {
+        problem p = random_problem(&state);
+        p.s.type = type;
+        p.s.layout = layout;
+        check_problem(&p, (uint32_t)i);
+    }
+}
+
+START_TEST(test_random_shapes)
+{
+    check_type((tlk_type)(_i / 2), (tlk_layout)(_i % 2), 150);
+}
+END_TEST
+
+/* A dilation far longer than the signal, alone and with a stride: most taps see only padding, nothing overflows. */
+START_TEST(test_far_taps)
+{
+    for (int type = TLK_F32; type <= TLK_BF16; type++)
+        for (int64_t stride = 1; stride <= 3; stride++) {
+            problem p = {.s = {.type = (tlk_type)type,
+                               .layout = (tlk_layout)_i,
+                               .channels = 5,
+                               .multiplier = 2,
+                               .filters = 18,
+                               .kernel_size = 3,
+                               .stride = stride,
+                               .dilation = 1000000007},
+                         .batch = 1,
+                         .length = 40,
+                         .out_length = 40 / stride,
+                         .bias = true};
+            for (int64_t k = 0; k < 3; k++) { /* the tap that sees the signal */
+                p.pad_left = k * p.s.dilation + 3;
+                check_problem(&p, (uint32_t)k);
+            }
+        }
+}
+END_TEST
+
+START_TEST(test_sizes_that_do_not_exist)
+{
+    const tlk_kernels *kernels = tlk_get();
+    for (int type = TLK_F32; type <= TLK_BF16; type++)
+        for (int layout = 0; layout < 2; layout++) {
+            const tlk_sepconv_kernel *kernel = kernels->sepconv[type];
+            const tlk_sepconv small = {.type = (tlk_type)type,
+                                       .layout = (tlk_layout)layout,
+                                       .channels = 1,
+                                       .multiplier = 1,
+                                       .filters = 1,
+                                       .kernel_size = 1,
+                                       .stride = 1,
+                                       .dilation = 1};
+            tlk_sepconv s = small;
+            s.channels = INT64_MAX;
+            ck_assert_uint_eq(kernel->packed_size(&s), SIZE_MAX);
+            ck_assert_uint_eq(kernel->workspace_size(&s), SIZE_MAX);
+            s = small;
+            s.channels = INT64_C(1) << 32;
+            s.multiplier = INT64_C(1) << 32;
+            ck_assert_uint_eq(kernel->packed_size(&s), SIZE_MAX);
+            ck_assert_uint_eq(kernel->workspace_size(&s), SIZE_MAX);
+            s = small;
+            s.filters = INT64_MAX;
+            ck_assert_uint_eq(kernel->packed_size(&s), SIZE_MAX);
+            s = small;
+            s.channels = INT64_C(1) << 31;
+            s.filters = INT64_C(1) << 31;
+            ck_assert_uint_eq(kernel->packed_size(&s), SIZE_MAX);
+            s = small;
+            s.kernel_size = INT64_MAX;
+            ck_assert_uint_eq(kernel->packed_size(&s), SIZE_MAX);
+            ck_assert_uint_eq(kernel->workspace_size(&s), SIZE_MAX);
+            s = small;
+            s.kernel_size = INT64_C(1) << 20;
+            s.dilation = INT64_C(1) << 50;
+            ck_assert_uint_eq(kernel->workspace_size(&s), SIZE_MAX);
+            s = small;
+            s.stride = INT64_MAX; /* takes one step: no size depends on it */
+            ck_assert_uint_lt(kernel->workspace_size(&s), 1U << 20);
+        }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("sepconv");
+    TCase *tests = tcase_create("sepconv");
+    tcase_set_timeout(tests, 300);
+    tcase_add_loop_test(tests, test_random_shapes, 0, 8);
+    tcase_add_loop_test(tests, test_far_taps, 0, 2);
+    tcase_add_test(tests, test_sizes_that_do_not_exist);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
