@@ -1,0 +1,234 @@
+/* LayerNormalization and RMSNormalization: over the axes from `axis` on, then scaled and shifted. Everything is
+ * computed in float (double for double) and rounded once, which is at least as exact as any stash_type asks for. */
+#include "onnx/norm.h"
+
+typedef struct layer_plan {
+    int32_t axis, rank;
+    int64_t rows, width; /* elements before and from the axis on */
+    int64_t dims[TL_MAX_RANK];
+    /* How scale and shift are read along X; `whole` where a row of X is a row of theirs, one after the other. */
+    int64_t strides[2][TL_MAX_RANK];
+    bool whole[2];
+} layer_plan;
+
+static tl_status check_parameter(const tl_call *call, size_t k)
+{
+    const tl_tensor *x = call->inputs[0], *in = op_input(call, k);
+    if (!in || in->rank == TL_RANK_UNKNOWN || x->rank == TL_RANK_UNKNOWN)
+        return TL_OK;
+    for (int32_t i = 0; i < in->rank && in->rank <= x->rank; i++) {
+        tl_dim have = in->dims[i], want = x->dims[x->rank - in->rank + i];
+        if (have >= 0 && want >= 0 && have != 1 && have != want)
+            return tl_fail(call, TL_INVALID_INPUT,
+                           "dimension %d of input %zu is %lld, which does not broadcast to %lld", i, k, (long long)have,
+                           (long long)want);
+    }
+    return nn_check_rank(call, k, 0, x->rank);
+}
+
+static void layer_make_plan(const tl_call *call, layer_plan *plan, int32_t axis)
+{
+    const tl_tensor *x = call->inputs[0];
+    plan->axis = axis;
+    plan->rank = x->rank;
+    plan->rows = op_product(x, 0, axis);
+    plan->width = op_product(x, axis, x->rank);
+    memcpy(plan->dims, x->dims, sizeof plan->dims);
+    for (size_t k = 0; k < 2; k++) {
+        const tl_tensor *in = op_input(call, k + 1);
+        int64_t stride = 1;
+        if (!in)
+            continue;
+        nn_broadcast_strides(in, x->rank, plan->strides[k]);
+        plan->whole[k] = true;
+        for (int32_t i = x->rank - 1; i >= axis; stride *= x->dims[i--])
+            plan->whole[k] = plan->whole[k] && (x->dims[i] == 1 || plan->strides[k][i] == stride);
+    }
+}
+
+/* Where row `row` begins in scale (0) or shift (1). */
+static int64_t row_offset(const layer_plan *plan, int which, int64_t row)
+{
+    int64_t at = 0;
+    for (int32_t i = plan->axis - 1; i >= 0; i--) {
+        at += row % plan->dims[i] * plan->strides[which][i];
+        row /= plan->dims[i];
+    }
+    return at;
+}
+
+static tl_status layer_shape(tl_call *call, bool centred)
+{
+    const tl_tensor *x = call->inputs[0];
+    int32_t axis;
+    op_copy_shape(call->outputs[0], x);
+    if (x->rank == TL_RANK_UNKNOWN)
+        return op_unknown_shape(call);
+    tl_status status = op_axis(call, "axis", op_int(call, "axis"), x->rank, &axis);
+    for (size_t k = 1; k <= (centred ? 2 : 1) && status == TL_OK; k++)
+        status = check_parameter(call, k);
+    if (status != TL_OK)
+        return status;
+    for (size_t k = 1; k < call->output_count; k++)
+        if (call->outputs[k]) {
+            op_copy_shape(call->outputs[k], x);
+            for (int32_t i = axis; i < x->rank; i++)
+                call->outputs[k]->dims[i] = 1;
+        }
+    if (call->plan)
+        layer_make_plan(call, call->plan, axis);
+    call->workspace_size = 0;
+    nn_widen_place(call, 0);
+    return TL_OK;
+}
+
+static tl_status layer_reshape(tl_call *call)
+{
+    int64_t stash = op_int(call, "stash_type");
+    if (stash != TL_FLOAT && stash != TL_BFLOAT16)
+        return tl_fail(call, TL_INVALID_MODEL, "stash_type is %lld, but must be 1 (float) or 16 (bfloat16)",
+                       (long long)stash);
+    for (size_t k = 1; k < call->output_count; k++)
+        if (call->outputs[k])
+            call->outputs[k]->type = (tl_type)stash;
+    return layer_shape(call, true);
+}
+
+typedef struct layer_job {
+    const tl_call *call;
+    const layer_plan *plan;
+    double epsilon;
+    bool centred;
+} layer_job;
+
+/* One row, where scale and shift (or NULL) lie contiguous beside it. */
+#define LAYER_ROW(name, type)                                                                              \
+    static void name(const type *x, const type *scale, const type *shift, type *y, int64_t n, double mean, \
+                     double inverse)                                                                       \
+    {                                                                                                      \
+        const type m = (type)mean, f = (type)inverse;                                                      \
+        if (shift)                                                                                         \
+            for (int64_t i = 0; i < n; i++)                                                                \
+                y[i] = (x[i] - m) * f * scale[i] + shift[i];                                               \
+        else                                                                                               \
+            for (int64_t i = 0; i < n; i++)                                                                \
+                y[i] = (x[i] - m) * f * scale[i];                                                          \
+    }
+LAYER_ROW(layer_row_f32, float)
+LAYER_ROW(layer_row_f64, double)
+
+/* The same for any broadcasting and mixture of types. */
+static void layer_row_any(const layer_job *job, int64_t row, double mean, double inverse)
+{
+    const layer_plan *plan = job->plan;
+    const tl_tensor *x = job->call->inputs[0], *y = job->call->outputs[0];
+    const tl_tensor *parameters[2] = {job->call->inputs[1], op_input(job->call, 2)};
+    int64_t index[TL_MAX_RANK] = {0}, at[2];
+    for (int k = 0; k < 2; k++)
+        at[k] = parameters[k] ? row_offset(plan, k, row) : 0;
+    for (int64_t i = 0; i < plan->width; i++) {
+        double v = (nn_element(x, row * plan->width + i) - mean) * inverse * nn_element(parameters[0], at[0]);
+        if (parameters[1])
+            v += nn_element(parameters[1], at[1]);
+        norm_store(y, row * plan->width + i, v);
+        for (int32_t d = plan->rank - 1; d >= plan->axis; d--) {
+            at[0] += plan->strides[0][d];
+            at[1] += plan->strides[1][d];
+            if (++index[d] < plan->dims[d])
+                break;
+            at[0] -= plan->strides[0][d] * index[d];
+            at[1] -= plan->strides[1][d] * index[d];
+            index[d] = 0;
+        }
+    }
+}
+
+static void layer_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const layer_job *job = context;
+    const layer_plan *plan = job->plan;
+    const tl_tensor *x = job->call->inputs[0], *scale = job->call->inputs[1], *shift = op_input(job->call, 2);
+    const tl_tensor *y = job->call->outputs[0], *means = op_output(job->call, 1), *inverses = op_output(job->call, 2);
+    bool plain = plan->whole[0] && (!shift || plan->whole[1]) && scale->type == x->type;
+    (void)thread;
+    for (int64_t row = begin; row < end; row++) {
+        double mean, variance;
+        int64_t at = row * plan->width, s = row_offset(plan, 0, row), b = shift ? row_offset(plan, 1, row) : 0;
+        norm_statistics(x, at, plan->width, job->centred, &mean, &variance);
+        double inverse = 1 / sqrt(variance + job->epsilon);
+        if (plain && x->type == TL_FLOAT)
+            layer_row_f32((const float *)x->data + at, (const float *)scale->data + s,
+                          shift ? (const float *)shift->data + b : NULL, (float *)y->data + at, plan->width, mean,
+                          inverse);
+        else if (plain)
+            layer_row_f64((const double *)x->data + at, (const double *)scale->data + s,
+                          shift ? (const double *)shift->data + b : NULL, (double *)y->data + at, plan->width, mean,
+                          inverse);
+        else
+            layer_row_any(job, row, mean, inverse);
+        if (means)
+            norm_store(means, row, mean);
+        if (inverses)
+            norm_store(inverses, row, inverse);
+    }
+}
+
+static tl_status layer_start(tl_call *call, bool centred)
+{
+    const layer_plan *plan = call->plan;
+    layer_job job = {call, plan, op_float(call, "epsilon"), centred};
+    call->host->parallel_for(call, layer_task, &job, plan->rows, nn_grain(plan->width, 1 << 13));
+    return TL_OK;
+}
+
+static tl_status layer_real(tl_call *call)
+{
+    return layer_start(call, true);
+}
+
+static tl_status layer_run(tl_call *call)
+{
+    return nn_widen_run(call, 0, layer_real);
+}
+
+static tl_status rms_reshape(tl_call *call)
+{
+    return layer_shape(call, false);
+}
+
+static tl_status rms_real(tl_call *call)
+{
+    return layer_start(call, false);
+}
+
+static tl_status rms_run(tl_call *call)
+{
+    return nn_widen_run(call, 0, rms_real);
+}
+
+/* ---- Schemas */
+
+#define STASH_TYPES (TL_T(TL_FLOAT) | TL_T(TL_BFLOAT16))
+static const tl_param layer_input[] = {OP_IN("X", TL_T_FLOATS, 'T'), OP_IN("Scale", TL_T_FLOATS, 'T'),
+                                       OP_OPT("B", TL_T_FLOATS, 'T')};
+static const tl_param layer_output[] = {OP_IN("Y", TL_T_FLOATS, 'T'), OP_OPT("Mean", STASH_TYPES, 'U'),
+                                        OP_OPT("InvStdDev", STASH_TYPES, 'U')};
+static const tl_param rms_input[] = {OP_IN("X", TL_T_FLOATS, 'T'), OP_IN("scale", TL_T_FLOATS, 'V')};
+static const tl_param rms_output[] = {OP_IN("Y", TL_T_FLOATS, 'V')};
+static const tl_attribute_spec layer_attribute[] = {OP_INT("axis", -1), OP_FLOAT("epsilon", 1e-5F),
+                                                    OP_INT("stash_type", 1)};
+
+OP_DESCRIPTOR(LayerNormalization, 17) = {OP_HEAD(LayerNormalization, 17),
+                                         OP_PARAMS(input, layer_input),
+                                         OP_PARAMS(output, layer_output),
+                                         OP_PARAMS(attribute, layer_attribute),
+                                         .plan_size = sizeof(layer_plan),
+                                         .reshape = layer_reshape,
+                                         .run = layer_run};
+OP_DESCRIPTOR(RMSNormalization, 23) = {OP_HEAD(RMSNormalization, 23),
+                                       OP_PARAMS(input, rms_input),
+                                       OP_PARAMS(output, rms_output),
+                                       OP_PARAMS(attribute, layer_attribute),
+                                       .plan_size = sizeof(layer_plan),
+                                       .reshape = rms_reshape,
+                                       .run = rms_run};

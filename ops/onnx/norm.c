@@ -1,0 +1,309 @@
+/* LpNormalization, MeanVarianceNormalization and LRN. */
+#include "onnx/norm.h"
+
+#define BLOCK 64 /* neighbouring elements that are summed side by side */
+
+/* ---- LpNormalization: x / norm along one axis */
+
+typedef struct axis_job {
+    const tl_tensor *x, *y;
+    int64_t n, inner; /* elements along the axis, and after it */
+    int64_t p;
+} axis_job;
+
+static tl_status lp_reshape(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0];
+    int64_t p = op_int(call, "p");
+    int32_t axis;
+    op_copy_shape(call->outputs[0], x);
+    if (p != 1 && p != 2)
+        return tl_fail(call, TL_INVALID_MODEL, "p is %lld, but must be 1 or 2", (long long)p);
+    if (x->rank == TL_RANK_UNKNOWN)
+        return TL_OK;
+    call->workspace_size = 0;
+    nn_widen_place(call, 0);
+    return op_axis(call, "axis", op_int(call, "axis"), x->rank, &axis);
+}
+
+#define LP_BLOCK(name, type)                                                                      \
+    static void name(const type *x, type *y, int64_t n, int64_t inner, int64_t width, int64_t p)  \
+    {                                                                                             \
+        double sums[BLOCK] = {0};                                                                 \
+        for (int64_t k = 0; k < n; k++)                                                           \
+            for (int64_t i = 0; i < width; i++) {                                                 \
+                double v = x[k * inner + i];                                                      \
+                sums[i] += p == 1 ? fabs(v) : v * v;                                              \
+            }                                                                                     \
+        for (int64_t i = 0; i < width; i++)                                                       \
+            sums[i] = p == 1 ? sums[i] : sqrt(sums[i]);                                           \
+        for (int64_t k = 0; k < n; k++)                                                           \
+            for (int64_t i = 0; i < width; i++)                                                   \
+                y[k * inner + i] = sums[i] == 0 ? 0 : (type)((double)x[k * inner + i] / sums[i]); \
+    }
+LP_BLOCK(lp_block_f32, float)
+LP_BLOCK(lp_block_f64, double)
+
+static void lp_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const axis_job *job = context;
+    const int64_t blocks = nn_ceil_div(job->inner, BLOCK);
+    (void)thread;
+    for (int64_t b = begin; b < end; b++) {
+        int64_t first = b % blocks * BLOCK, at = b / blocks * job->n * job->inner + first;
+        int64_t width = nn_min(BLOCK, job->inner - first);
+        if (job->x->type == TL_DOUBLE)
+            lp_block_f64((const double *)job->x->data + at, (double *)job->y->data + at, job->n, job->inner, width,
+                         job->p);
+        else
+            lp_block_f32((const float *)job->x->data + at, (float *)job->y->data + at, job->n, job->inner, width,
+                         job->p);
+    }
+}
+
+static tl_status lp_real(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0];
+    int32_t axis;
+    tl_status status = op_axis(call, "axis", op_int(call, "axis"), x->rank, &axis);
+    if (status != TL_OK || op_elements(x) == 0)
+        return status;
+    axis_job job = {x, call->outputs[0], x->dims[axis], op_product(x, axis + 1, x->rank), op_int(call, "p")};
+    call->host->parallel_for(call, lp_task, &job, op_product(x, 0, axis) * nn_ceil_div(job.inner, BLOCK),
+                             nn_grain(job.n * nn_min(job.inner, BLOCK), 1 << 12));
+    return TL_OK;
+}
+
+static tl_status lp_run(tl_call *call)
+{
+    return nn_widen_run(call, 0, lp_real);
+}
+
+/* ---- MeanVarianceNormalization: (X - mean) / (deviation + 1e-9) over any set of axes */
+
+typedef struct mean_variance_plan {
+    /* Axes that are kept, and those that are summed over, with X's strides. */
+    int32_t kept, summed;
+    int64_t kept_dims[TL_MAX_RANK], kept_strides[TL_MAX_RANK];
+    int64_t summed_dims[TL_MAX_RANK], summed_strides[TL_MAX_RANK];
+} mean_variance_plan;
+
+static tl_status mean_variance_axes(const tl_call *call, int32_t rank, bool *over)
+{
+    static const int64_t usual[] = {0, 2, 3};
+    size_t count;
+    const int64_t *axes = op_ints(call, "axes", &count);
+    if (!op_given(call, "axes")) {
+        axes = usual;
+        count = sizeof usual / sizeof usual[0];
+    }
+    for (int32_t i = 0; i < rank; i++)
+        over[i] = count == 0; /* as for the reductions of the standard's definition: none given means all */
+    for (size_t k = 0; k < count; k++) {
+        int32_t axis;
+        tl_status status = op_axis(call, "an element of axes", axes[k], rank, &axis);
+        if (status != TL_OK)
+            return status;
+        over[axis] = true;
+    }
+    return TL_OK;
+}
+
+static tl_status mean_variance_reshape(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0];
+    bool over[TL_MAX_RANK];
+    op_copy_shape(call->outputs[0], x);
+    if (x->rank == TL_RANK_UNKNOWN)
+        return TL_OK;
+    tl_status status = mean_variance_axes(call, x->rank, over);
+    if (status != TL_OK || !call->plan)
+        return status;
+    mean_variance_plan *plan = call->plan;
+    int64_t strides[TL_MAX_RANK], stride = 1;
+    for (int32_t i = x->rank - 1; i >= 0; stride *= x->dims[i--])
+        strides[i] = stride;
+    for (int32_t i = 0; i < x->rank; i++)
+        if (over[i]) {
+            plan->summed_dims[plan->summed] = x->dims[i];
+            plan->summed_strides[plan->summed++] = strides[i];
+        } else {
+            plan->kept_dims[plan->kept] = x->dims[i];
+            plan->kept_strides[plan->kept++] = strides[i];
+        }
+    call->workspace_size = 0;
+    nn_widen_place(call, 0);
+    return TL_OK;
+}
+
+enum { PASS_SUM, PASS_SQUARES, PASS_STORE };
+
+/* One walk over all elements of a set: their sum, their squares around the mean, or the results. */
+static double mean_variance_pass(const mean_variance_plan *plan, const tl_tensor *x, const tl_tensor *y, int64_t at,
+                                 int pass, double mean, double factor)
+{
+    const int32_t last = plan->summed - 1;
+    const int64_t width = plan->summed > 0 ? plan->summed_dims[last] : 1;
+    const int64_t stride = plan->summed > 0 ? plan->summed_strides[last] : 1;
+    int64_t index[TL_MAX_RANK] = {0};
+    double total = 0;
+    for (;;) {
+        for (int64_t i = 0; i < width; i++) {
+            int64_t k = at + i * stride;
+            double v = (x->type == TL_DOUBLE ? ((const double *)x->data)[k] : ((const float *)x->data)[k]) - mean;
+            if (pass == PASS_STORE)
+                norm_store(y, k, v * factor);
+            else
+                total += pass == PASS_SUM ? v : v * v;
+        }
+        int32_t d = last - 1;
+        for (; d >= 0; d--) {
+            at += plan->summed_strides[d];
+            if (++index[d] < plan->summed_dims[d])
+                break;
+            at -= plan->summed_strides[d] * index[d];
+            index[d] = 0;
+        }
+        if (d < 0)
+            return total;
+    }
+}
+
+typedef struct mean_variance_job {
+    const mean_variance_plan *plan;
+    const tl_tensor *x, *y;
+    int64_t count; /* elements of a set */
+} mean_variance_job;
+
+static void mean_variance_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const mean_variance_job *job = context;
+    const mean_variance_plan *plan = job->plan;
+    (void)thread;
+    for (int64_t set = begin; set < end; set++) {
+        int64_t at = 0, rest = set;
+        for (int32_t d = plan->kept - 1; d >= 0; d--) {
+            at += rest % plan->kept_dims[d] * plan->kept_strides[d];
+            rest /= plan->kept_dims[d];
+        }
+        double mean = mean_variance_pass(plan, job->x, job->y, at, PASS_SUM, 0, 0) / (double)job->count;
+        double squares = mean_variance_pass(plan, job->x, job->y, at, PASS_SQUARES, mean, 0) / (double)job->count;
+        mean_variance_pass(plan, job->x, job->y, at, PASS_STORE, mean, 1 / (sqrt(squares) + 1e-9));
+    }
+}
+
+static tl_status mean_variance_real(tl_call *call)
+{
+    const mean_variance_plan *plan = call->plan;
+    mean_variance_job job = {plan, call->inputs[0], call->outputs[0], 1};
+    int64_t sets = 1;
+    for (int32_t d = 0; d < plan->summed; d++)
+        job.count *= plan->summed_dims[d];
+    for (int32_t d = 0; d < plan->kept; d++)
+        sets *= plan->kept_dims[d];
+    if (job.count > 0 && sets > 0)
+        call->host->parallel_for(call, mean_variance_task, &job, sets, nn_grain(job.count, 1 << 12));
+    return TL_OK;
+}
+
+static tl_status mean_variance_run(tl_call *call)
+{
+    return nn_widen_run(call, 0, mean_variance_real);
+}
+
+/* ---- LRN: divided by a power of the squares of neighbouring channels */
+
+typedef struct lrn_job {
+    const tl_tensor *x, *y;
+    int64_t channels, area, before, after;
+    double scale, beta, bias;
+} lrn_job;
+
+static tl_status lrn_reshape(tl_call *call)
+{
+    op_copy_shape(call->outputs[0], call->inputs[0]);
+    if (op_int(call, "size") < 1)
+        return tl_fail(call, TL_INVALID_MODEL, "size is %lld, but must be at least 1", (long long)op_int(call, "size"));
+    call->workspace_size = 0;
+    if (call->inputs[0]->rank != TL_RANK_UNKNOWN)
+        nn_widen_place(call, 0);
+    return nn_check_rank(call, 0, 2, TL_MAX_RANK);
+}
+
+#define LRN_BLOCK(name, type)                                                                       \
+    static void name(const lrn_job *job, const type *x, type *y, int64_t c, int64_t width)          \
+    {                                                                                               \
+        double sums[BLOCK] = {0};                                                                   \
+        int64_t first = nn_max(-job->before, -c), last = nn_min(job->after, job->channels - 1 - c); \
+        for (int64_t k = first; k <= last; k++)                                                     \
+            for (int64_t i = 0; i < width; i++)                                                     \
+                sums[i] += (double)x[k * job->area + i] * (double)x[k * job->area + i];             \
+        for (int64_t i = 0; i < width; i++)                                                         \
+            y[i] = (type)((double)x[i] * pow(job->bias + job->scale * sums[i], -job->beta));        \
+    }
+LRN_BLOCK(lrn_block_f32, float)
+LRN_BLOCK(lrn_block_f64, double)
+
+static void lrn_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const lrn_job *job = context;
+    const int64_t blocks = nn_ceil_div(job->area, BLOCK);
+    (void)thread;
+    for (int64_t b = begin; b < end; b++) {
+        int64_t first = b % blocks * BLOCK, at = b / blocks * job->area + first, c = b / blocks % job->channels;
+        int64_t width = nn_min(BLOCK, job->area - first);
+        if (job->x->type == TL_DOUBLE)
+            lrn_block_f64(job, (const double *)job->x->data + at, (double *)job->y->data + at, c, width);
+        else
+            lrn_block_f32(job, (const float *)job->x->data + at, (float *)job->y->data + at, c, width);
+    }
+}
+
+static tl_status lrn_real(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0];
+    int64_t size = op_int(call, "size");
+    lrn_job job = {.x = x,
+                   .y = call->outputs[0],
+                   .channels = x->dims[1],
+                   .area = op_product(x, 2, x->rank),
+                   .before = (size - 1) / 2,
+                   .after = (size - 1) / 2 + (size - 1) % 2,
+                   .scale = op_float(call, "alpha") / (double)size,
+                   .beta = op_float(call, "beta"),
+                   .bias = op_float(call, "bias")};
+    if (op_elements(x) > 0)
+        call->host->parallel_for(call, lrn_task, &job, x->dims[0] * job.channels * nn_ceil_div(job.area, BLOCK), 8);
+    return TL_OK;
+}
+
+static tl_status lrn_run(tl_call *call)
+{
+    return nn_widen_run(call, 0, lrn_real);
+}
+
+/* ---- Schemas */
+
+static const tl_param norm_input[] = {OP_IN("X", TL_T_FLOATS, 'T')};
+static const tl_param norm_output[] = {OP_IN("Y", TL_T_FLOATS, 'T')};
+static const tl_attribute_spec lp_attribute[] = {OP_INT("axis", -1), OP_INT("p", 2)};
+static const tl_attribute_spec mean_variance_attribute[] = {OP_INTS("axes")};
+static const tl_attribute_spec lrn_attribute[] = {OP_FLOAT("alpha", 1e-4F), OP_FLOAT("beta", 0.75F),
+                                                  OP_FLOAT("bias", 1), OP_REQUIRED_INT("size")};
+
+OP_DESCRIPTOR(LpNormalization, 1) = {OP_HEAD(LpNormalization, 1),    OP_PARAMS(input, norm_input),
+                                     OP_PARAMS(output, norm_output), OP_PARAMS(attribute, lp_attribute),
+                                     .reshape = lp_reshape,          .run = lp_run};
+OP_DESCRIPTOR(MeanVarianceNormalization, 9) = {OP_HEAD(MeanVarianceNormalization, 9),
+                                               OP_PARAMS(input, norm_input),
+                                               OP_PARAMS(output, norm_output),
+                                               OP_PARAMS(attribute, mean_variance_attribute),
+                                               .plan_size = sizeof(mean_variance_plan),
+                                               .reshape = mean_variance_reshape,
+                                               .run = mean_variance_run};
+OP_DESCRIPTOR(LRN, 1) = {OP_HEAD(LRN, 1),
+                         OP_PARAMS(input, norm_input),
+                         OP_PARAMS(output, norm_output),
+                         OP_PARAMS(attribute, lrn_attribute),
+                         .reshape = lrn_reshape,
+                         .run = lrn_run};
