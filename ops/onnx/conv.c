@@ -114,19 +114,12 @@ static tl_status conv_parse(const tl_call *call, conv_state *state)
 
 static tl_status conv_create(tl_call *call)
 {
-    const tl_tensor *w = call->inputs[1];
-    conv_state *state = call->host->alloc(call->host, sizeof *state, _Alignof(conv_state));
+    conv_state *state = nn_new_state(call, sizeof *state);
     if (!state)
-        return tl_fail(call, TL_NO_MEMORY, "no memory for the operator's state");
+        return TL_NO_MEMORY;
     tl_status status = conv_parse(call, state);
-    if (status == TL_OK && w->data && nn_is_half(w->type)) {
-        int64_t n = op_elements(w);
-        state->weights = call->host->alloc(call->host, (size_t)n * sizeof(float) + 1, 64);
-        if (!state->weights)
-            status = tl_fail(call, TL_NO_MEMORY, "no memory for %lld packed weights", (long long)n);
-        else
-            nn_half_to_float(w->type, w->data, state->weights, n);
-    }
+    if (status == TL_OK)
+        status = nn_pack_half(call, 1, &state->weights);
     if (status != TL_OK) {
         call->host->free(call->host, state);
         return status;

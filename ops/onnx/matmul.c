@@ -74,19 +74,16 @@ typedef struct packed_matrix {
 
 static tl_status matrix_create(tl_call *call)
 {
-    const tl_tensor *b = call->inputs[1];
-    if (!b->data || !nn_is_half(b->type))
-        return TL_OK;
-    int64_t n = op_elements(b);
-    packed_matrix *state = call->host->alloc(call->host, sizeof *state, _Alignof(packed_matrix));
-    if (!state)
-        return tl_fail(call, TL_NO_MEMORY, "no memory for the operator's state");
-    state->b = call->host->alloc(call->host, (size_t)n * sizeof(float) + 1, 64);
-    if (!state->b) {
-        call->host->free(call->host, state);
-        return tl_fail(call, TL_NO_MEMORY, "no memory for %lld packed weights", (long long)n);
+    float *b;
+    tl_status status = nn_pack_half(call, 1, &b);
+    if (status != TL_OK || !b)
+        return status;
+    packed_matrix *state = nn_new_state(call, sizeof *state);
+    if (!state) {
+        call->host->free(call->host, b);
+        return TL_NO_MEMORY;
     }
-    nn_half_to_float(b->type, b->data, state->b, n);
+    state->b = b;
     call->state = state;
     call->packed = 1 << 1;
     return TL_OK;

@@ -163,6 +163,32 @@ tl_status nn_widen_run(tl_call *call, uint64_t skip, tl_status (*run)(tl_call *c
     return status;
 }
 
+tl_status nn_pack_half(const tl_call *call, size_t k, float **floats)
+{
+    const tl_tensor *in = op_input(call, k);
+    *floats = NULL;
+    if (!in || !in->data || !nn_is_half(in->type))
+        return TL_OK;
+    int64_t n = op_elements(in);
+    size_t bytes;
+    if (!__builtin_mul_overflow((size_t)n, sizeof(float), &bytes))
+        *floats = call->host->alloc(call->host, bytes, 64);
+    if (!*floats)
+        return tl_fail(call, TL_NO_MEMORY, "no memory for %lld packed weights", (long long)n);
+    nn_half_to_float(in->type, in->data, *floats, n);
+    return TL_OK;
+}
+
+void *nn_new_state(const tl_call *call, size_t size)
+{
+    void *state = call->host->alloc(call->host, size, _Alignof(max_align_t));
+    if (state)
+        memset(state, 0, size);
+    else
+        tl_fail(call, TL_NO_MEMORY, "no memory for the operator's state");
+    return state;
+}
+
 /* ---- Checks */
 
 tl_status nn_check_rank(const tl_call *call, size_t k, int32_t low, int32_t high)

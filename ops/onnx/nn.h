@@ -87,6 +87,12 @@ void nn_widen_place(tl_call *call, uint64_t skip);
 /* Runs `run` with those copies in the place of inputs and outputs, so that it sees float where there is a half type. */
 tl_status nn_widen_run(tl_call *call, uint64_t skip, tl_status (*run)(tl_call *call));
 
+/* In create: *floats becomes a copy of input k in float, where it is a constant of a half type; else NULL. The caller
+ * frees it by host->free, and sets the input's bit of call->packed. */
+tl_status nn_pack_half(const tl_call *call, size_t k, float **floats);
+/* Memory for an operator's state, zeroed; NULL when refused, and then the failure is recorded. */
+void *nn_new_state(const tl_call *call, size_t size);
+
 /* ---- Errors that many share */
 
 /* The rank of input k must lie in [low, high]; unknown ranks pass. */

@@ -43,9 +43,9 @@ static tl_status pool_parse(const tl_call *call, pool_kind kind, pool_state *sta
 
 static tl_status pool_create(tl_call *call, pool_kind kind)
 {
-    pool_state *state = call->host->alloc(call->host, sizeof *state, _Alignof(pool_state));
+    pool_state *state = nn_new_state(call, sizeof *state);
     if (!state)
-        return tl_fail(call, TL_NO_MEMORY, "no memory for the operator's state");
+        return TL_NO_MEMORY;
     tl_status status = pool_parse(call, kind, state);
     if (status != TL_OK)
         call->host->free(call->host, state);

@@ -1,0 +1,353 @@
+/* ConvTranspose: versions 1, 11 and 22 say the same; 22 adds bfloat16. The matrix product of the filters with the input
+ * gives what each input position adds to each tap of the output; then the taps are added where they lie. */
+#include "onnx/conv.h"
+#include "onnx/gemm.h"
+
+typedef struct transpose_state {
+    conv_window window;
+    int64_t group;
+    bool shape_given;
+    int64_t shape[CONV_MAX_SPATIAL];   /* output_shape */
+    int64_t padding[CONV_MAX_SPATIAL]; /* output_padding */
+    float *weights;                    /* a constant half-typed W in float; NULL: read W */
+} transpose_state;
+
+/* `filters` and `channels` are those of one group; kernel, strides, dilations and pads those of the output's side. */
+typedef struct transpose_plan {
+    conv_geometry g;
+    size_t columns; /* filters * taps rows of in_area */
+} transpose_plan;
+
+/* ---- Attributes */
+
+static tl_status parse_numbers(const tl_call *call, const char *name, conv_window *window, int64_t *to, bool *given)
+{
+    size_t count;
+    const int64_t *values = op_ints(call, name, &count);
+    *given = op_given(call, name) && count > 0;
+    if (!*given)
+        return TL_OK;
+    if (count > CONV_MAX_SPATIAL || (window->spatial >= 0 && (size_t)window->spatial != count))
+        return tl_fail(call, TL_INVALID_MODEL, "%s has %zu numbers, but must have one for each spatial axis", name,
+                       count);
+    window->spatial = (int32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        if (values[i] < 0)
+            return tl_fail(call, TL_INVALID_MODEL, "%s[%zu] is %lld, but must be at least 0", name, i,
+                           (long long)values[i]);
+        to[i] = values[i];
+    }
+    return TL_OK;
+}
+
+static tl_status transpose_parse(const tl_call *call, transpose_state *state)
+{
+    bool padded;
+    memset(state, 0, sizeof *state);
+    state->group = op_int(call, "group");
+    tl_status status = conv_window_parse(call, CONV_DILATIONS, &state->window);
+    if (status == TL_OK)
+        status = parse_numbers(call, "output_shape", &state->window, state->shape, &state->shape_given);
+    if (status == TL_OK)
+        status = parse_numbers(call, "output_padding", &state->window, state->padding, &padded);
+    if (status == TL_OK && state->group < 1)
+        return tl_fail(call, TL_INVALID_MODEL, "group is %lld, but must be at least 1", (long long)state->group);
+    return status;
+}
+
+static tl_status transpose_create(tl_call *call)
+{
+    transpose_state *state = nn_new_state(call, sizeof *state);
+    if (!state)
+        return TL_NO_MEMORY;
+    tl_status status = transpose_parse(call, state);
+    if (status == TL_OK)
+        status = nn_pack_half(call, 1, &state->weights);
+    if (status != TL_OK) {
+        call->host->free(call->host, state);
+        return status;
+    }
+    call->state = state;
+    call->packed = state->weights ? 1 << 1 : 0;
+    return TL_OK;
+}
+
+static void transpose_destroy(const tl_host *host, void *memory)
+{
+    transpose_state *state = memory;
+    if (state->weights)
+        host->free(host, state->weights);
+    host->free(host, state);
+}
+
+static uint64_t transpose_packed(const tl_call *call)
+{
+    const transpose_state *state = call->state;
+    return state && state->weights ? 1 << 1 : 0;
+}
+
+/* ---- Shapes */
+
+static tl_status too_large(const tl_call *call, int32_t i)
+{
+    return tl_fail(call, TL_INVALID_MODEL, "sizes along spatial axis %d are too large", i);
+}
+
+/* The output size of axis i, and the pad at its beginning. */
+static tl_status transpose_axis(const tl_call *call, const transpose_state *state, int32_t i, tl_dim in, tl_dim *out,
+                                int64_t *begin)
+{
+    const conv_window *w = &state->window;
+    const bool same = w->auto_pad == CONV_SAME_UPPER || w->auto_pad == CONV_SAME_LOWER;
+    int64_t extent, full, pads;
+    tl_status status = conv_extent(call, w, i, &extent);
+    if (status != TL_OK)
+        return status;
+    *begin = w->pads_begin[i];
+    if (!nn_add(w->pads_begin[i], w->pads_end[i], &pads))
+        return too_large(call, i);
+    if (in < 0) {
+        bool keeps = w->strides[i] == 1 && (same || (state->padding[i] == 0 && pads == extent - 1));
+        *out = state->shape_given ? state->shape[i] : keeps ? in : TL_DIM_UNKNOWN;
+        return TL_OK;
+    }
+    /* What the input reaches without pads; every position on the output's side is below. */
+    if (!nn_mul(w->strides[i], in - 1, &full) || !nn_add(full, extent, &full) ||
+        !nn_add(full, state->padding[i], &full))
+        return too_large(call, i);
+    if (!state->shape_given && !same) {
+        if (!nn_add(full, -pads, out) || *out < 0)
+            return tl_fail(call, TL_INVALID_INPUT, "spatial axis %d has size %lld, which the pads cut away", i,
+                           (long long)in);
+        return TL_OK;
+    }
+    if (state->shape_given)
+        *out = state->shape[i];
+    else if (!nn_mul(in, w->strides[i], out))
+        return too_large(call, i);
+    int64_t total = nn_max(nn_max(full, 0) - *out, 0);
+    *begin = w->auto_pad == CONV_SAME_UPPER ? total / 2 : total - total / 2;
+    return TL_OK;
+}
+
+static tl_status transpose_channels(const tl_call *call, int64_t group, const tl_tensor *x, const tl_tensor *w,
+                                    tl_dim *out)
+{
+    *out = TL_DIM_UNKNOWN;
+    if (w->rank == TL_RANK_UNKNOWN)
+        return TL_OK;
+    if (w->dims[0] >= 0 && w->dims[0] % group != 0)
+        return tl_fail(call, TL_INVALID_MODEL, "%lld channels do not divide into %lld groups", (long long)w->dims[0],
+                       (long long)group);
+    if (x->rank != TL_RANK_UNKNOWN) {
+        tl_status status = nn_check_dim(call, 1, 0, x->dims[1], "the channels of X");
+        if (status != TL_OK)
+            return status;
+    }
+    if (w->dims[1] >= 0 && !nn_mul(w->dims[1], group, out))
+        return tl_fail(call, TL_INVALID_MODEL, "group is %lld, which is too large", (long long)group);
+    if (w->dims[1] < 0 && group == 1)
+        *out = w->dims[1];
+    return TL_OK;
+}
+
+static tl_status transpose_shape(const tl_call *call, transpose_state *state, tl_tensor *y, int64_t *begin)
+{
+    const tl_tensor *x = call->inputs[0], *w = call->inputs[1];
+    int32_t rank = x->rank != TL_RANK_UNKNOWN ? x->rank : w->rank;
+    y->rank = rank;
+    if (rank == TL_RANK_UNKNOWN)
+        return TL_OK;
+    if (rank < 3 || (w->rank != TL_RANK_UNKNOWN && w->rank != rank))
+        return tl_fail(call, TL_INVALID_INPUT, "X has rank %d and W rank %d, but they must have the same, at least 3",
+                       x->rank, w->rank);
+    tl_status status = conv_window_check(call, &state->window, rank - 2);
+    y->dims[0] = x->rank == TL_RANK_UNKNOWN ? TL_DIM_UNKNOWN : x->dims[0];
+    if (status == TL_OK)
+        status = transpose_channels(call, state->group, x, w, &y->dims[1]);
+    for (int32_t i = 0; i < rank - 2 && status == TL_OK; i++) {
+        tl_dim size = w->rank == TL_RANK_UNKNOWN ? TL_DIM_UNKNOWN : w->dims[i + 2];
+        y->dims[i + 2] = state->shape_given ? state->shape[i] : TL_DIM_UNKNOWN;
+        if (size >= 0 && state->window.kernel_given && size != state->window.kernel[i])
+            return tl_fail(call, TL_INVALID_MODEL, "kernel_shape[%d] is %lld, but W's kernel has size %lld there", i,
+                           (long long)state->window.kernel[i], (long long)size);
+        if (size == 0)
+            return tl_fail(call, TL_INVALID_INPUT, "dimension %d of W is 0, but a kernel has at least one tap", i + 2);
+        if (size > 0)
+            state->window.kernel[i] = size;
+        if (size > 0 || state->window.kernel_given)
+            status = transpose_axis(call, state, i, x->rank == TL_RANK_UNKNOWN ? TL_DIM_UNKNOWN : x->dims[i + 2],
+                                    &y->dims[i + 2], &begin[i]);
+    }
+    return status;
+}
+
+static tl_status transpose_reshape(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0], *w = call->inputs[1];
+    tl_tensor *y = call->outputs[0];
+    int64_t begin[CONV_MAX_SPATIAL] = {0}, rows;
+    transpose_state local;
+    tl_status status = TL_OK;
+    if (call->state)
+        local = *(const transpose_state *)call->state;
+    else
+        status = transpose_parse(call, &local);
+    if (status == TL_OK)
+        status = transpose_shape(call, &local, y, begin);
+    if (status == TL_OK)
+        status = nn_check_rank(call, 2, 1, 1);
+    if (status == TL_OK && y->rank != TL_RANK_UNKNOWN)
+        status = nn_check_dim(call, 2, 0, y->dims[1], "one bias for each filter");
+    if (status != TL_OK || !call->plan)
+        return status;
+    transpose_plan *plan = call->plan;
+    conv_geometry *g = &plan->g;
+    conv_geometry_set(g, &local.window, x, w, y, local.group, begin);
+    g->channels = w->dims[0] / local.group;
+    g->filters = w->dims[1];
+    call->workspace_size = 0;
+    nn_widen_place(call, transpose_packed(call));
+    if (!nn_mul(g->filters, g->taps, &rows) || !nn_mul(rows, g->in_area, &rows))
+        rows = INT64_MAX;
+    plan->columns = nn_place(call, rows, x->type == TL_DOUBLE ? sizeof(double) : sizeof(float));
+    return TL_OK;
+}
+
+/* ---- Run */
+
+#define TILE 256 /* input positions at a time */
+
+typedef struct transpose_job {
+    const conv_geometry *g;
+    const void *x, *w, *bias; /* of the current image and group */
+    void *y, *columns;
+    bool is_double;
+} transpose_job;
+
+/* Columns of the product, a tile of input positions at a time. */
+static void product_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const transpose_job *job = context;
+    const conv_geometry *g = job->g;
+    const int64_t rows = g->filters * g->taps;
+    (void)thread;
+    for (int64_t tile = begin; tile < end; tile++) {
+        int64_t first = tile * TILE;
+        gemm_shape s = {.m = rows,
+                        .n = nn_min(TILE, g->in_area - first),
+                        .k = g->channels,
+                        .a_row = 1,
+                        .a_step = rows,
+                        .b_row = g->in_area,
+                        .c_row = g->in_area};
+        if (job->is_double)
+            gemm_f64(&s, job->w, (const double *)job->x + first, (double *)job->columns + first);
+        else
+            gemm_f32(&s, job->w, (const float *)job->x + first, (float *)job->columns + first);
+    }
+}
+
+/* Adds what one row of the input gives to one tap: y[at + i * stride] += columns[i] where that exists. */
+#define ADD_ROW(name, type)                                                                             \
+    static void name(const type *columns, int64_t n, int64_t at, int64_t stride, int64_t size, type *y) \
+    {                                                                                                   \
+        int64_t first, last;                                                                            \
+        conv_taps(at, stride, n, size, &first, &last);                                                  \
+        if (stride == 1)                                                                                \
+            for (int64_t i = first; i < last; i++)                                                      \
+                y[at + i] += columns[i];                                                                \
+        else                                                                                            \
+            for (int64_t i = first; i < last; i++)                                                      \
+                y[at + i * stride] += columns[i];                                                       \
+    }
+ADD_ROW(add_row_f32, float)
+ADD_ROW(add_row_f64, double)
+
+static void add_tap(const transpose_job *job, const int64_t *tap, int64_t column, int64_t filter)
+{
+    const conv_geometry *g = job->g;
+    const int32_t last = g->spatial - 1;
+    const int64_t n = g->in_size[last], size = g->out_size[last], at = tap[last] * g->dilations[last] - g->pads[last];
+    int64_t index[CONV_MAX_SPATIAL] = {0};
+    for (int64_t i = 0; i < g->in_area; i += n, conv_step(index, g->in_size, last)) {
+        int64_t row = 0;
+        bool inside = true;
+        for (int32_t d = 0; d < last && inside; d++) {
+            int64_t position = index[d] * g->strides[d] + tap[d] * g->dilations[d] - g->pads[d];
+            inside = position >= 0 && position < g->out_size[d];
+            row = row * g->out_size[d] + position;
+        }
+        if (!inside)
+            continue;
+        int64_t to = filter * g->out_area + row * size;
+        if (job->is_double)
+            add_row_f64((const double *)job->columns + column + i, n, at, g->strides[last], size,
+                        (double *)job->y + to);
+        else
+            add_row_f32((const float *)job->columns + column + i, n, at, g->strides[last], size, (float *)job->y + to);
+    }
+}
+
+static void add_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const transpose_job *job = context;
+    const conv_geometry *g = job->g;
+    (void)thread;
+    for (int64_t filter = begin; filter < end; filter++) {
+        int64_t tap[CONV_MAX_SPATIAL] = {0}, at = filter * g->out_area;
+        for (int64_t i = 0; i < g->out_area; i++)
+            if (job->is_double)
+                ((double *)job->y)[at + i] = job->bias ? ((const double *)job->bias)[filter] : 0;
+            else
+                ((float *)job->y)[at + i] = job->bias ? ((const float *)job->bias)[filter] : 0;
+        for (int64_t k = 0; k < g->taps && g->in_area > 0; k++, conv_step(tap, g->kernel, g->spatial))
+            add_tap(job, tap, (filter * g->taps + k) * g->in_area, filter);
+    }
+}
+
+static tl_status transpose_real(tl_call *call)
+{
+    const transpose_plan *plan = call->plan;
+    const transpose_state *state = call->state;
+    const conv_geometry *g = &plan->g;
+    const tl_tensor *bias = op_input(call, 2);
+    const bool is_double = call->inputs[0]->type == TL_DOUBLE;
+    const int64_t size = is_double ? sizeof(double) : sizeof(float);
+    const char *w = state && state->weights ? (const char *)state->weights : call->inputs[1]->data;
+    if (op_elements(call->outputs[0]) == 0)
+        return TL_OK;
+    for (int64_t i = 0; i < g->batch * g->group; i++) {
+        int64_t group = i % g->group;
+        transpose_job job = {.g = g,
+                             .x = (const char *)call->inputs[0]->data + i * g->channels * g->in_area * size,
+                             .w = w + group * g->channels * g->filters * g->taps * size,
+                             .bias = bias ? (const char *)bias->data + group * g->filters * size : NULL,
+                             .y = (char *)call->outputs[0]->data + i * g->filters * g->out_area * size,
+                             .columns = nn_at(call, plan->columns),
+                             .is_double = is_double};
+        call->host->parallel_for(call, product_task, &job, nn_ceil_div(g->in_area, TILE), 1);
+        call->host->parallel_for(call, add_task, &job, g->filters, nn_grain(g->taps * g->in_area, 1 << 14));
+    }
+    return TL_OK;
+}
+
+static tl_status transpose_run(tl_call *call)
+{
+    return nn_widen_run(call, transpose_packed(call), transpose_real);
+}
+
+/* ---- Schema */
+
+static const tl_param transpose_input[] = {OP_IN("X", TL_T_FLOATS, 'T'), OP_IN("W", TL_T_FLOATS, 'T'),
+                                           OP_OPT("B", TL_T_FLOATS, 'T')};
+static const tl_param transpose_output[] = {OP_IN("Y", TL_T_FLOATS, 'T')};
+static const tl_attribute_spec transpose_attribute[] = {
+    OP_STRING("auto_pad", "NOTSET"), OP_INTS("dilations"),    OP_INT("group", 1), OP_INTS("kernel_shape"),
+    OP_INTS("output_padding"),       OP_INTS("output_shape"), OP_INTS("pads"),    OP_INTS("strides")};
+
+OP_DESCRIPTOR(ConvTranspose, 1) = {OP_HEAD(ConvTranspose, 1),           OP_PARAMS(input, transpose_input),
+                                   OP_PARAMS(output, transpose_output), OP_PARAMS(attribute, transpose_attribute),
+                                   .plan_size = sizeof(transpose_plan), .create = transpose_create,
+                                   .reshape = transpose_reshape,        .run = transpose_run,
+                                   .destroy = transpose_destroy};
