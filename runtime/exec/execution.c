@@ -3,6 +3,8 @@
 tl_status tl_node_blame(const tl_node *node, tl_status status, tl_error *error)
 {
     char where[512];
+    if (error && (error->status != status || !*error->message)) /* a callback failed and gave no reason */
+        tl_error_set(error, status, "the operator says no more than '%s'", tl_status_name(status));
     tl_error_prefix(error, "%s", tl_node_describe(node, where, sizeof where));
     return status;
 }
@@ -30,7 +32,7 @@ static char *string_memory(tl_call *call, size_t size)
 {
     tl_call_frame *frame = (tl_call_frame *)call;
     tl_execution *execution = frame->execution;
-    char *bytes = tl_arena_alloc(&execution->strings, size + (size == 0), 1, 1);
+    char *bytes = tl_arena_alloc(execution->heap, size + (size == 0), 1, 1);
     if (!bytes)
         tl_error_no_memory(frame->error);
     return bytes;
@@ -171,13 +173,13 @@ static tl_status run_once(tl_call_frame *frame, tl_node *node, evaluation *e)
 }
 
 tl_status tl_evaluate(tl_node *node, tl_runtime *runtime, const tl_tensor *const *inputs, tl_tensor *const *outputs,
-                      tl_arena *strings, size_t limit, tl_error *error)
+                      tl_arena *heap, size_t limit, tl_error *error)
 {
     uint64_t packed;
     tl_status status = tl_node_create(node, &runtime->host, inputs, &packed, error);
     if (status != TL_OK)
         return status;
-    evaluation e = {{.runtime = runtime, .strings = *strings, .allocate = allocate_output}, limit, &runtime->allocator};
+    evaluation e = {{.runtime = runtime, .heap = heap, .allocate = allocate_output}, limit, &runtime->allocator};
     tl_call_frame frame = {
         .call = {.size = sizeof(tl_call),
                  .host = &runtime->host,
@@ -195,7 +197,6 @@ tl_status tl_evaluate(tl_node *node, tl_runtime *runtime, const tl_tensor *const
         if (outputs[k])
             outputs[k]->data = NULL;
     status = run_once(&frame, node, &e);
-    *strings = e.execution.strings;
     tl_memory_free(&runtime->allocator, frame.call.plan);
     tl_memory_free(&runtime->allocator, frame.call.workspace);
     for (size_t k = 0; k < node->output_count && status != TL_OK; k++)

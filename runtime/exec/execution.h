@@ -9,15 +9,15 @@
 typedef struct tl_execution tl_execution;
 struct tl_execution {
     tl_runtime *runtime;
-    tl_arena strings; /* bytes of string elements made by the run */
+    tl_arena *heap; /* bytes of string elements, and sequences, that the run makes */
     /* Memory for output k of the node that runs; NULL: refused. */
     void *(*allocate)(tl_execution *execution, const tl_call *call, size_t k, size_t bytes);
 };
 
 /* Runs a node once, now: its state is made if it has none, outputs[k] (with the type set; NULL: not wanted) get shape
- * and freshly allocated data, which the caller frees with tl_memory_free. `strings` takes string elements' bytes. */
+ * and freshly allocated data, which the caller frees with tl_memory_free. `heap` takes string elements' bytes. */
 tl_status tl_evaluate(tl_node *node, tl_runtime *runtime, const tl_tensor *const *inputs, tl_tensor *const *outputs,
-                      tl_arena *strings, size_t limit, tl_error *error);
+                      tl_arena *heap, size_t limit, tl_error *error);
 
 /* Makes the operator's state (once). Inputs as known ahead; *packed tells which inputs' data run no longer needs. */
 tl_status tl_node_create(tl_node *node, const tl_host *host, const tl_tensor *const *inputs, uint64_t *packed,

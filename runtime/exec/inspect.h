@@ -14,8 +14,8 @@ static inline const tl_graph *tl_session_graph(const tl_session *session)
 /* Calls `trace` around each operator of the context's runs; NULL: none. */
 static inline void tl_context_set_trace(tl_context *context, tl_trace trace, void *user)
 {
-    context->trace = trace;
-    context->trace_user = user;
+    context->run.trace = trace;
+    context->run.trace_user = user;
 }
 
 /* Plans for the inputs that are set, without running; a run does so by itself. */
@@ -23,7 +23,7 @@ tl_status tl_context_plan(tl_context *context, tl_error *error);
 /* The plan of the last run or tl_context_plan(); NULL: none yet. Its slots tell shapes by tl_value's index. */
 static inline const tl_plan *tl_context_last_plan(const tl_context *context)
 {
-    return context->plans;
+    return context->main->plans;
 }
 
 #endif

@@ -62,8 +62,8 @@ static void find_last_uses(layout *l)
 static void place_given(layout *l)
 {
     const tl_graph *graph = l->graph;
-    for (size_t i = 0; i < graph->input_count; i++)
-        l->of[graph->inputs[i]->index] = add_storage(l, IN_INPUT, i, 0, FOREVER, 0);
+    for (size_t i = 0; i < tl_graph_given_count(graph); i++)
+        l->of[tl_graph_given(graph, i)->index] = add_storage(l, IN_INPUT, i, 0, FOREVER, 0);
     size_t constants = add_storage(l, IN_CONSTANT, 0, 0, FOREVER, 0);
     for (size_t i = 0; i < graph->value_count; i++)
         if (l->plan->slots[i].data)
@@ -217,7 +217,7 @@ tl_status tl_plan_layout(tl_plan *plan, const tl_graph *graph, bool keep, tl_err
 {
     tl_arena scratch;
     tl_arena_init(&scratch, plan->memory.allocator, 0);
-    size_t most = graph->value_count + graph->input_count + graph->output_count + plan->step_count + 1;
+    size_t most = graph->value_count + tl_graph_given_count(graph) + graph->output_count + plan->step_count + 1;
     layout l = {.plan = plan, .graph = graph, .keep = keep};
     l.storages = TL_NEW(&scratch, storage, most);
     l.of = TL_NEW(&scratch, size_t, graph->value_count);

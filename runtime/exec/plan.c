@@ -60,7 +60,7 @@ static bool has_dynamic_input(const planner *p, const tl_node *node)
 static bool is_decided(const tl_step *step)
 {
     const tl_operator *op = step->node->op;
-    if (op->flags & TL_OP_NONDETERMINISTIC || step->node->input_count == 0)
+    if (op->flags & (TL_OP_NONDETERMINISTIC | TL_OP_RUNTIME) || step->node->input_count == 0)
         return false;
     for (size_t k = 0; k < step->node->input_count; k++) {
         const tl_tensor *in = step->frame.call.inputs[k];
@@ -114,7 +114,7 @@ static tl_status plan_node(planner *p, tl_node *node)
     return TL_OK;
 }
 
-static bool allocate_tables(planner *p, const tl_tensor *inputs, const tl_output_mode *modes)
+static bool allocate_tables(planner *p, const tl_tensor *given, const tl_output_mode *modes)
 {
     const tl_graph *graph = p->graph;
     tl_plan *plan = p->plan;
@@ -122,7 +122,7 @@ static bool allocate_tables(planner *p, const tl_tensor *inputs, const tl_output
     size_t outputs = 0;
     for (size_t i = 0; i < graph->node_count; i++)
         outputs += graph->nodes[i]->output_count;
-    plan->inputs = TL_NEW(memory, tl_tensor, graph->input_count);
+    plan->given = TL_NEW(memory, tl_tensor, tl_graph_given_count(graph));
     plan->modes = TL_NEW(memory, tl_output_mode, graph->output_count);
     plan->slots = TL_NEW(memory, tl_tensor, graph->value_count);
     plan->offsets = TL_NEW(memory, size_t, graph->value_count);
@@ -130,11 +130,12 @@ static bool allocate_tables(planner *p, const tl_tensor *inputs, const tl_output
     plan->reserves = TL_NEW(memory, tl_reserve, graph->value_count);
     plan->steps = TL_NEW(memory, tl_step, graph->node_count + 1);
     plan->computed = TL_NEW(memory, void *, outputs);
-    if (!plan->inputs || !plan->modes || !plan->slots || !plan->offsets || !plan->dynamic || !plan->reserves ||
+    if (!plan->given || !plan->modes || !plan->slots || !plan->offsets || !plan->dynamic || !plan->reserves ||
         !plan->steps || !plan->computed)
         return false;
-    if (graph->input_count)
-        memcpy(plan->inputs, inputs, graph->input_count * sizeof *inputs);
+    size_t given_count = tl_graph_given_count(graph);
+    if (given_count)
+        memcpy(plan->given, given, given_count * sizeof *given);
     if (graph->output_count)
         memcpy(plan->modes, modes, graph->output_count * sizeof *modes);
     for (size_t i = 0; i < graph->value_count; i++) {
@@ -142,15 +143,32 @@ static bool allocate_tables(planner *p, const tl_tensor *inputs, const tl_output
         if (!(graph->values[i]->flags & TL_VALUE_CONSTANT))
             plan->slots[i].data = NULL;
     }
-    for (size_t i = 0; i < graph->input_count; i++) {
-        plan->slots[graph->inputs[i]->index] = inputs[i];
-        plan->slots[graph->inputs[i]->index].data = NULL;
-        plan->inputs[i].data = NULL;
+    for (size_t i = 0; i < given_count; i++) {
+        tl_value *value = tl_graph_given(graph, i);
+        const tl_value *origin = tl_value_origin(value);
+        tl_tensor *slot = &plan->slots[value->index];
+        *slot = given[i];
+        slot->data = origin->constant ? origin->tensor.data : NULL;
+        plan->given[i].data = NULL;
+        /* Sequences and the like, and what an inner graph captures of them, have no shape to plan with. */
+        plan->dynamic[value->index] = tl_tensor_elements(slot) < 0;
     }
     return true;
 }
 
-tl_status tl_plan_create(tl_runtime *runtime, tl_graph *graph, const tl_tensor *inputs, const tl_output_mode *modes,
+/* Operators were chosen for the types that inference found. */
+static tl_status check_given(const tl_graph *graph, const tl_tensor *given, tl_error *error)
+{
+    for (size_t i = 0; i < tl_graph_given_count(graph); i++) {
+        const tl_value *value = tl_graph_given(graph, i);
+        if (value->kind == TL_KIND_TENSOR && value->tensor.type != given[i].type)
+            return tl_error_set(error, TL_INVALID_INPUT, "'%.200s' is %s, but %s was expected", value->name,
+                                tl_type_name(given[i].type), tl_type_name(value->tensor.type));
+    }
+    return TL_OK;
+}
+
+tl_status tl_plan_create(tl_runtime *runtime, tl_graph *graph, const tl_tensor *given, const tl_output_mode *modes,
                          bool keep, tl_plan **plan, tl_error *error)
 {
     *plan = NULL;
@@ -160,7 +178,9 @@ tl_status tl_plan_create(tl_runtime *runtime, tl_graph *graph, const tl_tensor *
     *made = (tl_plan){0};
     tl_arena_init(&made->memory, &runtime->allocator, 0);
     planner p = {runtime, graph, made, keep, error};
-    tl_status status = allocate_tables(&p, inputs, modes) ? TL_OK : tl_error_no_memory(error);
+    tl_status status = check_given(graph, given, error);
+    if (status == TL_OK && !allocate_tables(&p, given, modes))
+        status = tl_error_no_memory(error);
     for (size_t i = 0; i < graph->node_count && status == TL_OK; i++)
         status = plan_node(&p, graph->nodes[i]);
     if (status == TL_OK)

@@ -47,7 +47,7 @@ typedef struct tl_reserve {
 typedef struct tl_plan {
     struct tl_plan *next; /* the context's list, last used first */
     tl_arena memory;      /* of everything here */
-    tl_tensor *inputs;    /* the key: types and shapes */
+    tl_tensor *given;     /* the key: types and shapes of inputs and captures */
     tl_output_mode *modes;
     tl_tensor *slots; /* by value index */
     size_t *offsets;  /* by value index: place in the arena, SIZE_MAX: not there */
@@ -66,8 +66,9 @@ typedef struct tl_plan {
     size_t computed_count;
 } tl_plan;
 
-/* Makes a plan of `graph` for inputs of these types and shapes. `keep` gives every value a place of its own. */
-tl_status tl_plan_create(tl_runtime *runtime, tl_graph *graph, const tl_tensor *inputs, const tl_output_mode *modes,
+/* Makes a plan of `graph` for inputs and captures of these types and shapes. `keep` gives every value a place of its
+ * own. */
+tl_status tl_plan_create(tl_runtime *runtime, tl_graph *graph, const tl_tensor *given, const tl_output_mode *modes,
                          bool keep, tl_plan **plan, tl_error *error);
 void tl_plan_destroy(tl_plan *plan, const tl_allocator *allocator, size_t value_count);
 /* Points the slots into an arena of plan->arena_bytes. */

@@ -28,16 +28,17 @@ static tl_status create_state(tl_node *node, const tl_host *host, tl_error *erro
     for (size_t k = 0; k < node->input_count && status == TL_OK; k++) {
         if (!node->inputs[k])
             continue;
-        if (node->inputs[k]->constant && !tl_value_data(node->inputs[k]))
+        tl_value *value = tl_value_origin(node->inputs[k]);
+        if (value->constant && !tl_value_data(value))
             status = tl_error_no_memory(error);
-        inputs[k] = &node->inputs[k]->tensor;
+        inputs[k] = value->constant ? &value->tensor : &node->inputs[k]->tensor;
     }
     uint64_t packed = 0;
     if (status == TL_OK)
         status = tl_node_create(node, host, inputs, &packed, error);
     tl_arena_free(&scratch);
     for (size_t k = 0; k < node->input_count; k++) {
-        tl_value *value = node->inputs[k];
+        tl_value *value = node->inputs[k] ? tl_value_origin(node->inputs[k]) : NULL;
         if (!value || !value->constant)
             continue;
         /* What every user has packed is not needed again; what this one needs at each run is. */
@@ -59,15 +60,27 @@ static tl_status create_states(tl_graph *graph, const tl_host *host, tl_error *e
     return TL_OK;
 }
 
+/* What is given out must be there to give. */
+static void need_outputs(const tl_graph *graph)
+{
+    for (size_t i = 0; i < graph->output_count; i++) {
+        tl_value *origin = tl_value_origin(graph->outputs[i]);
+        if (origin->constant)
+            origin->constant->needed = true;
+    }
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const tl_graph *inner;
+        for (size_t g = 0; (inner = tl_node_subgraph(graph->nodes[i], g)); g++)
+            need_outputs(inner);
+    }
+}
+
 /* Contexts of several threads read constants: all that a run may ask for must lie ready. */
 static bool ready_constants(tl_graph *graph)
 {
     for (size_t i = 0; i < graph->value_count; i++) {
         tl_value *value = graph->values[i];
-        bool asked = value->constant && (value->constant->needed || value->flags & TL_VALUE_OUTPUT);
-        for (size_t u = 0; value->constant && u < value->user_count; u++)
-            asked |= tl_node_subgraph(value->users[u], 0) != NULL; /* captured */
-        if (asked && !tl_value_data(value))
+        if (value->constant && value->constant->needed && !tl_value_data(value))
             return false;
     }
     for (size_t i = 0; i < graph->node_count; i++) {
@@ -102,6 +115,8 @@ static tl_status prepare(tl_session *session, const tl_session_options *options,
         status = tl_graph_resolve(graph, &runtime->registry, error);
     if (status == TL_OK)
         status = tl_graph_infer(graph, host, error);
+    if (status == TL_OK)
+        status = tl_graph_check_types(graph, error);
     if (status == TL_OK && !as_is)
         status = tl_graph_fold(graph, host, error);
     if (status == TL_OK && !tl_graph_link(graph, session->keep_values))
@@ -111,6 +126,8 @@ static tl_status prepare(tl_session *session, const tl_session_options *options,
             tl_graph_rewrite(graph, host, options->disabled_rules, &session->rewrites, &session->rewrite_count, error);
     if (status == TL_OK)
         status = create_states(graph, host, error);
+    if (status == TL_OK)
+        need_outputs(graph);
     if (status == TL_OK && !ready_constants(graph))
         status = tl_error_no_memory(error);
     return status;

@@ -6,7 +6,7 @@
 
 static bool can_fold(const tl_node *node)
 {
-    if (node->op->flags & TL_OP_NONDETERMINISTIC || tl_node_subgraph(node, 0) ||
+    if (node->op->flags & (TL_OP_NONDETERMINISTIC | TL_OP_RUNTIME) || tl_node_subgraph(node, 0) ||
         (!node->op->run && !(node->op->flags & TL_OP_VIEW)))
         return false;
     for (size_t k = 0; k < node->input_count; k++) {
@@ -15,7 +15,7 @@ static bool can_fold(const tl_node *node)
             continue;
         if (value->kind != TL_KIND_TENSOR)
             return false;
-        if (value->flags & TL_VALUE_CONSTANT)
+        if (tl_value_origin(node->inputs[k])->constant)
             continue;
         if (!(node->op->flags & TL_OP_SHAPE_ONLY) || tl_tensor_elements(&value->tensor) < 0)
             return false;
@@ -35,8 +35,11 @@ static int64_t fold_limit(const tl_node *node)
         return limit;
     limit = FOLD_SLACK;
     for (size_t k = 0; k < node->input_count; k++)
-        if (node->inputs[k] && node->inputs[k]->constant && !tl_add(limit, node->inputs[k]->constant->bytes, &limit))
-            return INT64_MAX;
+        if (node->inputs[k]) {
+            const tl_constant *constant = tl_value_origin(node->inputs[k])->constant;
+            if (constant && !tl_add(limit, constant->bytes, &limit))
+                return INT64_MAX;
+        }
     return limit;
 }
 
@@ -62,9 +65,10 @@ static tl_status evaluate(tl_node *node, tl_runtime *runtime, tl_arena *scratch,
     for (size_t k = 0; k < node->input_count; k++) {
         if (!node->inputs[k])
             continue;
-        if (node->inputs[k]->constant && !tl_value_data(node->inputs[k]))
+        tl_value *value = tl_value_origin(node->inputs[k]);
+        if (value->constant && !tl_value_data(value))
             return tl_error_no_memory(error);
-        inputs[k] = &node->inputs[k]->tensor;
+        inputs[k] = value->constant ? &value->tensor : &node->inputs[k]->tensor;
     }
     for (size_t k = 0; k < node->output_count; k++)
         if (node->outputs[k]) {
@@ -99,7 +103,7 @@ static tl_status fold_node(tl_node *node, tl_runtime *runtime, tl_error *error)
     tl_node_destroy(node, &runtime->host);
     for (size_t k = 0; k < node->input_count; k++)
         if (node->inputs[k])
-            tl_value_release(node->inputs[k]);
+            tl_value_release(tl_value_origin(node->inputs[k]));
     return status;
 }
 

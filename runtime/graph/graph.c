@@ -65,7 +65,11 @@ tl_graph *tl_graph_new(tl_model *model, tl_graph *parent, const char *name)
     const char *copy = tl_arena_string(&model->arena, name);
     if (!graph || !copy)
         return NULL;
-    *graph = (tl_graph){.name = copy, .model = model, .parent = parent, .depth = parent ? parent->depth + 1 : 0};
+    *graph = (tl_graph){.name = copy,
+                        .model = model,
+                        .parent = parent,
+                        .depth = parent ? parent->depth + 1 : 0,
+                        .number = model->graph_count++};
     return graph;
 }
 
@@ -280,6 +284,13 @@ bool tl_value_take_constant(tl_value *value, const tl_tensor *tensor, void *data
     constant->aligned = constant->copied = data;
     value->tensor.data = data;
     return true;
+}
+
+tl_value *tl_value_origin(tl_value *value)
+{
+    while (value->flags & TL_VALUE_CAPTURE)
+        value = value->outer;
+    return value;
 }
 
 const void *tl_value_data(tl_value *value)

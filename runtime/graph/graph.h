@@ -115,7 +115,7 @@ struct tl_graph {
     const char *name;
     tl_model *model;
     tl_graph *parent; /* NULL: the main graph */
-    tl_node *owner;   /* the node whose attribute this is */
+    size_t number;    /* in the model: 0 is the main graph */
     int depth;
     tl_node **nodes; /* in the file's order; in running order after tl_graph_check() */
     size_t node_count, node_capacity;
@@ -130,6 +130,9 @@ struct tl_graph {
     tl_value **buckets; /* names */
     size_t bucket_count;
 };
+
+/* An operator's flag beyond the ABI's: it knows the graph and the executor, and takes values that are no tensors. */
+#define TL_OP_RUNTIME 0x10000u
 
 typedef struct tl_opset {
     const char *domain; /* "" for "ai.onnx" too */
@@ -163,6 +166,7 @@ struct tl_model {
     size_t symbol_count, symbol_capacity;
     tl_mapping *mappings;
     tl_constant *constants;
+    size_t graph_count;
     tl_graph *graph;
     size_t max_tensor_bytes;
     int64_t fold_limit; /* 0: default */
@@ -187,6 +191,8 @@ tl_value *tl_graph_add_unique(tl_graph *graph, const char *base);
 /* A value's source becomes a constant. `tensor` (copied) gives type and dims; `source` must outlive the model and hold
  * tl_tensor_bytes(tensor) bytes, at any alignment. */
 bool tl_value_set_constant(tl_value *value, const tl_tensor *tensor, const void *source, bool mapped);
+/* Where a captured value comes from: the value of an outer graph; any other value is its own origin. */
+tl_value *tl_value_origin(tl_value *value);
 /* The constant's elements, aligned; NULL: not a constant, or memory refused. */
 const void *tl_value_data(tl_value *value);
 /* The same with elements that the model takes over: `data` comes from the model's allocator and is freed with it. */
@@ -196,6 +202,15 @@ void tl_value_release(tl_value *value);
 /* A new node with room for inputs and outputs, which the caller fills (NULL: absent) and attributes (names, copied). */
 tl_node *tl_graph_add_node(tl_graph *graph, const char *name, const char *domain, const char *op_type,
                            size_t input_count, size_t output_count, size_t attribute_count);
+/* What a graph gets from outside: its inputs, then its captures. */
+static inline size_t tl_graph_given_count(const tl_graph *graph)
+{
+    return graph->input_count + graph->capture_count;
+}
+static inline tl_value *tl_graph_given(const tl_graph *graph, size_t k)
+{
+    return k < graph->input_count ? graph->inputs[k] : graph->captures[k - graph->input_count];
+}
 bool tl_graph_add_input(tl_graph *graph, tl_value *value);
 bool tl_graph_add_output(tl_graph *graph, tl_value *value);
 /* The value of a name as seen from inside `graph`: its own, or one of the graphs around, which then gets a capture in
@@ -221,6 +236,8 @@ tl_status tl_graph_resolve(tl_graph *graph, const tl_registry *registry, tl_erro
 /* The same for one node, without what is inside it. */
 tl_status tl_node_resolve(tl_node *node, const tl_registry *registry, tl_error *error);
 tl_status tl_graph_infer(tl_graph *graph, const tl_host *host, tl_error *error);
+/* Every tensor that a node makes or a graph takes has a known element type: what kernels rely on. */
+tl_status tl_graph_check_types(const tl_graph *graph, tl_error *error);
 tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error);
 /* Removes nodes whose outputs nobody needs (unless keep_dead), and values without use; sets users and indices anew.
  * The graph must be in order. False: memory refused. */

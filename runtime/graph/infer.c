@@ -34,6 +34,11 @@ static tl_status check_inputs(const tl_node *node, bindings *bound, tl_error *er
     for (size_t k = 0; k < node->input_count; k++) {
         const tl_value *value = node->inputs[k];
         const tl_param *param = parameter(node->op->inputs, node->op->input_count, k);
+        if (value && value->kind != TL_KIND_TENSOR && !(node->op->flags & (TL_OP_RUNTIME | TL_OP_VIEW))) {
+            char where[512];
+            return tl_error_set(error, TL_INVALID_MODEL, "%s: input '%.200s' is no tensor",
+                                tl_node_describe(node, where, sizeof where), value->name);
+        }
         if (!value || !param || value->kind != TL_KIND_TENSOR || value->tensor.type == TL_UNDEFINED)
             continue;
         if (!(param->types & TL_T(value->tensor.type)))
@@ -106,6 +111,7 @@ static tl_status reshape(tl_node *node, const tl_host *host, const tl_tensor **i
                  .output_count = node->output_count,
                  .thread_count = 1},
         .error = error,
+        .ahead = true,
     };
     tl_status status = TL_OK;
     if (node->op->reshape) {
@@ -139,10 +145,11 @@ tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error)
     for (size_t k = 0; k < node->input_count && status == TL_OK; k++) {
         if (!node->inputs[k])
             continue;
-        tensors_only &= node->inputs[k]->kind == TL_KIND_TENSOR;
-        inputs[k] = &node->inputs[k]->tensor;
+        tl_value *value = tl_value_origin(node->inputs[k]);
+        tensors_only &= value->kind == TL_KIND_TENSOR;
+        inputs[k] = value->constant ? &value->tensor : &node->inputs[k]->tensor;
         /* Small constants are lists of axes and the like, which shapes depend on; big ones are weights. */
-        if (node->inputs[k]->constant && node->inputs[k]->constant->bytes <= 4096 && !tl_value_data(node->inputs[k]))
+        if (value->constant && value->constant->bytes <= 4096 && !tl_value_data(value))
             status = tl_error_no_memory(error);
     }
     for (size_t k = 0; k < node->output_count && status == TL_OK; k++) {
@@ -154,9 +161,15 @@ tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error)
             found[k].dims[i] = TL_DIM_UNKNOWN;
         outputs[k] = &found[k];
     }
-    if (status == TL_OK && tensors_only)
+    /* A view of a sequence is the sequence. */
+    bool passes_on = !tensors_only && node->op->flags & TL_OP_VIEW && node->inputs[0] && node->outputs[0];
+    if (status == TL_OK && passes_on) {
+        node->outputs[0]->kind = node->inputs[0]->kind;
+        node->outputs[0]->type = node->inputs[0]->type;
+    } else if (status == TL_OK) {
         status = reshape(node, host, inputs, outputs, error);
-    for (size_t k = 0; k < node->output_count && status == TL_OK && tensors_only; k++)
+    }
+    for (size_t k = 0; k < node->output_count && status == TL_OK && !passes_on; k++)
         if (node->outputs[k] && node->outputs[k]->kind == TL_KIND_TENSOR)
             status = settle(node, k, &found[k], error);
     tl_arena_free(&scratch);
@@ -189,15 +202,43 @@ tl_status tl_graph_infer(tl_graph *graph, const tl_host *host, tl_error *error)
     }
     for (size_t i = 0; i < graph->node_count; i++) {
         tl_node *node = graph->nodes[i];
+        tl_status status = tl_node_infer(node, host, error);
         tl_graph *inner;
+        for (size_t g = 0; status == TL_OK && (inner = tl_node_subgraph(node, g)); g++)
+            status = tl_graph_infer(inner, host, error);
+        /* The node told the graphs inside what they get; now they tell it what they give. */
+        if (status == TL_OK && tl_node_subgraph(node, 0))
+            status = tl_node_infer(node, host, error);
+        if (status != TL_OK)
+            return status;
+    }
+    return TL_OK;
+}
+
+static tl_status unknown_type(const tl_value *value, tl_error *error)
+{
+    return tl_error_set(error, TL_INVALID_MODEL, "the element type of '%.200s' is neither given nor to be found out",
+                        value->name);
+}
+
+tl_status tl_graph_check_types(const tl_graph *graph, tl_error *error)
+{
+    for (size_t i = 0; i < graph->input_count; i++)
+        if (graph->inputs[i]->kind == TL_KIND_TENSOR && graph->inputs[i]->tensor.type == TL_UNDEFINED)
+            return unknown_type(graph->inputs[i], error);
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const tl_node *node = graph->nodes[i];
+        for (size_t k = 0; k < node->output_count; k++) {
+            const tl_value *value = node->outputs[k];
+            if (value && value->kind == TL_KIND_TENSOR && value->tensor.type == TL_UNDEFINED)
+                return unknown_type(value, error);
+        }
+        const tl_graph *inner;
         for (size_t g = 0; (inner = tl_node_subgraph(node, g)); g++) {
-            tl_status status = tl_graph_infer(inner, host, error);
+            tl_status status = tl_graph_check_types(inner, error);
             if (status != TL_OK)
                 return status;
         }
-        tl_status status = tl_node_infer(node, host, error);
-        if (status != TL_OK)
-            return status;
     }
     return TL_OK;
 }

@@ -10,6 +10,7 @@ typedef struct tl_call_frame {
     tl_call call;
     tl_error *error; /* where host->fail writes; may be NULL */
     void *execution; /* exec/'s own; NULL outside a plan or run */
+    bool ahead;      /* reshape at load: nothing runs yet */
 } tl_call_frame;
 
 static inline tl_call_frame *tl_call_frame_of(const tl_call *call)

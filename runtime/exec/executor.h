@@ -1,0 +1,59 @@
+/* An executor runs one graph: it has the graph's plans and their memory. A context has one for the model's graph, and,
+ * made when first needed, one for each graph inside it. */
+#ifndef TL_EXECUTOR_H
+#define TL_EXECUTOR_H
+
+#include <stdatomic.h>
+#include "exec/plan.h"
+
+typedef struct tl_executor tl_executor;
+
+/* Called before (`begin`) and after each step of a run. */
+typedef void (*tl_trace)(void *user, const tl_node *node, bool begin);
+
+/* What all executors of a context share. */
+typedef struct tl_run_state {
+    tl_runtime *runtime;
+    tl_arena heap;       /* strings and sequences of the run; emptied when the next one begins */
+    tl_executor **inner; /* by tl_graph's number */
+    size_t inner_count;
+    atomic_bool cancelled;
+    tl_trace trace;
+    void *trace_user;
+} tl_run_state;
+
+/* An output on its way out. */
+typedef struct tl_bound_output {
+    void *buffer; /* the caller's, or NULL */
+    size_t capacity;
+    tl_tensor result; /* of the last run */
+} tl_bound_output;
+
+struct tl_executor {
+    tl_execution execution; /* first: what an operator's call reaches */
+    tl_run_state *run;
+    tl_graph *graph;
+    bool keep;
+    tl_arena memory;
+    tl_tensor *given; /* inputs, then captures: set by the caller before each run */
+    tl_bound_output *outputs;
+    tl_output_mode *modes;
+    tl_plan *plans; /* the first is that of the last run */
+    void *arena;
+    size_t arena_bytes;
+    tl_reserve *buffers; /* for whoever runs an inner graph again and again */
+    size_t buffer_count;
+};
+
+tl_status tl_executor_create(tl_run_state *run, tl_graph *graph, bool keep, tl_executor **executor, tl_error *error);
+void tl_executor_destroy(tl_executor *executor);
+/* A plan for the inputs that are set: found among the last few, or made. */
+tl_status tl_executor_plan(tl_executor *executor, tl_error *error);
+/* Plans and runs. Results are in outputs[k].result until the next run. */
+tl_status tl_executor_run(tl_executor *executor, tl_error *error);
+/* Memory that grows and is kept; NULL: refused. */
+void *tl_reserve_bytes(const tl_executor *executor, tl_reserve *reserve, size_t bytes);
+/* The executor of a graph inside this executor's, with its captures set from the plan at hand. */
+tl_status tl_executor_inner(tl_executor *outer, tl_graph *graph, tl_executor **inner, tl_error *error);
+
+#endif

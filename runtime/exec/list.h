@@ -1,0 +1,40 @@
+/* Sequences and optionals: values of a run that are no tensors. They stay inside the runtime.
+ *
+ * A list lives in the run's heap and never changes; operators make new lists, which share the items. The slot of such a
+ * value has no shape, and its data is the list. Which values are lists is decided at load (tl_value's kind). */
+#ifndef TL_LIST_H
+#define TL_LIST_H
+
+#include "exec/execution.h"
+
+typedef struct tl_list tl_list;
+
+typedef struct tl_item {
+    tl_tensor tensor;    /* with its elements in the heap, or the caller's */
+    const tl_list *list; /* instead of a tensor, or NULL */
+} tl_item;
+
+struct tl_list {
+    tl_kind kind; /* TL_KIND_SEQUENCE, or TL_KIND_OPTIONAL: 0 or 1 item */
+    size_t count;
+    const tl_item **items;
+};
+
+static inline const tl_list *tl_slot_list(const tl_tensor *slot)
+{
+    return slot->data;
+}
+
+/* A list with room for items, which the caller fills. NULL: refused. */
+tl_list *tl_list_new(tl_arena *heap, tl_kind kind, size_t count);
+/* An item that is a copy of a tensor, or refers to a list. NULL: refused. */
+const tl_item *tl_item_tensor(tl_arena *heap, const tl_tensor *tensor);
+const tl_item *tl_item_list(tl_arena *heap, const tl_list *list);
+
+/* What a value of a kind may be given to: both tensors, or the same kind; a difference in element types that are known
+ * counts. */
+bool tl_value_matches(const tl_value *from, const tl_value *to);
+/* Gives `to` the kind and type (not the shape) of `from`. */
+void tl_value_copy_kind(tl_value *to, const tl_value *from);
+
+#endif
