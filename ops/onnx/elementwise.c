@@ -107,6 +107,8 @@ static void walk_units(void *context, int64_t begin, int64_t end, int32_t thread
 void op_map_run(tl_call *call, const op_map *map, op_row row, const void *context)
 {
     walk w = {map, row, context};
+    if (map->units == 0) /* no elements */
+        return;
     if (map->units <= map->grain || call->thread_count <= 1)
         walk_units(&w, 0, map->units, 0);
     else
