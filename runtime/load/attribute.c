@@ -10,7 +10,8 @@ tl_status tl_load_tensor(tl_loader *loader, const tl_scope *scope, const Onnx__T
     if (!scope->frame)
         return tl_tensor_read(&loader->tensors, proto, tensor, mapped);
     /* Each inlining of a function would convert it again. */
-    tl_names_entry *known = tl_names_find(&loader->read, (const char *)&proto, sizeof proto);
+    uintptr_t address = (uintptr_t)proto;
+    tl_names_entry *known = tl_names_find(&loader->read, (const char *)&address, sizeof address);
     if (known) {
         const tl_read_tensor *read = known->value;
         *tensor = read->tensor;
@@ -18,8 +19,8 @@ tl_status tl_load_tensor(tl_loader *loader, const tl_scope *scope, const Onnx__T
         return TL_OK;
     }
     tl_read_tensor *read = TL_NEW(loader->scratch, tl_read_tensor, 1);
-    char *key = tl_arena_bytes(loader->scratch, (const char *)&proto, sizeof proto);
-    if (!read || !key || !tl_names_add(&loader->read, key, sizeof proto, read))
+    char *key = tl_arena_bytes(loader->scratch, (const char *)&address, sizeof address);
+    if (!read || !key || !tl_names_add(&loader->read, key, sizeof address, read))
         return tl_load_no_memory(loader);
     tl_status status = tl_tensor_read(&loader->tensors, proto, tensor, mapped);
     if (status == TL_OK)

@@ -83,7 +83,7 @@ tl_status tl_external_find(tl_tensor_reader *reader, const Onnx__TensorProto *pr
 {
     place where;
     tl_status status = parse_place(proto, &where, reader->error);
-    if (status != TL_OK)
+    if (status != TL_OK || !where.location)
         return status;
     if (!reader->folder)
         return tl_error_set(reader->error, TL_UNSUPPORTED, "external data in '%.200s', but %s", where.location,
@@ -94,7 +94,7 @@ tl_status tl_external_find(tl_tensor_reader *reader, const Onnx__TensorProto *pr
                             (unsigned long long)where.length, (long long)bytes);
     tl_source *source = NULL;
     status = open_file(reader, where.location, &source);
-    if (status != TL_OK)
+    if (status != TL_OK || !source)
         return status;
     if (where.offset > source->mapping.size || (uint64_t)bytes > source->mapping.size - where.offset)
         return tl_error_set(reader->error, TL_INVALID_MODEL,

@@ -57,20 +57,32 @@ static tl_value *capture(tl_graph *graph, tl_value *outer)
     return value;
 }
 
-tl_status tl_scope_find(tl_loader *loader, tl_scope *scope, const char *name, const char *what, tl_value **value)
+/* Each scope on the way keeps what it found, so that a graph captures a value once, whoever inside it asks. */
+static tl_status resolve(tl_loader *loader, tl_scope *scope, const char *name, bool *found, tl_value **value)
 {
     size_t size = strlen(name);
-    tl_names_entry *entry = NULL;
-    for (tl_scope *at = scope; at && !entry; at = at->parent)
-        entry = tl_names_find(&at->values, name, size);
-    if (!entry)
+    const tl_names_entry *entry = tl_names_find(&scope->values, name, size);
+    *found = entry != NULL;
+    *value = entry ? entry->value : NULL;
+    if (entry || !scope->parent)
+        return TL_OK;
+    tl_status status = resolve(loader, scope->parent, name, found, value);
+    if (status != TL_OK || !*found)
+        return status;
+    if (*value) {
+        *value = capture(scope->graph, *value);
+        if (!*value)
+            return tl_load_no_memory(loader);
+    }
+    return tl_names_add(&scope->values, name, size, *value) ? TL_OK : tl_load_no_memory(loader);
+}
+
+tl_status tl_scope_find(tl_loader *loader, tl_scope *scope, const char *name, const char *what, tl_value **value)
+{
+    bool found;
+    tl_status status = resolve(loader, scope, name, &found, value);
+    if (status == TL_OK && !found)
         return tl_error_set(loader->error, TL_INVALID_MODEL, "%s '%.200s' is made by no node, input or initializer",
                             what, name);
-    *value = entry->value;
-    if (!*value || (*value)->graph == scope->graph)
-        return TL_OK;
-    *value = capture(scope->graph, *value);
-    if (!*value || !tl_names_add(&scope->values, name, size, *value))
-        return tl_load_no_memory(loader);
-    return TL_OK;
+    return status;
 }

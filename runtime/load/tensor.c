@@ -237,7 +237,7 @@ static tl_status read_typed(tl_tensor_reader *reader, const Onnx__TensorProto *p
 static tl_status check_bools(const tl_tensor_reader *reader, const tl_tensor *tensor, int64_t bytes)
 {
     const uint8_t *data = tensor->data;
-    for (int64_t k = 0; k < bytes; k++)
+    for (int64_t k = 0; data && k < bytes; k++)
         if (data[k] > 1)
             return tl_error_set(reader->error, TL_INVALID_MODEL, "element %lld of a bool tensor is the byte %d",
                                 (long long)k, (int)data[k]);
@@ -267,7 +267,7 @@ tl_status tl_tensor_read(tl_tensor_reader *reader, const Onnx__TensorProto *prot
         return status;
     if (proto->segment)
         return tl_error_set(reader->error, TL_UNSUPPORTED, "a tensor stored in segments");
-    int64_t bytes;
+    int64_t bytes = 0;
     status = read_dims(reader, proto->dims, proto->n_dims, tensor, &bytes);
     field which = FIELD_RAW;
     if (status == TL_OK)
@@ -367,7 +367,7 @@ tl_status tl_tensor_read_sparse(tl_tensor_reader *reader, const Onnx__SparseTens
     *tensor = (tl_tensor){.data = NULL};
     if (!proto->values || !proto->indices)
         return tl_error_set(reader->error, TL_INVALID_MODEL, "a sparse tensor without values or indices");
-    tl_tensor values, indices;
+    tl_tensor values = {.data = NULL}, indices = {.data = NULL};
     bool mapped;
     tl_status status = tl_tensor_read(reader, proto->values, &values, &mapped);
     if (status == TL_OK)

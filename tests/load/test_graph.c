@@ -498,7 +498,7 @@ START_TEST(reads_bodies)
     ck_assert(x->outer->flags & TL_VALUE_CAPTURE);
     ck_assert_ptr_eq(x->outer->outer, tl_graph_find(g, "x"));
     ck_assert_uint_eq(deep->capture_count, 2);        /* x, w */
-    ck_assert_uint_eq(then_branch->capture_count, 4); /* flag; x for both branches, w */
+    ck_assert_uint_eq(then_branch->capture_count, 3); /* flag, x (for both branches), w */
     const tl_graph *body = tl_node_attribute(scan, "body")->u.graph;
     ck_assert_uint_eq(body->input_count, 2);
     ck_assert_uint_eq(body->output_count, 2);
