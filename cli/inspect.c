@@ -35,8 +35,10 @@ static void print_model(const cli_view *view)
     if (model->producer_name && *model->producer_name) {
         printf(", by ");
         cli_print_clean(stdout, model->producer_name);
-        printf(" ");
-        cli_print_clean(stdout, model->producer_version ? model->producer_version : "");
+        if (model->producer_version && *model->producer_version) {
+            putchar(' ');
+            cli_print_clean(stdout, model->producer_version);
+        }
     }
     putchar('\n');
 }
@@ -128,10 +130,15 @@ static void print_nodes(const cli_view *view, const tl_graph *graph)
 
 static void print_rewrites(const tl_session *session)
 {
-    for (size_t k = 0; k < session->rewrite_count; k++)
-        printf("%-12s%s: %zu\n", k ? "" : "rewrites", session->rewrites[k].rule, session->rewrites[k].count);
-    if (session->rewrite_count == 0)
-        printf("%-12snone\n", "rewrites");
+    const char *label = "rewrites";
+    for (size_t k = 0; k < session->rewrite_count; k++) {
+        if (session->rewrites[k].count == 0)
+            continue;
+        printf("%-12s%s: %zu\n", label, session->rewrites[k].rule, session->rewrites[k].count);
+        label = "";
+    }
+    if (*label)
+        printf("%-12snone\n", label);
 }
 
 static void print_totals(const cli_view *view)

@@ -291,6 +291,13 @@ static tl_status try_data_sets(cli_case *test, tl_session *session, cli_toleranc
     return status;
 }
 
+/* The case's folder stands in front of the reason anyway. */
+static const char *without_folder(const char *reason, const char *folder)
+{
+    size_t length = strlen(folder);
+    return strncmp(reason, folder, length) == 0 && reason[length] == '/' ? reason + length + 1 : reason;
+}
+
 tl_status cli_case_run(cli_case *test, tl_runtime *runtime, const cli_options *options, cli_tolerance tolerance,
                        tl_error *error)
 {
@@ -310,7 +317,7 @@ tl_status cli_case_run(cli_case *test, tl_runtime *runtime, const cli_options *o
     tl_session_destroy(session);
     test->seconds = cli_now() - begin;
     test->outcome = opened == TL_UNSUPPORTED ? CLI_SKIPPED : *reason ? CLI_NOT_PASSED : CLI_PASSED;
-    test->reason = *reason ? strdup(reason) : NULL;
+    test->reason = *reason ? strdup(without_folder(reason, test->path)) : NULL;
     if (status == TL_OK && *reason && !test->reason)
         status = tl_error_no_memory(error);
     return status;

@@ -53,21 +53,8 @@ void cli_value_free(cli_value *value)
 {
     tl_tensor_file_free(value->file);
     free(value->memory);
+    tl_arena_free(&value->arena);
     *value = (cli_value){0};
-}
-
-tl_status cli_value_set(tl_context *context, size_t index, const cli_value *value, tl_error *error)
-{
-    if (value->content.kind != TL_KIND_TENSOR)
-        return tl_error_set(error, TL_UNSUPPORTED, "input %zu: sequences, optionals and maps cannot be given to a run",
-                            index);
-    return tl_context_set_input(context, index, &value->content.tensor, error);
-}
-
-tl_status cli_value_output(tl_context *context, size_t index, cli_value *value, tl_error *error)
-{
-    *value = (cli_value){.content = {.kind = TL_KIND_TENSOR, .name = ""}};
-    return tl_context_output(context, index, &value->content.tensor, error);
 }
 
 char *cli_value_describe(const tl_file_value *value, char *buffer, size_t size)

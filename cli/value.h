@@ -8,7 +8,8 @@
 typedef struct cli_value {
     tl_file_value content;
     tl_tensor_file *file; /* what the content lies in, where it came from a .pb file */
-    void *memory;         /* or what else there is to free() */
+    void *memory;         /* what else there is to free() */
+    tl_arena arena;       /* what a run and a file see differently: lists of either kind */
 } cli_value;
 
 /* Reads FILE.npy or FILE.pb; a .pb file does not say what kind of value it holds, so `kind` does. Messages begin with
@@ -21,7 +22,7 @@ tl_status cli_value_check_npy(const char *name, tl_kind kind, tl_type type, tl_e
 void cli_value_free(cli_value *value); /* leaves it empty; an empty one is fine */
 
 /* Input `index` of a context becomes this value, which must live as long as the context runs. */
-tl_status cli_value_set(tl_context *context, size_t index, const cli_value *value, tl_error *error);
+tl_status cli_value_set(tl_context *context, size_t index, cli_value *value, tl_error *error);
 /* Output `index` of the last run, as a view: cli_value_free() frees only what is around it. */
 tl_status cli_value_output(tl_context *context, size_t index, cli_value *value, tl_error *error);
 

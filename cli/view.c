@@ -25,8 +25,13 @@ static bool choose_shapes(cli_view *view, tl_tensor *inputs, const cli_options *
 {
     tl_value_info info;
     for (size_t i = 0; tl_session_input(view->session, i, &info); i++) {
+        if (info.kind != TL_KIND_TENSOR) { /* a list has no shape */
+            inputs[i] = view->graph->inputs[i]->tensor;
+            inputs[i].data = NULL;
+            continue;
+        }
         inputs[i] = info.tensor;
-        if (info.kind != TL_KIND_TENSOR || info.tensor.rank == TL_RANK_UNKNOWN || info.tensor.type == TL_UNDEFINED) {
+        if (info.tensor.rank == TL_RANK_UNKNOWN || info.tensor.type == TL_UNDEFINED) {
             tl_error_set(&view->why_no_plan, TL_INVALID_INPUT, "the shape of input '%.200s' is not known", info.name);
             return false;
         }

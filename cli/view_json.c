@@ -130,6 +130,8 @@ static void add_totals(cli_json *json, const cli_view *view)
     cli_json_text(json, json->root, "sizes", view->sizes);
     cJSON *rewrites = cli_json_array(json, json->root, "rewrites");
     for (size_t k = 0; k < view->session->rewrite_count; k++) {
+        if (view->session->rewrites[k].count == 0)
+            continue;
         cJSON *item = cli_json_object(json, rewrites, NULL);
         cli_json_text(json, item, "rule", view->session->rewrites[k].rule);
         cli_json_number(json, item, "count", (double)view->session->rewrites[k].count);

@@ -1,0 +1,124 @@
+/* Values on their way into a run and out of it. Tensors go through the public API; sequences and optionals, which it
+ * does not have yet, through the runtime's lists. */
+#include "exec/inspect.h"
+#include "exec/list.h"
+#include "value.h"
+
+static const char *kind_name(tl_kind kind)
+{
+    return kind == TL_KIND_SEQUENCE   ? "sequence"
+           : kind == TL_KIND_OPTIONAL ? "optional"
+           : kind == TL_KIND_MAP      ? "map"
+                                      : "tensor";
+}
+
+/* ---- In */
+
+typedef struct maker {
+    tl_arena *arena;
+    const char *name; /* of the input */
+    tl_error *error;
+} maker;
+
+static tl_list *make_list(maker *m, const tl_file_value *value, const tl_type_info *element);
+
+static const tl_item *make_item(maker *m, const tl_file_value *value, const tl_type_info *wanted)
+{
+    if (wanted &&
+        (wanted->kind != value->kind || (value->kind == TL_KIND_TENSOR && wanted->tensor.type != TL_UNDEFINED &&
+                                         wanted->tensor.type != value->tensor.type))) {
+        tl_error_set(m->error, TL_INVALID_INPUT, "input '%.200s' holds a %s of %s, but the model wants a %s of %s",
+                     m->name, kind_name(value->kind), tl_type_name(value->tensor.type), kind_name(wanted->kind),
+                     tl_type_name(wanted->tensor.type));
+        return NULL;
+    }
+    tl_item *item = TL_NEW(m->arena, tl_item, 1);
+    if (!item) {
+        tl_error_no_memory(m->error);
+        return NULL;
+    }
+    if (value->kind == TL_KIND_TENSOR)
+        item->tensor = value->tensor;
+    else if (!(item->list = make_list(m, value, wanted ? wanted->element : NULL)))
+        return NULL;
+    return item;
+}
+
+static tl_list *make_list(maker *m, const tl_file_value *value, const tl_type_info *element)
+{
+    if (value->kind == TL_KIND_MAP) {
+        tl_error_set(m->error, TL_UNSUPPORTED, "input '%.200s' holds a map, which no operator takes", m->name);
+        return NULL;
+    }
+    tl_list *list = tl_list_new(m->arena, value->kind, value->count);
+    if (!list) {
+        tl_error_no_memory(m->error);
+        return NULL;
+    }
+    for (size_t k = 0; k < value->count; k++)
+        if (!(list->items[k] = make_item(m, &value->elements[k], element)))
+            return NULL;
+    return list;
+}
+
+tl_status cli_value_set(tl_context *context, size_t index, cli_value *value, tl_error *error)
+{
+    const tl_graph *graph = tl_session_graph(context->session);
+    const tl_file_value *content = &value->content;
+    if (index >= graph->input_count || graph->inputs[index]->kind == TL_KIND_TENSOR)
+        return tl_context_set_input(context, index, &content->tensor, error);
+    const tl_value *input = graph->inputs[index];
+    if (content->kind != input->kind)
+        return tl_error_set(error, TL_INVALID_INPUT, "input '%.200s' is a %s, but the model wants a %s", input->name,
+                            kind_name(content->kind), kind_name(input->kind));
+    if (!value->arena.chunks)
+        tl_arena_init(&value->arena, NULL, 0);
+    tl_error why = {.status = TL_NO_MEMORY};
+    maker m = {&value->arena, input->name, &why};
+    tl_list *list = make_list(&m, content, input->type ? input->type->element : NULL);
+    if (!list) {
+        if (error)
+            *error = why;
+        return why.status;
+    }
+    context->main->given[index] = input->tensor; /* a list's slot has no shape */
+    context->main->given[index].data = list;
+    context->given[index] = true;
+    return TL_OK;
+}
+
+/* ---- Out */
+
+static bool read_list(tl_arena *arena, const tl_list *list, tl_file_value *value);
+
+static bool read_item(tl_arena *arena, const tl_item *item, tl_file_value *value)
+{
+    *value = (tl_file_value){.kind = TL_KIND_TENSOR, .name = "", .tensor = item->tensor};
+    return !item->list || read_list(arena, item->list, value);
+}
+
+/* Views of a list's items; false: out of memory. Lists are as deep as the model's types. */
+static bool read_list(tl_arena *arena, const tl_list *list, tl_file_value *value)
+{
+    *value = (tl_file_value){.kind = list->kind, .name = "", .count = list->count};
+    value->elements = TL_NEW(arena, tl_file_value, list->count + 1);
+    for (size_t k = 0; value->elements && k < list->count; k++)
+        if (!read_item(arena, list->items[k], &value->elements[k]))
+            return false;
+    return value->elements != NULL;
+}
+
+tl_status cli_value_output(tl_context *context, size_t index, cli_value *value, tl_error *error)
+{
+    *value = (cli_value){.content = {.kind = TL_KIND_TENSOR, .name = ""}};
+    tl_tensor tensor;
+    tl_status status = tl_context_output(context, index, &tensor, error);
+    if (status != TL_OK)
+        return status;
+    if (tl_session_graph(context->session)->outputs[index]->kind == TL_KIND_TENSOR) {
+        value->content.tensor = tensor;
+        return TL_OK;
+    }
+    tl_arena_init(&value->arena, NULL, 0);
+    return read_list(&value->arena, tl_slot_list(&tensor), &value->content) ? TL_OK : tl_error_no_memory(error);
+}
