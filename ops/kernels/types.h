@@ -36,7 +36,7 @@ typedef enum tlk_activation_kind {
 
 typedef struct tlk_activation {
     tlk_activation_kind kind;
-    float a, b;
+    double a, b; /* the float types round them */
 } tlk_activation;
 
 #endif

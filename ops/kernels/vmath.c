@@ -71,8 +71,8 @@ void TLK_FN(tlk_unary)(tlk_unary function, const float *x, float *y, int64_t n)
 
 void TLK_FN(tlk_activate)(const tlk_activation *activation, const float *x, float *y, int64_t n)
 {
-    const float a = activation->a;
-    const float b = activation->b;
+    const float a = (float)activation->a;
+    const float b = (float)activation->b;
     switch (activation->kind) {
         ACTIVATE(TLK_LINEAR);
         ACTIVATE(TLK_RELU);

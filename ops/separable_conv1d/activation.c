@@ -7,19 +7,19 @@
         .name = NAME, .over = SEPCONV_ELEMENT, .element = { KIND, A, B } \
     }
 
-/* Selu's constants: Klambauer et al., Self-Normalizing Neural Networks, 2017, as Keras and ONNX round them. */
+/* Selu's constants: Klambauer et al., Self-Normalizing Neural Networks, 2017. */
 static const sepconv_activation activations[] = {
     ELEMENT("linear", TLK_LINEAR, 0, 0),
     ELEMENT("relu", TLK_RELU, 0, 0),
     ELEMENT("relu6", TLK_CLIP, 0, 6),
-    {.name = "leaky_relu", .has_alpha = true, .element = {TLK_LEAKY_RELU, 0.2F, 0}},
+    {.name = "leaky_relu", .has_alpha = true, .element = {TLK_LEAKY_RELU, 0.2, 0}},
     {.name = "elu", .has_alpha = true, .element = {TLK_ELU, 1, 0}},
-    ELEMENT("selu", TLK_SELU, 1.67326319217681884765625F, 1.05070102214813232421875F),
+    ELEMENT("selu", TLK_SELU, 1.6732632423543772848, 1.0507009873554804934),
     ELEMENT("exponential", TLK_EXPONENTIAL, 0, 0),
     ELEMENT("gelu", TLK_GELU, 0, 0),
     ELEMENT("gelu_tanh", TLK_GELU_TANH, 0, 0),
-    ELEMENT("hard_sigmoid", TLK_HARD_SIGMOID, 0.2F, 0.5F),
-    ELEMENT("hard_sigmoid_v3", TLK_HARD_SIGMOID, 1 / 6.0F, 0.5F),
+    ELEMENT("hard_sigmoid", TLK_HARD_SIGMOID, 0.2, 0.5),
+    ELEMENT("hard_sigmoid_v3", TLK_HARD_SIGMOID, 1 / 6.0, 0.5),
     ELEMENT("mish", TLK_MISH, 0, 0),
     ELEMENT("sigmoid", TLK_SIGMOID, 0, 0),
     {.name = "softmax", .over = SEPCONV_SOFTMAX},

@@ -386,7 +386,7 @@ static tl_status set_attributes(const sepconv_fusion *fusion, tl_node *node)
         status = host->set_int(rewrite, node, "kernel_size", depthwise->kernel);
     if (status == TL_OK)
         status = host->set_string(rewrite, node, "activation", activation->name);
-    if (status == TL_OK && activation->element.a != usual->element.a)
+    if (status == TL_OK && (float)activation->element.a != (float)usual->element.a)
         status = host->set_float(rewrite, node, "activation_alpha", (float)activation->element.a);
     return status;
 }

@@ -321,7 +321,7 @@ static void find_outputs(const tl_host *host, sepconv_match *match)
     if (!sepconv_view_of(host, end.value, match->pointwise.time, &view))
         return;
     for (int steps = 0; match->output_count < MOST_STEPS && steps < MOST_STEPS; steps++) {
-        int removed = 1;
+        int removed = 0;
         int64_t left = 0;
         int64_t right = 0;
         tl_value *next = NULL;
@@ -340,6 +340,7 @@ static void find_outputs(const tl_host *host, sepconv_match *match)
             if (node == NULL || host->node_output(node, 0) == NULL)
                 return;
             next = host->node_output(node, 0);
+            removed = 1;
             if (sepconv_is_view(host, node) && host->node_input(node, 0) == end.value) {
                 if (!sepconv_view_forward(host, node, &view))
                     return;

@@ -61,7 +61,7 @@ static double activate(const char *name, double x)
     if (strcmp(name, "relu6") == 0)
         return x < 0 ? 0 : x > 6 ? 6 : x;
     if (strcmp(name, "leaky_relu") == 0)
-        return x < 0 ? (double)0.2F * x : x;
+        return x < 0 ? 0.2 * x : x;
     if (strcmp(name, "elu") == 0)
         return x < 0 ? expm1(x) : x;
     if (strcmp(name, "selu") == 0)
@@ -388,11 +388,7 @@ static double allowed(const layer *l, double size, double before, double exact)
     const double sum = (size + 1) * unit(l->type, true) * (sqrt(terms) + 4);
     /* What the activations themselves may lose: the vector functions are good to a few units in the last place. */
     const double function = strcmp(l->activation, "linear") == 0 ? 0 : 4 * unit(l->type, true) * (fabs(exact) + 0.5);
-    /* In double, parameters that the contract gives as decimal fractions are known only as floats. */
-    const double parameter = l->type == TL_DOUBLE ? 0x1p-24 * (fabs(before) + fabs(exact)) : 0;
-    const bool exact_parameters =
-        strcmp(l->activation, "linear") == 0 || strcmp(l->activation, "relu") == 0 || softmax_like;
-    return slope * sum + function + (exact_parameters ? 0 : parameter) + fabs(exact) * unit(l->type, false) + smallest;
+    return slope * sum + function + fabs(exact) * unit(l->type, false) + smallest;
 }
 
 static double worst[TL_TYPE_COUNT];
