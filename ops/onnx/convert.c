@@ -214,3 +214,27 @@ void op_store_block(tl_type type, void *data, int64_t at, int64_t n, const op_bl
         break;
     }
 }
+
+/* ---- whole tensors */
+
+static size_t domain_size(tl_type type)
+{
+    return op_domain_of(type) == OP_F32 ? sizeof(float) : sizeof(double);
+}
+
+const void *op_stage(tl_type type, const void *data, int64_t n, void *memory)
+{
+    if (op_is_native(type))
+        return data;
+    for (int64_t i = 0; i < n; i += OP_BLOCK)
+        op_load_block(type, data, i, n - i < OP_BLOCK ? n - i : OP_BLOCK,
+                      (op_block *)(void *)((char *)memory + (size_t)i * domain_size(type)));
+    return memory;
+}
+
+void op_unstage(tl_type type, void *data, int64_t n, const void *memory)
+{
+    for (int64_t i = 0; i < n; i += OP_BLOCK)
+        op_store_block(type, data, i, n - i < OP_BLOCK ? n - i : OP_BLOCK,
+                       (const op_block *)(const void *)((const char *)memory + (size_t)i * domain_size(type)));
+}

@@ -47,6 +47,16 @@ const void *op_fill_block(tl_type type, const void *data, int64_t at, int64_t n,
 void *op_result_block(tl_type type, void *data, int64_t at, op_block *buffer);
 void op_store_block(tl_type type, void *data, int64_t at, int64_t n, const op_block *buffer);
 
+/* Whole tensors, for operators that want all of their input at once. Bytes of `n` elements in the type's domain. */
+static inline size_t op_staged_bytes(tl_type type, int64_t n)
+{
+    return (size_t)n * (op_domain_of(type) == OP_F32 ? sizeof(float) : sizeof(double));
+}
+/* All n elements, converted into `memory` of that size, aligned to 8; where they are if native. */
+const void *op_stage(tl_type type, const void *data, int64_t n, void *memory);
+/* And back from `memory` (not for native types). */
+void op_unstage(tl_type type, void *data, int64_t n, const void *memory);
+
 /* A floating number to an integer: towards 0, NaN as 0, the nearest where it is out of range. */
 static inline int64_t op_to_int64(double x)
 {

@@ -1,0 +1,138 @@
+/* ArgMax, ArgMin: the index of the largest or smallest element along an axis, of the first or last such. NaN counts as
+ * larger and smaller than all else. */
+#include "onnx/convert.h"
+#include "onnx/tensor.h"
+
+#define COLUMNS 64   /* of the axes behind, that are searched together */
+#define PIECE   8192 /* elements that make a piece of a parallel loop worth it */
+
+/* The tensor is outer x n x inner. */
+typedef struct plan {
+    int64_t outer, n, inner;
+} plan;
+
+static tl_status reshape(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0];
+    tl_tensor *out = call->outputs[0];
+    if (x->rank == TL_RANK_UNKNOWN)
+        return op_unknown_shape(call);
+    int32_t axis = 0;
+    /* a scalar has one element, number 0 */
+    tl_status status = op_axis(call, "axis", op_int(call, "axis"), x->rank ? x->rank : 1, &axis);
+    if (status)
+        return status;
+    const bool keep = op_int(call, "keepdims") != 0;
+    out->rank = 0;
+    for (int32_t i = 0; i < x->rank; i++)
+        if (i != axis)
+            out->dims[out->rank++] = x->dims[i];
+        else if (keep)
+            out->dims[out->rank++] = 1;
+    if (!call->plan)
+        return TL_OK;
+    plan *p = call->plan;
+    memset(p, 0, sizeof *p);
+    if (!op_plannable(out) || !op_shape_known(x))
+        return TL_OK;
+    p->n = x->rank ? x->dims[axis] : 1;
+    if (p->n == 0)
+        return tl_fail(call, TL_INVALID_INPUT, "axis %d has no elements to choose from", axis);
+    p->outer = x->rank ? op_product(x, 0, axis) : 1;
+    p->inner = x->rank ? op_product(x, axis + 1, x->rank) : 1;
+    call->workspace_size = op_is_native(x->type) ? 0 : op_staged_bytes(x->type, op_elements(x));
+    return TL_OK;
+}
+
+typedef struct job {
+    const plan *p;
+    const void *x;
+    int64_t *y;
+    bool smallest, last;
+    int64_t blocks; /* of columns */
+} job;
+
+/* Whether u goes before the best so far, v. */
+#define BEATS(u, v) (j->smallest ? (u) < (v) : (u) > (v))
+
+#define TASK(name, T)                                                                    \
+    static void name(void *context, int64_t begin, int64_t end, int32_t thread)          \
+    {                                                                                    \
+        const job *j = context;                                                          \
+        const plan *p = j->p;                                                            \
+        (void)thread;                                                                    \
+        for (int64_t unit = begin; unit < end; unit++) {                                 \
+            const int64_t outer = unit / j->blocks, from = unit % j->blocks * COLUMNS;   \
+            const int64_t width = p->inner - from < COLUMNS ? p->inner - from : COLUMNS; \
+            const T *x = (const T *)j->x + outer * p->n * p->inner + from;               \
+            int64_t *y = j->y + outer * p->inner + from;                                 \
+            T best[COLUMNS];                                                             \
+            for (int64_t c = 0; c < width; c++) {                                        \
+                best[c] = x[c];                                                          \
+                y[c] = 0;                                                                \
+            }                                                                            \
+            for (int64_t i = 1; i < p->n; i++)                                           \
+                for (int64_t c = 0; c < width; c++) {                                    \
+                    const T u = x[i * p->inner + c], v = best[c];                        \
+                    const bool u_nan = u != u, v_nan = v != v;                           \
+                    const bool equal = u == v || (u_nan && v_nan);                       \
+                    if (equal ? j->last : u_nan || (!v_nan && BEATS(u, v))) {            \
+                        best[c] = u;                                                     \
+                        y[c] = i;                                                        \
+                    }                                                                    \
+                }                                                                        \
+        }                                                                                \
+    }
+TASK(search_f32, float)
+TASK(search_f64, double)
+TASK(search_i64, int64_t)
+TASK(search_u64, uint64_t)
+
+static tl_status run(tl_call *call, bool smallest)
+{
+    static const tl_task tasks[OP_DOMAIN_COUNT] = {search_f32, search_f64, search_i64, search_u64};
+    const plan *p = call->plan;
+    const tl_tensor *x = call->inputs[0];
+    if (p->outer == 0)
+        return TL_OK;
+    job j = {
+        .p = p,
+        .x = op_stage(x->type, x->data, op_elements(x), call->workspace),
+        .y = call->outputs[0]->data,
+        .smallest = smallest,
+        .last = op_given(call, "select_last_index") && op_int(call, "select_last_index") != 0,
+        .blocks = (p->inner + COLUMNS - 1) / COLUMNS,
+    };
+    const int64_t units = p->outer * j.blocks;
+    const int64_t width = p->inner < COLUMNS ? p->inner : COLUMNS;
+    const int64_t grain = p->n < PIECE ? PIECE / (p->n * width) + 1 : 1;
+    const tl_task task = tasks[op_domain_of(x->type)];
+    if (units <= grain || call->thread_count <= 1)
+        task(&j, 0, units, 0);
+    else
+        call->host->parallel_for(call, task, &j, units, grain);
+    return TL_OK;
+}
+
+static tl_status run_max(tl_call *call)
+{
+    return run(call, false);
+}
+static tl_status run_min(tl_call *call)
+{
+    return run(call, true);
+}
+
+static const tl_param ins[] = {OP_IN("data", TL_T_NUMERIC, 'T')};
+static const tl_param outs[] = {OP_IN("reduced", TL_T(TL_INT64), 0)};
+static const tl_attribute_spec attrs_1[] = {OP_INT("axis", 0), OP_INT("keepdims", 1)};
+static const tl_attribute_spec attrs_12[] = {OP_INT("axis", 0), OP_INT("keepdims", 1), OP_INT("select_last_index", 0)};
+
+#define OPERATOR(name, since, attrs, run_function)                                                                 \
+    OP_DESCRIPTOR(name, since) = {OP_HEAD(name, since),        OP_PARAMS(input, ins),     OP_PARAMS(output, outs), \
+                                  OP_PARAMS(attribute, attrs), .plan_size = sizeof(plan), .reshape = reshape,      \
+                                  .run = (run_function)};
+OPERATOR(ArgMax, 1, attrs_1, run_max)
+OPERATOR(ArgMax, 12, attrs_12, run_max)
+OPERATOR(ArgMin, 1, attrs_1, run_min)
+OPERATOR(ArgMin, 12, attrs_12, run_min)

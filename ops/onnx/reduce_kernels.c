@@ -1,0 +1,217 @@
+/* How sums, products, minimum and maximum are gathered. The order is fixed by the shape alone. */
+#include "kernels/kernels.h"
+#include "onnx/reduce.h"
+
+/* ---- float: vectors do the inner loops, double joins their results */
+
+static double join(tlk_reduction what, double a, double b)
+{
+    switch (what) {
+    case TLK_PRODUCT:
+        return a * b;
+    case TLK_MINIMUM:
+        return a < b || a != a ? a : b;
+    case TLK_MAXIMUM:
+        return a > b || a != a ? a : b;
+    default:
+        return a + b;
+    }
+}
+
+static void gather(const op_reduce_plan *p, tlk_reduction what, const float *x, int64_t columns, const float *bounds,
+                   double *result)
+{
+    int64_t index[TL_MAX_RANK] = {0}, at = 0;
+    bool first = true;
+    do {
+        float part[OP_REDUCE_COLUMNS];
+        if (p->columns == 1)
+            part[0] = tlk_get()->reduce(what, x + at, p->n, bounds[0]);
+        else
+            tlk_get()->reduce_strided(what, x + at, part, p->n, p->columns, columns, bounds);
+        for (int64_t c = 0; c < columns; c++)
+            result[c] = first ? (double)part[c] : join(what, result[c], (double)part[c]);
+        first = false;
+    } while (op_reduce_step(p, index, &at));
+}
+
+static tlk_reduction vector_reduction(op_reduce_kind kind)
+{
+    switch (kind) {
+    case OP_REDUCE_L1:
+        return TLK_SUM_ABS;
+    case OP_REDUCE_L2:
+    case OP_REDUCE_SUM_SQUARE:
+        return TLK_SUM_SQUARE;
+    case OP_REDUCE_LOG_SUM_EXP:
+        return TLK_SUM_EXP;
+    case OP_REDUCE_PRODUCT:
+        return TLK_PRODUCT;
+    case OP_REDUCE_MIN:
+        return TLK_MINIMUM;
+    case OP_REDUCE_MAX:
+        return TLK_MAXIMUM;
+    default:
+        return TLK_SUM;
+    }
+}
+
+/* The last step, from what was gathered. */
+static double finish(op_reduce_kind kind, double gathered, int64_t count, double bound)
+{
+    switch (kind) {
+    case OP_REDUCE_MEAN:
+        return gathered / (double)count;
+    case OP_REDUCE_L2:
+        return sqrt(gathered);
+    case OP_REDUCE_LOG_SUM:
+        return log(gathered);
+    case OP_REDUCE_LOG_SUM_EXP:
+        return log(gathered) + bound;
+    default:
+        return gathered;
+    }
+}
+
+void op_reduce_f32(void *job, int64_t begin, int64_t end, int32_t thread)
+{
+    const op_reduce_job *j = job;
+    const op_reduce_plan *p = j->plan;
+    (void)thread;
+    for (int64_t unit = begin; unit < end; unit++) {
+        const int64_t row = unit / j->blocks, column = unit % j->blocks * OP_REDUCE_COLUMNS;
+        const int64_t columns = p->columns - column < OP_REDUCE_COLUMNS ? p->columns - column : OP_REDUCE_COLUMNS;
+        const float *x = (const float *)j->x + op_reduce_row(p, row) + column;
+        float *y = (float *)j->y + row * p->columns + column;
+        double total[OP_REDUCE_COLUMNS];
+        float bounds[OP_REDUCE_COLUMNS];
+        bounds[0] = 0.0F;
+        if (j->kind == OP_REDUCE_LOG_SUM_EXP) { /* relative to the largest, so that nothing overflows */
+            gather(p, TLK_MAXIMUM, x, columns, bounds, total);
+            for (int64_t c = 0; c < columns; c++)
+                bounds[c] = isfinite(total[c]) ? (float)total[c] : 0.0F;
+        }
+        gather(p, vector_reduction(j->kind), x, columns, bounds, total);
+        for (int64_t c = 0; c < columns; c++)
+            y[c] =
+                (float)finish(j->kind, total[c], p->count, j->kind == OP_REDUCE_LOG_SUM_EXP ? (double)bounds[c] : 0.0);
+    }
+}
+
+/* ---- the other domains: one output at a time */
+
+/* Calls STEP with every element u of the output at `x`. */
+#define FOR_EACH(T, STEP)                         \
+    do {                                          \
+        int64_t index[TL_MAX_RANK] = {0}, at = 0; \
+        do {                                      \
+            const T *line = x + at;               \
+            for (int64_t i = 0; i < p->n; i++) {  \
+                const T u = line[i * p->columns]; \
+                STEP;                             \
+            }                                     \
+        } while (op_reduce_step(p, index, &at));  \
+    } while (0)
+
+static double line_f64(const op_reduce_plan *p, op_reduce_kind kind, const double *x)
+{
+    double total = 0.0, bound = 0.0;
+    switch (kind) {
+    case OP_REDUCE_L1:
+        FOR_EACH(double, total += fabs(u));
+        break;
+    case OP_REDUCE_L2:
+    case OP_REDUCE_SUM_SQUARE:
+        FOR_EACH(double, total += u * u);
+        break;
+    case OP_REDUCE_LOG_SUM_EXP:
+        bound = -INFINITY;
+        FOR_EACH(double, bound = join(TLK_MAXIMUM, bound, u));
+        bound = isfinite(bound) ? bound : 0.0;
+        FOR_EACH(double, total += exp(u - bound));
+        break;
+    case OP_REDUCE_PRODUCT:
+        total = 1.0;
+        FOR_EACH(double, total *= u);
+        break;
+    case OP_REDUCE_MIN:
+        total = INFINITY;
+        FOR_EACH(double, total = join(TLK_MINIMUM, total, u));
+        break;
+    case OP_REDUCE_MAX:
+        total = -INFINITY;
+        FOR_EACH(double, total = join(TLK_MAXIMUM, total, u));
+        break;
+    default:
+        FOR_EACH(double, total += u);
+        break;
+    }
+    return finish(kind, total, p->count, bound);
+}
+
+/* Sums and products of integers wrap. What has roots and logarithms is cut to whole. */
+#define LINE(name, T, lowest, highest, negative, to_integer)                  \
+    static T name(const op_reduce_plan *p, op_reduce_kind kind, const T *x)   \
+    {                                                                         \
+        uint64_t total = 0;                                                   \
+        double real = 0.0, bound = 0.0;                                       \
+        T extreme = (lowest);                                                 \
+        switch (kind) {                                                       \
+        case OP_REDUCE_L1:                                                    \
+            FOR_EACH(T, total += (negative) ? 0 - (uint64_t)u : (uint64_t)u); \
+            return (T)total;                                                  \
+        case OP_REDUCE_SUM_SQUARE:                                            \
+            FOR_EACH(T, total += (uint64_t)u * (uint64_t)u);                  \
+            return (T)total;                                                  \
+        case OP_REDUCE_PRODUCT:                                               \
+            total = 1;                                                        \
+            FOR_EACH(T, total *= (uint64_t)u);                                \
+            return (T)total;                                                  \
+        case OP_REDUCE_MAX:                                                   \
+            FOR_EACH(T, extreme = u > extreme ? u : extreme);                 \
+            return extreme;                                                   \
+        case OP_REDUCE_MIN:                                                   \
+            extreme = (highest);                                              \
+            FOR_EACH(T, extreme = u < extreme ? u : extreme);                 \
+            return extreme;                                                   \
+        case OP_REDUCE_LOG_SUM_EXP:                                           \
+            FOR_EACH(T, extreme = u > extreme ? u : extreme);                 \
+            bound = (double)extreme;                                          \
+            FOR_EACH(T, real += exp((double)u - bound));                      \
+            return to_integer(finish(kind, real, p->count, bound));           \
+        case OP_REDUCE_L2:                                                    \
+            FOR_EACH(T, real += (double)u * (double)u);                       \
+            return to_integer(finish(kind, real, p->count, bound));           \
+        case OP_REDUCE_LOG_SUM:                                               \
+            FOR_EACH(T, real += (double)u);                                   \
+            return to_integer(finish(kind, real, p->count, bound));           \
+        case OP_REDUCE_MEAN:                                                  \
+            FOR_EACH(T, total += (uint64_t)u);                                \
+            return p->count ? (T)total / (T)p->count : 0;                     \
+        case OP_REDUCE_SUM:                                                   \
+            break;                                                            \
+        }                                                                     \
+        FOR_EACH(T, total += (uint64_t)u);                                    \
+        return (T)total;                                                      \
+    }
+LINE(line_i64, int64_t, INT64_MIN, INT64_MAX, u < 0, op_to_int64)
+LINE(line_u64, uint64_t, 0, UINT64_MAX, false, op_to_uint64)
+
+#define TASK(name, T, line)                                                                                       \
+    void name(void *job, int64_t begin, int64_t end, int32_t thread)                                              \
+    {                                                                                                             \
+        const op_reduce_job *j = job;                                                                             \
+        const op_reduce_plan *p = j->plan;                                                                        \
+        (void)thread;                                                                                             \
+        for (int64_t unit = begin; unit < end; unit++) {                                                          \
+            const int64_t row = unit / j->blocks, first = unit % j->blocks * OP_REDUCE_COLUMNS;                   \
+            const int64_t last = p->columns - first < OP_REDUCE_COLUMNS ? p->columns : first + OP_REDUCE_COLUMNS; \
+            const T *x = (const T *)j->x + op_reduce_row(p, row);                                                 \
+            T *y = (T *)j->y + row * p->columns;                                                                  \
+            for (int64_t c = first; c < last; c++)                                                                \
+                y[c] = line(p, j->kind, x + c);                                                                   \
+        }                                                                                                         \
+    }
+TASK(op_reduce_f64, double, line_f64)
+TASK(op_reduce_i64, int64_t, line_i64)
+TASK(op_reduce_u64, uint64_t, line_u64)

@@ -1,0 +1,187 @@
+/* Softmax, LogSoftmax, Hardmax: over one axis; before version 13 over all axes from one on. */
+#include "kernels/kernels.h"
+#include "onnx/tensor.h"
+
+typedef enum kind { SOFTMAX, LOG_SOFTMAX, HARDMAX } kind;
+
+/* The tensor is outer x n x inner. */
+typedef struct plan {
+    int64_t outer, n, inner;
+} plan;
+
+#define COLUMNS 64   /* of `inner`, that are computed together */
+#define PIECE   4096 /* elements that make a piece of a parallel loop worth it */
+
+static tl_status shape(tl_call *call, bool coerced)
+{
+    const tl_tensor *x = call->inputs[0];
+    tl_tensor *out = call->outputs[0];
+    op_copy_shape(out, x);
+    if (x->rank == TL_RANK_UNKNOWN)
+        return TL_OK;
+    int32_t axis = 0;
+    /* a scalar is a row of one element */
+    tl_status status = op_axis(call, "axis", op_int(call, "axis"), x->rank ? x->rank : 1, &axis);
+    if (status || !call->plan || !op_plannable(x))
+        return status;
+    plan *p = call->plan;
+    p->outer = op_product(x, 0, axis);
+    p->n = x->rank == 0 ? 1 : coerced ? op_product(x, axis, x->rank) : x->dims[axis];
+    p->inner = x->rank == 0 || coerced ? 1 : op_product(x, axis + 1, x->rank);
+    /* half types are computed in a copy in float */
+    const bool half = x->type == TL_FLOAT16 || x->type == TL_BFLOAT16;
+    call->workspace_size = half ? (size_t)op_elements(x) * sizeof(float) : 0;
+    return TL_OK;
+}
+
+static tl_status reshape(tl_call *call)
+{
+    return shape(call, false);
+}
+static tl_status reshape_coerced(tl_call *call)
+{
+    return shape(call, true);
+}
+
+/* n elements that lie `stride` apart */
+#define HARDMAX_LINE(name, T)                                                             \
+    static void name(const T *x, T *y, int64_t n, int64_t stride)                         \
+    {                                                                                     \
+        int64_t best = 0;                                                                 \
+        for (int64_t i = 1; i < n; i++)                                                   \
+            if (x[i * stride] > x[best * stride] ||                                       \
+                (x[i * stride] != x[i * stride] && x[best * stride] == x[best * stride])) \
+                best = i;                                                                 \
+        for (int64_t i = 0; i < n; i++)                                                   \
+            y[i * stride] = (T)(i == best);                                               \
+    }
+HARDMAX_LINE(hardmax_f32, float)
+HARDMAX_LINE(hardmax_f64, double)
+
+static void softmax_f64(const double *x, double *y, int64_t n, int64_t stride, bool logarithm)
+{
+    double top = x[0];
+    for (int64_t i = 1; i < n; i++)
+        top = x[i * stride] > top || x[i * stride] != x[i * stride] ? x[i * stride] : top;
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        sum += exp(x[i * stride] - top);
+    const double shift = log(sum);
+    for (int64_t i = 0; i < n; i++)
+        y[i * stride] = logarithm ? x[i * stride] - top - shift : exp(x[i * stride] - top) / sum;
+}
+
+typedef struct job {
+    plan p;
+    kind what;
+    bool is_double;
+    const void *x;
+    void *y;
+    int64_t blocks; /* of columns */
+} job;
+
+static void lines_f64(const job *j, int64_t outer, int64_t from, int64_t to)
+{
+    const int64_t base = outer * j->p.n * j->p.inner;
+    const double *x = (const double *)j->x + base;
+    double *y = (double *)j->y + base;
+    for (int64_t c = from; c < to; c++) {
+        if (j->what == HARDMAX)
+            hardmax_f64(x + c, y + c, j->p.n, j->p.inner);
+        else
+            softmax_f64(x + c, y + c, j->p.n, j->p.inner, j->what == LOG_SOFTMAX);
+    }
+}
+
+static void lines_f32(const job *j, int64_t outer, int64_t from, int64_t to)
+{
+    const int64_t base = outer * j->p.n * j->p.inner;
+    const float *x = (const float *)j->x + base;
+    float *y = (float *)j->y + base;
+    if (j->what == HARDMAX)
+        for (int64_t c = from; c < to; c++)
+            hardmax_f32(x + c, y + c, j->p.n, j->p.inner);
+    else if (j->p.inner == 1)
+        tlk_get()->softmax(x, y, 1, j->p.n, j->what == LOG_SOFTMAX);
+    else
+        tlk_get()->softmax_strided(x + from, y + from, j->p.n, j->p.inner, to - from, j->what == LOG_SOFTMAX);
+}
+
+static void units(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const job *j = context;
+    (void)thread;
+    for (int64_t unit = begin; unit < end; unit++) {
+        const int64_t outer = unit / j->blocks, from = unit % j->blocks * COLUMNS;
+        const int64_t to = j->p.inner - from < COLUMNS ? j->p.inner : from + COLUMNS;
+        if (j->is_double)
+            lines_f64(j, outer, from, to);
+        else
+            lines_f32(j, outer, from, to);
+    }
+}
+
+static void run_floats(tl_call *call, job *j)
+{
+    const int64_t columns = j->p.inner < COLUMNS ? j->p.inner : COLUMNS;
+    j->blocks = (j->p.inner + COLUMNS - 1) / COLUMNS;
+    const int64_t count = j->p.outer * j->blocks;
+    const int64_t grain = PIECE / (j->p.n < PIECE ? j->p.n * columns : PIECE) + 1;
+    if (count <= grain || call->thread_count <= 1)
+        units(j, 0, count, 0);
+    else
+        call->host->parallel_for(call, units, j, count, grain);
+}
+
+static tl_status run(tl_call *call, kind what)
+{
+    const plan *p = call->plan;
+    const tl_tensor *x = call->inputs[0];
+    const tl_tensor *y = call->outputs[0];
+    if (p->n == 0) /* there are no elements */
+        return TL_OK;
+    job j = {.p = *p, .what = what, .is_double = x->type == TL_DOUBLE, .x = x->data, .y = y->data};
+    const bool half = x->type == TL_FLOAT16 || x->type == TL_BFLOAT16;
+    if (half) {
+        const tlk_kernels *kernels = tlk_get();
+        const int64_t n = op_elements(x);
+        float *copy = call->workspace;
+        j.x = j.y = copy;
+        (x->type == TL_FLOAT16 ? kernels->f16_to_f32 : kernels->bf16_to_f32)(x->data, copy, n);
+        run_floats(call, &j);
+        (x->type == TL_FLOAT16 ? kernels->f32_to_f16 : kernels->f32_to_bf16)(copy, y->data, n);
+    } else {
+        run_floats(call, &j);
+    }
+    return TL_OK;
+}
+
+static tl_status run_softmax(tl_call *call)
+{
+    return run(call, SOFTMAX);
+}
+static tl_status run_log_softmax(tl_call *call)
+{
+    return run(call, LOG_SOFTMAX);
+}
+static tl_status run_hardmax(tl_call *call)
+{
+    return run(call, HARDMAX);
+}
+
+static const tl_param ins[] = {OP_IN("input", TL_T_FLOATS, 'T')};
+static const tl_param outs[] = {OP_IN("output", TL_T_FLOATS, 'T')};
+static const tl_attribute_spec attrs_1[] = {OP_INT("axis", 1)};
+static const tl_attribute_spec attrs_13[] = {OP_INT("axis", -1)};
+
+#define BOTH(name, run_function)                                                                                       \
+    OP_DESCRIPTOR(name, 1) = {                                                                                         \
+        OP_HEAD(name, 1),          OP_PARAMS(input, ins),      OP_PARAMS(output, outs), OP_PARAMS(attribute, attrs_1), \
+        .plan_size = sizeof(plan), .reshape = reshape_coerced, .run = (run_function)};                                 \
+    OP_DESCRIPTOR(name, 13) = {                                                                                        \
+        OP_HEAD(name, 13),         OP_PARAMS(input, ins), OP_PARAMS(output, outs), OP_PARAMS(attribute, attrs_13),     \
+        .plan_size = sizeof(plan), .reshape = reshape,    .run = (run_function)};
+
+BOTH(Softmax, run_softmax)
+BOTH(LogSoftmax, run_log_softmax)
+BOTH(Hardmax, run_hardmax)
