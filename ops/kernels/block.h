@@ -28,8 +28,7 @@ typedef struct tlk_block {
     int64_t a_stride;   /* by lanes only: from one group of VW j to the next */
     int64_t group_size; /* by lanes only: how many j the last group of every `groups` has; the others have VW */
     int64_t groups;
-    const real *b;    /* [depth][b_stride] */
-    int64_t b_stride; /* TLK_NR as packed here */
+    const real *b;    /* [depth][TLK_NR] */
     const real *bias; /* by rows: one for each row; by lanes: one for each lane of y */
     real *y;          /* [rows][vectors * VW] */
     int64_t y_stride;

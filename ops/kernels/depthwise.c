@@ -3,8 +3,8 @@
 #include "kernels/block.h"
 #include "kernels/check.h"
 
-#define WINDOWS     4     /* channels whose windows are filled together, so that no load waits for a store */
 #define MAX_WINDOW  65536 /* elements; beyond that lanes are gathered one by one */
+#define CHANNELS    8     /* that many are prefetched, and their windows filled, before the first of them is needed */
 #define MAX_VECTORS 8
 #if defined TLK_ISA_AVX512 || defined TLK_ISA_NEON
 #define MAX_ROWS 2 /* of 32 registers, 16 sums, 8 weights and the data */
@@ -58,11 +58,6 @@ void TLK_ELEMENT_FN(tlk_depthwise_pack)(const tlk_sepconv *s, const elem *depthw
 
 /* ---- sizes ---- */
 
-static bool needs_window(const tlk_sepconv *s)
-{
-    return s->layout == TLK_CHANNELS_FIRST && (!E_IS_REAL || s->stride > 1);
-}
-
 /* Elements of each phase of the window of one tile; SIZE_MAX if the window would be too large. */
 static size_t phase_length(const tlk_sepconv *s)
 {
@@ -91,8 +86,8 @@ size_t TLK_ELEMENT_FN(tlk_depthwise_workspace)(const tlk_sepconv *s)
     if (bytes > INT64_MAX / 2)
         return SIZE_MAX;
     size_t size = tlk_size_mul((size_t)s->kernel_size, sizeof(int64_t) + sizeof(tlk_tap_group));
-    if (needs_window(s) && phase_length(s) != SIZE_MAX)
-        size = tlk_size_add(size, (WINDOWS + 1) * (size_t)s->stride * phase_length(s) * sizeof(real) + 64);
+    if (s->layout == TLK_CHANNELS_FIRST && phase_length(s) != SIZE_MAX)
+        size = tlk_size_add(size, (CHANNELS + 1) * (size_t)s->stride * phase_length(s) * sizeof(real) + 64);
     return tlk_size_round_up(size, 64);
 }
 
@@ -105,10 +100,10 @@ void TLK_ELEMENT_FN(tlk_depthwise_prepare)(tlk_depthwise *depthwise, const tlk_s
     depthwise->groups = workspace;
     depthwise->positions = (int64_t *)(depthwise->groups + s->kernel_size);
     depthwise->phase_length = 0;
-    if (needs_window(s) && phase_length(s) != SIZE_MAX) {
+    if (s->layout == TLK_CHANNELS_FIRST && phase_length(s) != SIZE_MAX) {
         depthwise->phase_length = (int64_t)phase_length(s);
         depthwise->windows = (real *)(((uintptr_t)(depthwise->positions + s->kernel_size) + 63) / 64 * 64);
-        depthwise->line = depthwise->windows + WINDOWS * s->stride * depthwise->phase_length;
+        depthwise->line = depthwise->windows + CHANNELS * s->stride * depthwise->phase_length;
     }
     tlk_tap_group *group = depthwise->groups;
     int64_t *position = depthwise->positions;
@@ -218,6 +213,7 @@ struct tile {
     int64_t start; /* where in x the first tap of the first step lies; may be negative */
     real *h;
     int64_t panel; /* channels_first: from one panel of h to the next */
+    int vectors;   /* channels_first: 1, 2, 4 or 8, at least as many as hold the steps */
 };
 
 TLK_INLINE real *h_vector(const struct tile *tile, int64_t j, int v)
@@ -225,153 +221,100 @@ TLK_INLINE real *h_vector(const struct tile *tile, int64_t j, int v)
     return tile->h + v / TLK_NV * tile->panel + j * TLK_NR + v % TLK_NV * VW;
 }
 
-/* Rows j, j + j_step... of h, vectors from v on. */
+/* Rows j, j + j_step... of h; data is where the first tap of the tile's first step lies. */
 TLK_INLINE void whole_vectors(bool same, int rows, int vectors, const struct tile *tile, const real *data,
-                              int64_t data_step, int64_t j, int64_t j_step, int v)
+                              int64_t data_step, int64_t j, int64_t j_step)
 {
     const int64_t taps = tile->depthwise->sepconv->kernel_size;
     const struct rows at = {
         .data_step = data_step, .weights_step = j_step * taps, .vector_step = VW, .lanes = VW, .same = same};
     vec sum[MAX_ROWS][MAX_VECTORS];
-    sum_taps(false, rows, vectors, &at, tile->depthwise, data + v * VW, tile->depthwise->weights + j * taps, sum);
-    real *h = h_vector(tile, j, v);
-    const int64_t panel = tile->panel;
-    const int64_t next = v % TLK_NV == 0 ? VW : panel - VW; /* two of them are a panel */
+    sum_taps(false, rows, vectors, &at, tile->depthwise, data, tile->depthwise->weights + j * taps, sum);
     TLK_UNROLL
     for (int r = 0; r < rows; r++)
         TLK_UNROLL
-    for (int i = 0; i < vectors; i++)
-        v_store(h + r * j_step * TLK_NR + i / 2 * panel + i % 2 * next, sum[r][i]);
+    for (int v = 0; v < vectors; v++)
+        v_store(h_vector(tile, j + r * j_step, v), sum[r][v]);
 }
 
-/* Vectors from v up to `end` of so many rows; data is where the first tap of the tile's first step lies. */
 TLK_INLINE void whole_rows(bool same, int rows, const struct tile *tile, const real *data, int64_t data_step, int64_t j,
-                           int64_t j_step, int v, int end)
+                           int64_t j_step)
 {
-    for (; v + 8 <= end; v += 8)
-        whole_vectors(same, rows, 8, tile, data, data_step, j, j_step, v);
-    if (v + 4 <= end) {
-        whole_vectors(same, rows, 4, tile, data, data_step, j, j_step, v);
-        v += 4;
-    }
-    for (; v + 2 <= end; v += 2)
-        whole_vectors(same, rows, 2, tile, data, data_step, j, j_step, v);
-    if (v < end)
-        whole_vectors(same, rows, 1, tile, data, data_step, j, j_step, v);
+    if (tile->vectors == 8)
+        whole_vectors(same, rows, 8, tile, data, data_step, j, j_step);
+    else if (tile->vectors == 4)
+        whole_vectors(same, rows, 4, tile, data, data_step, j, j_step);
+    else if (tile->vectors == 2)
+        whole_vectors(same, rows, 2, tile, data, data_step, j, j_step);
+    else
+        whole_vectors(same, rows, 1, tile, data, data_step, j, j_step);
 }
 
-static TLK_NOINLINE void one_row(const struct tile *tile, const real *data, int64_t j, int v, int end)
+static TLK_NOINLINE void one_row(const struct tile *tile, const real *data, int64_t j)
 {
-    whole_rows(false, 1, tile, data, 0, j, 0, v, end);
+    whole_rows(false, 1, tile, data, 0, j, 0);
 }
 
-static TLK_NOINLINE void two_channels(const struct tile *tile, const real *data, int64_t data_step, int64_t j, int v,
-                                      int end)
+static TLK_NOINLINE void two_channels(const struct tile *tile, const real *data, int64_t data_step, int64_t j)
 {
-    whole_rows(false, MAX_ROWS, tile, data, data_step, j, 1, v, end);
+    whole_rows(false, MAX_ROWS, tile, data, data_step, j, 1);
 }
 
-static TLK_NOINLINE void two_outputs(const struct tile *tile, const real *data, int64_t j, int v, int end)
+static TLK_NOINLINE void two_outputs(const struct tile *tile, const real *data, int64_t j)
 {
-    whole_rows(true, MAX_ROWS, tile, data, 0, j, tile->depthwise->sepconv->channels, v, end);
+    whole_rows(true, MAX_ROWS, tile, data, 0, j, tile->depthwise->sepconv->channels);
 }
 
-/* All outputs of `count` channels from c on. */
-static void whole_channels(const struct tile *tile, const real *data, int64_t data_step, int64_t c, int64_t count,
-                           int v, int end)
+/* All outputs of `count` channels from c on, whose data is data_step apart. */
+static void whole_channels(const struct tile *tile, const real *data, int64_t data_step, int64_t c, int64_t count)
 {
     const tlk_sepconv *s = tile->depthwise->sepconv;
     int64_t m = 0;
     for (; MAX_ROWS > 1 && m + 2 <= s->multiplier; m += 2)
         for (int64_t i = 0; i < count; i++)
-            two_outputs(tile, data + i * data_step, m * s->channels + c + i, v, end);
+            two_outputs(tile, data + i * data_step, m * s->channels + c + i);
     for (; m < s->multiplier; m++) {
         int64_t i = 0;
         for (; MAX_ROWS > 1 && i + 2 <= count; i += 2)
-            two_channels(tile, data + i * data_step, data_step, m * s->channels + c + i, v, end);
+            two_channels(tile, data + i * data_step, data_step, m * s->channels + c + i);
         for (; i < count; i++)
-            one_row(tile, data + i * data_step, m * s->channels + c + i, v, end);
+            one_row(tile, data + i * data_step, m * s->channels + c + i);
     }
 }
 
-#if E_IS_REAL
-/* A vector that reaches over an edge of x, for `rows` channels from c: lanes outside read as zero. */
-TLK_INLINE void edge_rows(int rows, const struct tile *tile, int64_t c, int64_t m, int v)
+/* What this tile of each of these channels has and the tile before had not. A channel is too short a
+ * run for the hardware to see where the next one lies. */
+static void prefetch_channels(const struct tile *tile, int64_t c, int64_t count)
 {
     const tlk_sepconv *s = tile->depthwise->sepconv;
-    const int64_t *positions = tile->depthwise->positions;
-    const real *weights = tile->depthwise->weights + (m * s->channels + c) * s->kernel_size;
-    const real *x = tile->x + c * tile->length;
-    vec sum[4];
-    TLK_UNROLL
-    for (int r = 0; r < rows; r++)
-        sum[r] = v_zero();
-    for (int64_t k = 0; k < s->kernel_size; k++) {
-        int64_t from = tile->start + v * VW + positions[k];
-        const int begin = (int)CLAMP(-from, 0, VW);
-        const int end = (int)CLAMP(tile->length - from, 0, VW);
-        if (begin >= end) /* a masked load is slow where no lane can be read at all */
-            from = 0;
-        TLK_UNROLL
-        for (int r = 0; r < rows; r++) {
-            const vec data = v_load_range(e_outside(x + r * tile->length, from), begin, begin < end ? end : begin);
-            sum[r] = v_fma(data, v_set1(weights[r * s->kernel_size + k]), sum[r]);
-        }
-    }
-    TLK_UNROLL
-    for (int r = 0; r < rows; r++)
-        v_store(h_vector(tile, m * s->channels + c + r, v), sum[r]);
+    const int64_t line = 64 / (int64_t)sizeof(elem);
+    const int64_t begin = CLAMP(tile->start + (s->kernel_size - 1) * s->dilation, 0, tile->length);
+    const int64_t end = MIN(begin + tile->vectors * VW * s->stride, tile->length);
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t t = begin; t < end; t += line)
+            __builtin_prefetch(tile->x + (c + i) * tile->length + t);
 }
-
-static void edge_vector(const struct tile *tile, int v)
-{
-    const tlk_sepconv *s = tile->depthwise->sepconv;
-    for (int64_t m = 0; m < s->multiplier; m++) {
-        int64_t c = 0;
-        for (; c + 4 <= s->channels; c += 4)
-            edge_rows(4, tile, c, m, v);
-        for (; c < s->channels; c++)
-            edge_rows(1, tile, c, m, v);
-    }
-}
-
-/* Straight from x: vectors that lie inside it whole, and those at its edges. */
-static void first_direct(const struct tile *tile, int vectors)
-{
-    const tlk_sepconv *s = tile->depthwise->sepconv;
-    const int64_t reach = (s->kernel_size - 1) * s->dilation;
-    const int64_t inside = tile->length - reach - tile->start; /* steps from the tile's first up to the right edge */
-    const int begin = tile->start < 0 ? (int)MIN((-tile->start + VW - 1) / VW, vectors) : 0;
-    const int end = inside < 0 ? begin : (int)CLAMP(inside / VW, begin, vectors);
-    for (int v = 0; v < vectors; v++)
-        if (v < begin || v >= end)
-            edge_vector(tile, v);
-    if (begin < end)
-        whole_channels(tile, (const real *)e_outside(tile->x, tile->start), tile->length, 0, s->channels, begin, end);
-}
-#endif
 
 /* n elements from `start` on, zero outside x, as `real`; n is a multiple of VW. */
 static void copy_line(const elem *x, int64_t length, int64_t start, int64_t n, real *line)
 {
-    for (int64_t i = 0; i < n; i += VW) {
+    for (int64_t i = 0; i < n;) {
         const int64_t from = start + i;
         const int begin = (int)CLAMP(-from, 0, VW);
         const int end = (int)CLAMP(length - from, 0, VW);
-        vec data = v_zero();
-        if (begin == 0 && end == VW)
-            data = e_load(x + from);
-        else if (begin < end)
-            data = e_load_range(e_outside(x, from), begin, end);
-        v_store(line + i, data);
+        v_store(line + i, begin < end ? e_load_range(e_outside(x, from), begin, end) : v_zero());
+        i += VW;
+        if (from + VW >= 0)
+            for (; i + VW <= n && start + i + VW <= length; i += VW)
+                v_store(line + i, e_load(x + start + i));
     }
 }
 
 /* window[phase][i] = line[i * stride + phase]: so the taps of a strided convolution read whole vectors. */
-static void split_phases(const real *line, int64_t stride, int64_t phase_length, real *window)
+static void split_phases(const real *line, int64_t stride, int64_t used, int64_t phase_length, real *window)
 {
     if (stride == 2) {
-        for (int64_t i = 0; i < phase_length; i += VW) {
+        for (int64_t i = 0; i < used; i += VW) {
             const vec low = v_load(line + 2 * i);
             const vec high = v_load(line + 2 * i + VW);
             v_store(window + i, v_even(low, high));
@@ -380,42 +323,57 @@ static void split_phases(const real *line, int64_t stride, int64_t phase_length,
         return;
     }
     for (int64_t phase = 0; phase < stride; phase++)
-        for (int64_t i = 0; i < phase_length; i++)
+        for (int64_t i = 0; i < used; i++)
             window[phase * phase_length + i] = line[i * stride + phase];
 }
 
-/* By way of a window of each channel in the workspace: half types, and strides. */
-static void first_windows(const struct tile *tile, int vectors)
+/* By way of a window of each channel in the workspace: edges, half types, strides. */
+static void first_windows(const struct tile *tile)
 {
     const tlk_depthwise *depthwise = tile->depthwise;
     const tlk_sepconv *s = depthwise->sepconv;
     const int64_t window_length = s->stride * depthwise->phase_length;
-    for (int64_t c = 0; c < s->channels; c += WINDOWS) {
-        const int64_t count = MIN(WINDOWS, s->channels - c);
+    const int64_t reach = (s->kernel_size - 1) * s->dilation;
+    const int64_t used = (tile->vectors * VW + reach / s->stride + VW - 1) / VW * VW; /* of each phase */
+    for (int64_t c = 0; c < s->channels; c += CHANNELS) {
+        const int64_t count = MIN(CHANNELS, s->channels - c);
+        prefetch_channels(tile, c + count, MIN(CHANNELS, s->channels - c - count));
         for (int64_t i = 0; i < count; i++) {
             const elem *x = tile->x + (c + i) * tile->length;
             real *window = depthwise->windows + i * window_length;
-            copy_line(x, tile->length, tile->start, window_length, s->stride == 1 ? window : depthwise->line);
+            copy_line(x, tile->length, tile->start, used * s->stride, s->stride == 1 ? window : depthwise->line);
             if (s->stride > 1)
-                split_phases(depthwise->line, s->stride, depthwise->phase_length, window);
+                split_phases(depthwise->line, s->stride, used, depthwise->phase_length, window);
         }
-        whole_channels(tile, depthwise->windows, window_length, c, count, 0, vectors);
+        whole_channels(tile, depthwise->windows, window_length, c, count);
     }
 }
 
-/* Lane by lane: strides with a kernel that reaches too far for a window. */
-static void first_gathered(const struct tile *tile, int vectors)
+/* Straight from x, where no tap of the tile lies outside. */
+static void first_direct(const struct tile *tile)
+{
+    const int64_t channels = tile->depthwise->sepconv->channels;
+    for (int64_t c = 0; c < channels; c += CHANNELS) {
+        const int64_t count = MIN(CHANNELS, channels - c);
+        prefetch_channels(tile, c + count, MIN(CHANNELS, channels - c - count));
+        whole_channels(tile, (const void *)(tile->x + c * tile->length + tile->start), tile->length, c, count);
+    }
+}
+
+/* Lane by lane: where a window would be too large. */
+static void first_gathered(const struct tile *tile)
 {
     const tlk_sepconv *s = tile->depthwise->sepconv;
     const real *weights = tile->depthwise->weights;
     for (int64_t m = 0; m < s->multiplier; m++)
         for (int64_t c = 0; c < s->channels; c++, weights += s->kernel_size)
-            for (int v = 0; v < vectors; v++) {
+            for (int v = 0; v < tile->vectors; v++) {
                 vec sum = v_zero();
                 for (int64_t k = 0; k < s->kernel_size; k++) {
+                    const int64_t start = tile->start + v * VW * s->stride + tile->depthwise->positions[k];
                     real lanes[VW];
                     for (int lane = 0; lane < VW; lane++) {
-                        const int64_t i = tile->start + (v * VW + lane) * s->stride + tile->depthwise->positions[k];
+                        const int64_t i = start + lane * s->stride;
                         lanes[lane] = i >= 0 && i < tile->length ? e_get(tile->x + c * tile->length + i) : 0;
                     }
                     sum = v_fma(v_load(lanes), v_set1(weights[k]), sum);
@@ -428,23 +386,23 @@ void TLK_ELEMENT_FN(tlk_depthwise_first)(const tlk_depthwise *depthwise, const e
                                          int64_t pad_left, int64_t t, int steps, real *h)
 {
     const tlk_sepconv *s = depthwise->sepconv;
-    const int vectors = (steps + VW - 1) / VW;
     const struct tile tile = {.depthwise = depthwise,
                               .x = x,
                               .length = length,
                               .start = t * s->stride - pad_left,
                               .h = h,
-                              .panel = s->channels * s->multiplier * TLK_NR};
-#if E_IS_REAL
-    if (s->stride == 1) {
-        first_direct(&tile, vectors);
-        return;
-    }
-#endif
-    if (depthwise->phase_length > 0)
-        first_windows(&tile, vectors);
+                              .panel = s->channels * s->multiplier * TLK_NR,
+                              .vectors = steps <= VW       ? 1
+                                         : steps <= 2 * VW ? 2
+                                         : steps <= 4 * VW ? 4
+                                                           : 8};
+    const int64_t reach = (s->kernel_size - 1) * s->dilation;
+    if (E_IS_REAL && s->stride == 1 && tile.start >= 0 && tile.start + tile.vectors * VW + reach <= length)
+        first_direct(&tile);
+    else if (depthwise->phase_length > 0)
+        first_windows(&tile);
     else
-        first_gathered(&tile, vectors);
+        first_gathered(&tile);
 }
 
 /* ---- channels_last: lanes are channels ---- */

@@ -214,7 +214,6 @@ static void pointwise_first(const struct job *job, int64_t t, int steps)
             tlk_block block = {.depth = job->depth,
                                .a = job->pointwise + f * job->depth,
                                .b = job->h + step * job->depth,
-                               .b_stride = TLK_NR,
                                .bias = job->biases + f};
             run_block(job, &block, rows, MIN(TLK_NR, whole - step), f * job->y_stride + t + step);
         }
@@ -238,7 +237,6 @@ static void pointwise_last(const struct job *job, int64_t t, int steps)
                                .groups = groups,
                                .group_size = s->channels - (groups - 1) * VW,
                                .b = job->pointwise + f * job->depth,
-                               .b_stride = TLK_NR,
                                .bias = job->biases + f};
             run_block(job, &block, rows, (int)MIN(TLK_NR, s->filters - f), (t + step) * job->y_stride + f);
         }
