@@ -37,13 +37,16 @@ static void GEMM_EDGE(const gemm_shape *s, int64_t rows, int64_t columns, const 
 
 void GEMM(const gemm_shape *s, const REAL *a, const REAL *b, REAL *c)
 {
+    const int64_t whole = s->m / GEMM_ROWS * GEMM_ROWS;
     for (int64_t j = 0; j < s->n; j += GEMM_COLUMNS) {
         int64_t columns = s->n - j < GEMM_COLUMNS ? s->n - j : GEMM_COLUMNS;
-        int64_t i = 0;
-        for (; columns == GEMM_COLUMNS && i + GEMM_ROWS <= s->m; i += GEMM_ROWS)
-            GEMM_TILE(s, a + i * s->a_row, b + j, c + i * s->c_row + j);
-        GEMM_EDGE(s, s->m - i, columns, a + i * s->a_row, b + j, c + i * s->c_row + j);
+        if (columns < GEMM_COLUMNS)
+            GEMM_EDGE(s, whole, columns, a, b + j, c + j);
+        else
+            for (int64_t i = 0; i < whole; i += GEMM_ROWS)
+                GEMM_TILE(s, a + i * s->a_row, b + j, c + i * s->c_row + j);
     }
+    GEMM_EDGE(s, s->m - whole, s->n, a + whole * s->a_row, b, c + whole * s->c_row);
 }
 
 #undef GEMM_EDGE
