@@ -109,6 +109,21 @@ tl_status tl_context_bind_output(tl_context *context, size_t index, void *buffer
     return TL_OK;
 }
 
+tl_status tl_context_set_list(tl_context *context, size_t index, const tl_list *list, tl_error *error)
+{
+    tl_status status =
+        check_binding(context, index, context ? context->session->graph->input_count : 0, "input", error);
+    if (status != TL_OK)
+        return status;
+    const tl_value *value = context->session->graph->inputs[index];
+    if (!list || value->kind != list->kind)
+        return tl_error_set(error, TL_INVALID_INPUT, "input '%.200s' is given another kind of value than it takes",
+                            value->name);
+    context->main->given[index] = (tl_tensor){.data = (void *)(uintptr_t)list, .rank = TL_RANK_UNKNOWN};
+    context->given[index] = true;
+    return TL_OK;
+}
+
 /* ---- The run */
 
 static tl_status check_given(const tl_context *context, tl_error *error)
@@ -170,8 +185,18 @@ tl_status tl_context_output(const tl_context *context, size_t index, tl_tensor *
     if (!tensor || !context->finished)
         return tl_error_set(error, TL_INVALID_ARGUMENT, "output %zu: %s", index,
                             tensor ? "there was no successful run" : "tensor is NULL");
+    const tl_value *value = context->session->graph->outputs[index];
+    if (value->kind != TL_KIND_TENSOR)
+        return tl_error_set(error, TL_UNSUPPORTED, "output '%.200s' is no tensor", value->name);
     *tensor = context->main->outputs[index].result;
     return TL_OK;
+}
+
+const tl_list *tl_context_output_list(const tl_context *context, size_t index)
+{
+    const tl_graph *graph = context->session->graph;
+    bool is_list = context->finished && index < graph->output_count && graph->outputs[index]->kind != TL_KIND_TENSOR;
+    return is_list ? tl_slot_list(&context->main->outputs[index].result) : NULL;
 }
 
 tl_status tl_context_value(const tl_context *context, const char *name, tl_tensor *tensor, tl_error *error)
@@ -187,6 +212,8 @@ tl_status tl_context_value(const tl_context *context, const char *name, tl_tenso
     for (size_t k = 0; k < graph->output_count; k++)
         if (graph->outputs[k] == value)
             return tl_context_output(context, k, tensor, error);
+    if (value->kind != TL_KIND_TENSOR)
+        return tl_error_set(error, TL_UNSUPPORTED, "value '%.200s' is no tensor", name);
     if (!context->session->keep_values && !(value->flags & (TL_VALUE_INPUT | TL_VALUE_CONSTANT)))
         return tl_error_set(error, TL_INVALID_ARGUMENT,
                             "value '%.200s' is not kept: open the session with TL_SESSION_KEEP_VALUES", name);

@@ -137,13 +137,30 @@ OP_DESCRIPTOR(If, 1) = {OP_HEAD(If, 1),
 
 /* ---- What Loop and Scan share: values that go round, and results that are stacked */
 
+/* A state that began as an optional and goes on as what it holds. */
+static tl_status wrap_optional(const tl_call *call, const tl_executor *inner, const tl_value *from,
+                               const tl_tensor *result, tl_tensor *kept)
+{
+    tl_arena *heap = &inner->run->heap;
+    tl_list *list = tl_list_new(heap, TL_KIND_OPTIONAL, 1);
+    if (list)
+        list->items[0] =
+            from->kind == TL_KIND_TENSOR ? tl_item_tensor(heap, result) : tl_item_list(heap, tl_slot_list(result));
+    if (!list || !list->items[0])
+        return tl_fail(call, TL_NO_MEMORY, "no memory for an optional");
+    *kept = (tl_tensor){.data = list, .rank = TL_RANK_UNKNOWN};
+    return TL_OK;
+}
+
 /* Keeps the elements of a result, which lie in the inner graph's memory, where the next round does not overwrite them.
  */
-static tl_status keep_state(const tl_call *call, const tl_executor *inner, tl_reserve *buffer, bool is_tensor,
-                            const tl_tensor *result, tl_tensor *kept)
+static tl_status keep_state(const tl_call *call, const tl_executor *inner, tl_reserve *buffer, const tl_value *from,
+                            const tl_value *to, const tl_tensor *result, tl_tensor *kept)
 {
     *kept = *result;
-    if (!is_tensor)
+    if (to->kind == TL_KIND_OPTIONAL && from->kind != TL_KIND_OPTIONAL)
+        return wrap_optional(call, inner, from, result, kept);
+    if (from->kind != TL_KIND_TENSOR)
         return TL_OK;
     int64_t bytes = tl_tensor_bytes(result);
     kept->data = tl_reserve_bytes(inner, buffer, (size_t)bytes);
@@ -235,7 +252,7 @@ static tl_status match_body(const tl_call *call, const tl_value *from, tl_value 
 {
     if (to->kind == TL_KIND_TENSOR && to->tensor.type == TL_UNDEFINED)
         tl_value_copy_kind(to, from);
-    if (tl_value_matches(from, to))
+    if (tl_value_matches(from, to) || to->kind == TL_KIND_OPTIONAL)
         return TL_OK;
     return tl_fail(call, TL_INVALID_MODEL, "%s %zu of the body is of another kind or type than what goes there", what,
                    k);
@@ -264,7 +281,7 @@ static tl_status loop_infer(tl_call *call)
         const tl_value *given = call->node->inputs[LOOP_FIXED + k];
         tl_status status =
             given ? match_body(call, given, body->inputs[LOOP_FIXED + k], "input", LOOP_FIXED + k) : TL_OK;
-        if (status == TL_OK)
+        if (status == TL_OK && body->inputs[LOOP_FIXED + k]->kind != TL_KIND_OPTIONAL)
             status = match_body(call, body->inputs[LOOP_FIXED + k], body->outputs[1 + k], "output", 1 + k);
         if (status != TL_OK)
             return status;
@@ -320,11 +337,28 @@ static tl_status loop_round(loop *l)
         status = stack(l->call, l->inner, &l->inner->buffers[2 * l->states + k], l->round, k,
                        &l->inner->outputs[1 + l->states + k].result, &l->shapes[k]);
     for (size_t k = 0; k < l->states && status == TL_OK; k++)
-        status = keep_state(l->call, l->inner, &l->inner->buffers[2 * k + (size_t)(l->round & 1)],
-                            body->inputs[LOOP_FIXED + k]->kind == TL_KIND_TENSOR, &l->inner->outputs[1 + k].result,
+        status = keep_state(l->call, l->inner, &l->inner->buffers[2 * k + (size_t)(l->round & 1)], body->outputs[1 + k],
+                            body->inputs[LOOP_FIXED + k], &l->inner->outputs[1 + k].result,
                             &l->inner->given[LOOP_FIXED + k]);
     l->condition = next;
     return status;
+}
+
+/* What a state ended as. One that began as an optional may leave as what it holds. */
+static tl_status give_state(tl_call *call, const loop *l, size_t k)
+{
+    const tl_tensor *state = &l->inner->given[LOOP_FIXED + k];
+    const tl_value *out = k < call->node->output_count ? call->node->outputs[k] : NULL;
+    bool wrapped = l->inner->graph->inputs[LOOP_FIXED + k]->kind == TL_KIND_OPTIONAL;
+    if (!out || !wrapped || out->kind == TL_KIND_OPTIONAL)
+        return give_out(call, k, state);
+    const tl_list *optional = tl_slot_list(state);
+    if (optional->count == 0 || (out->kind == TL_KIND_TENSOR) != !optional->items[0]->list)
+        return tl_fail(call, TL_INVALID_INPUT, "state %zu ends as an optional that is empty or holds something else",
+                       k);
+    const tl_item *item = optional->items[0];
+    tl_tensor list = {.data = (void *)(uintptr_t)item->list, .rank = TL_RANK_UNKNOWN};
+    return give_out(call, k, item->list ? &list : &item->tensor);
 }
 
 static tl_status loop_run(tl_call *call)
@@ -345,8 +379,12 @@ static tl_status loop_run(tl_call *call)
         return tl_fail(call, TL_NO_MEMORY, "no memory for %zu scan outputs", l.scans);
     for (size_t k = 0; k < l.scans; k++)
         l.shapes[k] = body->outputs[1 + l.states + k]->tensor;
-    for (size_t k = 0; k < l.states; k++)
+    for (size_t k = 0; k < l.states && status == TL_OK; k++) {
+        const tl_value *from = call->node->inputs[LOOP_FIXED + k], *to = body->inputs[LOOP_FIXED + k];
         l.inner->given[LOOP_FIXED + k] = *call->inputs[LOOP_FIXED + k];
+        if (to->kind == TL_KIND_OPTIONAL && from->kind != TL_KIND_OPTIONAL)
+            status = wrap_optional(call, l.inner, from, call->inputs[LOOP_FIXED + k], &l.inner->given[LOOP_FIXED + k]);
+    }
     int64_t most = trips ? *(const int64_t *)trips->data : INT64_MAX;
     for (; l.round < most && l.condition && status == TL_OK; l.round++) {
         if (atomic_load_explicit(&l.inner->run->cancelled, memory_order_relaxed))
@@ -354,7 +392,7 @@ static tl_status loop_run(tl_call *call)
         status = loop_round(&l);
     }
     for (size_t k = 0; k < l.states && status == TL_OK; k++)
-        status = give_out(call, k, &l.inner->given[LOOP_FIXED + k]);
+        status = give_state(call, &l, k);
     for (size_t k = 0; k < l.scans && status == TL_OK; k++)
         status =
             give_stacked(call, l.states + k, &l.shapes[k], l.round, l.inner->buffers[2 * l.states + k].data, 0, false);
@@ -408,7 +446,7 @@ static tl_status scan_count(const tl_call *call, size_t *states, size_t *inputs)
 static tl_status scan_infer(tl_call *call)
 {
     tl_graph *body = graph_attribute(call, "body");
-    size_t states, inputs;
+    size_t states = 0, inputs = 0;
     tl_status status = scan_count(call, &states, &inputs);
     if (status != TL_OK)
         return status;
@@ -479,8 +517,9 @@ static tl_status scan_round(const scan *s, int64_t round)
         status = stack(s->call, s->inner, &s->inner->buffers[2 * s->states + k], round, k,
                        &s->inner->outputs[s->states + k].result, &s->shapes[k]);
     for (size_t k = 0; k < s->states && status == TL_OK; k++)
-        status = keep_state(s->call, s->inner, &s->inner->buffers[2 * k + (size_t)(round & 1)], true,
-                            &s->inner->outputs[k].result, &s->inner->given[k]);
+        status =
+            keep_state(s->call, s->inner, &s->inner->buffers[2 * k + (size_t)(round & 1)], s->inner->graph->outputs[k],
+                       s->inner->graph->inputs[k], &s->inner->outputs[k].result, &s->inner->given[k]);
     return status;
 }
 

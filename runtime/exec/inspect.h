@@ -3,6 +3,7 @@
 #define TL_INSPECT_H
 
 #include "exec/context.h"
+#include "exec/list.h"
 #include "exec/session.h"
 
 /* The graph as it runs: after folding and rewriting. tl_session's other fields are open to readers too. */
@@ -17,6 +18,12 @@ static inline void tl_context_set_trace(tl_context *context, tl_trace trace, voi
     context->run.trace = trace;
     context->run.trace_user = user;
 }
+
+/* An input that is a sequence or optional. The list and its items must live as long as runs use them. */
+tl_status tl_context_set_list(tl_context *context, size_t index, const tl_list *list, tl_error *error);
+/* Output `index` of the last run as a list, which lives until the next run; NULL: it is a tensor, or there was no run.
+ */
+const tl_list *tl_context_output_list(const tl_context *context, size_t index);
 
 /* Plans for the inputs that are set, without running; a run does so by itself. */
 tl_status tl_context_plan(tl_context *context, tl_error *error);

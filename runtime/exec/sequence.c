@@ -155,7 +155,7 @@ static tl_status read_index(const tl_call *call, size_t k, int64_t *index)
 /* A position in a list of `count`, counted from the end if negative. */
 static tl_status position(const tl_call *call, size_t k, size_t count, bool behind, size_t *at)
 {
-    int64_t index;
+    int64_t index = 0;
     tl_status status = read_index(call, k, &index);
     if (status != TL_OK)
         return status;
@@ -296,7 +296,7 @@ static tl_status at_reshape(tl_call *call)
 static tl_status at_run(tl_call *call)
 {
     const tl_list *list = tl_slot_list(call->inputs[0]);
-    size_t at;
+    size_t at = 0;
     tl_status status = position(call, 1, list->count, false, &at);
     if (status != TL_OK)
         return status;

@@ -151,11 +151,14 @@ tl_status tl_graph_check(tl_graph *graph, tl_error *error)
 
 /* ---- Users and dead code */
 
+/* An output that became a constant has lost its producer, and needs the node no more. */
 static bool is_needed(const tl_node *node)
 {
-    for (size_t k = 0; k < node->output_count; k++)
-        if (node->outputs[k] && (node->outputs[k]->user_count || node->outputs[k]->flags & TL_VALUE_OUTPUT))
+    for (size_t k = 0; k < node->output_count; k++) {
+        const tl_value *value = node->outputs[k];
+        if (value && value->producer == node && (value->user_count || value->flags & TL_VALUE_OUTPUT))
             return true;
+    }
     return false;
 }
 
