@@ -111,14 +111,12 @@ static bool read_list(tl_arena *arena, const tl_list *list, tl_file_value *value
 tl_status cli_value_output(tl_context *context, size_t index, cli_value *value, tl_error *error)
 {
     *value = (cli_value){.content = {.kind = TL_KIND_TENSOR, .name = ""}};
-    tl_tensor tensor;
-    tl_status status = tl_context_output(context, index, &tensor, error);
-    if (status != TL_OK)
-        return status;
-    if (tl_session_graph(context->session)->outputs[index]->kind == TL_KIND_TENSOR) {
-        value->content.tensor = tensor;
-        return TL_OK;
-    }
+    const tl_graph *graph = tl_session_graph(context->session);
+    if (index >= graph->output_count || graph->outputs[index]->kind == TL_KIND_TENSOR)
+        return tl_context_output(context, index, &value->content.tensor, error);
+    if (!context->finished)
+        return tl_error_set(error, TL_INVALID_ARGUMENT, "output %zu: there was no successful run", index);
     tl_arena_init(&value->arena, NULL, 0);
-    return read_list(&value->arena, tl_slot_list(&tensor), &value->content) ? TL_OK : tl_error_no_memory(error);
+    const tl_list *list = tl_slot_list(&context->main->outputs[index].result);
+    return read_list(&value->arena, list, &value->content) ? TL_OK : tl_error_no_memory(error);
 }
