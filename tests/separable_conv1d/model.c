@@ -187,7 +187,7 @@ void add_numbers(model *m, const char *name, const char *numbers)
     int64_t values[64];
     char dims[24];
     int count = 0;
-    for (char *at = (char *)(uintptr_t)numbers; *at != '\0'; at += *at == ',')
+    for (char *at = (char *)(uintptr_t)numbers; *at != '\0' && *at != ']'; at += *at == ',')
         values[count++] = strtoll(at, &at, 10);
     snprintf(dims, sizeof dims, "%d", count);
     add_constant(m, name, TL_INT64, dims, values);
