@@ -46,7 +46,7 @@ static tl_status take(tl_source *source, const tl_allocator *allocator, int file
     if (info->st_size < 0 || (uintmax_t)info->st_size > SIZE_MAX / 2)
         return tl_error_set(error, TL_IO, "has a size that does not fit memory");
     source->mapping = (tl_mapping){.size = (size_t)info->st_size};
-    source->allocator = NULL;
+    source->copied = false;
     if (source->mapping.size == 0)
         return TL_OK;
     void *data = mmap(NULL, source->mapping.size, PROT_READ, MAP_PRIVATE, file, 0);
@@ -58,6 +58,7 @@ static tl_status take(tl_source *source, const tl_allocator *allocator, int file
     if (!source->mapping.data)
         return tl_error_no_memory(error);
     source->allocator = allocator;
+    source->copied = true;
     tl_status status = read_all(source, file, error);
     if (status != TL_OK)
         tl_source_close(&source->mapping);
@@ -161,13 +162,13 @@ tl_status tl_source_open_inside(tl_source *source, const tl_allocator *allocator
 
 bool tl_source_is_mapped(const tl_source *source)
 {
-    return source->mapping.data && !source->allocator;
+    return source->mapping.data && !source->copied;
 }
 
 void tl_source_close(tl_mapping *mapping)
 {
     tl_source *source = (tl_source *)(void *)mapping; /* its first member */
-    if (source->allocator)
+    if (source->copied)
         tl_memory_free(source->allocator, mapping->data);
     else if (mapping->data)
         munmap(mapping->data, mapping->size);

@@ -7,7 +7,8 @@
 /* A file's bytes, in a list of tl_model.mappings. */
 typedef struct tl_source {
     tl_mapping mapping;
-    const tl_allocator *allocator; /* of `data`, where it had to be read; NULL: it is mapped */
+    const tl_allocator *allocator; /* of `data`, where it was copied; may be NULL: the C library's */
+    bool copied;                   /* the file could not be mapped and was read */
 } tl_source;
 
 /* Opens a regular file and maps it, read-only and private; reads it where it cannot be mapped. */

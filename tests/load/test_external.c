@@ -1,9 +1,12 @@
 /* External tensor data: found beside the model, and never anywhere else. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "support.h"
 
@@ -26,6 +29,17 @@ static void make_folder(const char *name)
     char full[192];
     snprintf(full, sizeof full, "%s/%s", folder, name);
     ck_assert_int_eq(mkdir(full, 0700), 0);
+}
+
+/* Stands before the C library's: some file systems cannot map. */
+static bool refuse_maps;
+void *mmap(void *address, size_t size, int protection, int flags, int file, off_t offset)
+{
+    if (refuse_maps && file >= 0) {
+        errno = ENODEV;
+        return MAP_FAILED;
+    }
+    return (void *)syscall(SYS_mmap, address, size, protection, flags, file, offset);
 }
 
 static const float numbers[] = {1, 2, 3, 4};
@@ -161,6 +175,20 @@ START_TEST(maps_a_file_once)
 }
 END_TEST
 
+START_TEST(reads_what_cannot_be_mapped)
+{
+    message m = external("data.bin", "4", NULL);
+    refuse_maps = true;
+    tl_model *model = load_with(&m, NULL);
+    refuse_maps = false;
+    ck_assert_msg(model != NULL, "%s", test_error.message);
+    tl_value *w = tl_graph_find(model->graph, "w");
+    ck_assert(!w->constant->mapped);
+    ck_assert(((const float *)tl_value_data(w))[1] == 3);
+    tl_model_free(model);
+}
+END_TEST
+
 START_TEST(refuses_paths_out_of_the_folder)
 {
     char absolute[192];
@@ -241,6 +269,11 @@ START_TEST(refuses_places_out_of_the_file)
     m = external("data.bin", NULL, NULL);
     put_entry(&m, "location", "data.bin");
     refused_with(&m, NULL, TL_INVALID_MODEL, "'location' twice");
+    message strings = {.size = 0};
+    put_tensor(&strings, "w", TL_STRING, (const int64_t[]){1}, 1);
+    put_entry(&strings, "location", "data.bin");
+    put_int(&strings, 14, 1);
+    refused_with(&strings, NULL, TL_INVALID_MODEL, "strings cannot be external data");
     m = external("data.bin", NULL, NULL);
     put_blob(&m, 9, "12345678", 8);
     refused_with(&m, NULL, TL_INVALID_MODEL, "elements both in external_data and in raw_data");
@@ -273,6 +306,24 @@ START_TEST(obeys_options)
 }
 END_TEST
 
+/* A path without a folder means the current one. */
+START_TEST(looks_in_the_current_folder)
+{
+    message m = external("data.bin", NULL, NULL);
+    tl_model_free(load_with(&m, NULL));
+    char before[512], inside[128];
+    ck_assert_ptr_nonnull(getcwd(before, sizeof before));
+    snprintf(inside, sizeof inside, "%s/models", folder);
+    ck_assert_int_eq(chdir(inside), 0);
+    tl_model *model;
+    tl_status status = tl_load_file(NULL, NULL, "model.onnx", NULL, &model, &test_error);
+    ck_assert_int_eq(chdir(before), 0);
+    ck_assert_msg(status == TL_OK, "%s", test_error.message);
+    tl_model_free(model);
+    refused_with(&m, &(tl_load_options){.external_data_path = "/nowhere"}, TL_IO, "the folder '/nowhere'");
+}
+END_TEST
+
 START_TEST(refuses_models_that_are_no_files)
 {
     tl_model *model;
@@ -296,11 +347,13 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, finds_data);
     tcase_add_test(tests, maps_a_file_once);
+    tcase_add_test(tests, reads_what_cannot_be_mapped);
     tcase_add_test(tests, refuses_paths_out_of_the_folder);
     tcase_add_test(tests, refuses_links);
     tcase_add_test(tests, refuses_what_is_no_file);
     tcase_add_test(tests, refuses_places_out_of_the_file);
     tcase_add_test(tests, obeys_options);
+    tcase_add_test(tests, looks_in_the_current_folder);
     tcase_add_test(tests, refuses_models_that_are_no_files);
     return run_case(tests, "external");
 }

@@ -263,6 +263,17 @@ START_TEST(refuses_bad_functions)
     put_message(&wrong, 11, &standard);
     m = model_calling("F", &wrong, 1);
     load_refused(&m, TL_INVALID_MODEL, "it is of type 2, the attribute 'nothing' of type 1");
+    message refers = function_of("F", &op, 1), again = attribute("nothing", TL_ATTR_INT);
+    put_text(&again, 21, "other");
+    put_message(&refers, 11, &again);
+    m = model_calling("F", &refers, 1);
+    load_refused(&m, TL_INVALID_MODEL, "the default of 'nothing' refers to an attribute");
+    message pass = node("F", "local", "-", "- y");
+    graph = graph_of(&pass, 1);
+    message made = node("Neg", NULL, "x", "y"), both = function_of("F", &made, 1);
+    put_text(&both, 5, "x");
+    m = model_with(&graph, &both, 1);
+    load_refused(&m, TL_INVALID_MODEL, "the function gives out its input 'x', which the call leaves out");
     message foreign_node = node("Neg", "far", "x", "y"), foreign = function_of("F", &foreign_node, 1);
     m = model_calling("F", &foreign, 1);
     load_refused(&m, TL_INVALID_MODEL, "the function imports no operator set of domain 'far'");
@@ -274,6 +285,32 @@ START_TEST(refuses_bad_functions)
     put_message(&old, 7, &graph);
     put_message(&old, 25, &function);
     load_refused(&old, TL_INVALID_MODEL, "functions need IR version 8");
+}
+END_TEST
+
+START_TEST(limits_bodies_in_functions)
+{
+    static message functions[2];
+    char name[16], next[16];
+    for (int k = 0; k < 2; k++) { /* functions of 20 bodies inside each other: 40 in all */
+        snprintf(name, sizeof name, "F%d", k);
+        snprintf(next, sizeof next, "F%d", k + 1);
+        message inner = node(k ? "Neg" : next, k ? NULL : "local", "x", "y");
+        for (int level = 0; level < 20; level++) {
+            message body = {.size = 0}, out = {.size = 0}, a = attribute("body", TL_ATTR_GRAPH);
+            put_message(&body, 1, &inner);
+            put_text(&out, 1, "y");
+            put_message(&body, 12, &out);
+            put_message(&a, 6, &body);
+            inner = node("Op", NULL, "x", "y");
+            put_message(&inner, 5, &a);
+        }
+        functions[k] = function_of(name, &inner, 1);
+    }
+    message m = model_calling("F0", functions, 2);
+    load_refused(&m, TL_INVALID_MODEL, "more than 32 subgraphs inside each other");
+    m = model_calling("F1", functions, 2);
+    tl_model_free(load_good(&m));
 }
 END_TEST
 
@@ -310,6 +347,7 @@ int main(void)
     tcase_add_test(tests, limits_depth_and_number);
     tcase_add_test(tests, refuses_bad_calls);
     tcase_add_test(tests, refuses_bad_functions);
+    tcase_add_test(tests, limits_bodies_in_functions);
     tcase_add_test(tests, reads_tensors_once);
     return run_case(tests, "function");
 }

@@ -429,6 +429,48 @@ START_TEST(reads_attributes)
 }
 END_TEST
 
+START_TEST(reads_rare_attributes)
+{
+    message op = node("Op", NULL, "x", "y"), body = {.size = 0}, inner = node("Relu", NULL, "x", "b"),
+            out = {.size = 0};
+    put_message(&body, 1, &inner);
+    put_text(&out, 1, "b");
+    put_message(&body, 12, &out);
+    message a = attribute("graphs", TL_ATTR_GRAPHS);
+    put_message(&a, 11, &body);
+    put_message(&a, 11, &body);
+    put_message(&op, 5, &a);
+    message type = {.size = 0}, tensor = {.size = 0};
+    put_int(&tensor, 1, TL_DOUBLE);
+    put_message(&type, 1, &tensor);
+    a = attribute("type", TL_ATTR_TYPE_PROTO);
+    put_message(&a, 14, &type);
+    put_message(&op, 5, &a);
+    const int64_t one[] = {1};
+    message sparse = {.size = 0}, values = weight(NULL, one, 1), indices = {.size = 0};
+    put_tensor(&indices, NULL, TL_INT64, one, 1);
+    put_int(&indices, 7, 2);
+    put_message(&sparse, 1, &values);
+    put_message(&sparse, 2, &indices);
+    put_int(&sparse, 3, 4);
+    a = attribute("sparse", TL_ATTR_SPARSE_TENSOR);
+    put_message(&a, 22, &sparse);
+    put_message(&op, 5, &a);
+    message m = model_of_nodes(&op, 1);
+    tl_model *model = load_good(&m);
+    const tl_node *n = model->graph->nodes[0];
+    const tl_attribute *graphs = tl_node_attribute(n, "graphs");
+    ck_assert_uint_eq(graphs->count, 2);
+    ck_assert_ptr_ne(graphs->u.graphs[0], graphs->u.graphs[1]);
+    ck_assert_str_eq(graphs->u.graphs[1]->nodes[0]->op_type, "Relu");
+    ck_assert_int_eq(tl_node_attribute(n, "type")->u.type->tensor.type, TL_DOUBLE);
+    const tl_attribute *dense = tl_node_attribute(n, "sparse");
+    ck_assert_int_eq(dense->kind, TL_ATTR_TENSOR);
+    ck_assert_int_eq(dense->u.tensor->dims[0], 4);
+    tl_model_free(model);
+}
+END_TEST
+
 START_TEST(refuses_bad_attributes)
 {
     message a = {.size = 0};
@@ -620,6 +662,7 @@ int main(void)
     tcase_add_test(tests, reads_types);
     tcase_add_test(tests, refuses_bad_types);
     tcase_add_test(tests, reads_attributes);
+    tcase_add_test(tests, reads_rare_attributes);
     tcase_add_test(tests, refuses_bad_attributes);
     tcase_add_test(tests, reads_bodies);
     tcase_add_test(tests, gives_bodies_outputs_of_their_own);

@@ -124,6 +124,74 @@ START_TEST(reads_what_it_writes)
 }
 END_TEST
 
+/* Kinds inside kinds, and maps by name. */
+START_TEST(nests_kinds)
+{
+    int8_t numbers[] = {-1, 2};
+    tl_string names[] = {{"one", 3}, {"t\0o", 3}};
+    tl_file_value tensors[2] = {{.kind = TL_KIND_TENSOR, .tensor = {numbers, TL_INT8, 1, {2}}},
+                                {.kind = TL_KIND_TENSOR, .tensor = {numbers, TL_INT8, 0, {0}}}};
+    tl_file_value maps[2] = {
+        {.kind = TL_KIND_MAP, .tensor = {names, TL_STRING, 1, {2}}, .count = 2, .elements = tensors},
+        {.kind = TL_KIND_MAP, .tensor = {numbers, TL_INT8, 1, {2}}, .count = 2, .elements = tensors}};
+    tl_file_value options[3] = {{.kind = TL_KIND_OPTIONAL, .count = 1, .elements = maps},
+                                {.kind = TL_KIND_OPTIONAL, .count = 0},
+                                {.kind = TL_KIND_OPTIONAL, .count = 1}};
+    tl_file_value list = {.kind = TL_KIND_SEQUENCE, .count = 2, .elements = maps};
+    tl_file_value inner = {.kind = TL_KIND_OPTIONAL, .count = 1, .elements = &options[0]};
+    options[2].elements = &inner;
+    tl_file_value all = {.kind = TL_KIND_SEQUENCE, .count = 3, .elements = options};
+    const tl_file_value *got;
+    tl_tensor_file *back = round_trip(&list, &got);
+    ck_assert_uint_eq(got->count, 2);
+    const tl_string *keys = got->elements[0].tensor.data;
+    ck_assert_int_eq(got->elements[0].tensor.type, TL_STRING);
+    ck_assert_uint_eq(keys[1].size, 3);
+    ck_assert_mem_eq(keys[1].data, "t\0o", 3);
+    ck_assert_int_eq(got->elements[1].tensor.type, TL_INT8);
+    ck_assert_mem_eq(got->elements[1].tensor.data, numbers, 2);
+    ck_assert_int_eq(got->elements[1].elements[1].tensor.rank, 0);
+    tl_tensor_file_free(back);
+    back = round_trip(&all, &got);
+    ck_assert_uint_eq(got->count, 3);
+    ck_assert_int_eq(got->elements[0].elements[0].kind, TL_KIND_MAP);
+    ck_assert_uint_eq(got->elements[1].count, 0);
+    ck_assert_int_eq(got->elements[2].elements[0].elements[0].elements[0].kind, TL_KIND_MAP);
+    tl_tensor_file_free(back);
+    options[1].kind = TL_KIND_SEQUENCE;
+    ck_assert_int_eq(tl_tensor_file_write("never.pb", &all, &test_error), TL_INVALID_ARGUMENT);
+    maps[0].count = 1;
+    ck_assert_int_eq(tl_tensor_file_write("never.pb", &list, &test_error), TL_INVALID_ARGUMENT);
+    list.kind = TL_KIND_OPTIONAL;
+    ck_assert_int_eq(tl_tensor_file_write("never.pb", &list, &test_error), TL_INVALID_ARGUMENT);
+    ck_assert_int_ne(access("never.pb", F_OK), 0);
+}
+END_TEST
+
+START_TEST(makes_sparse_values_dense)
+{
+    message sparse = {.size = 0}, values = {.size = 0}, indices = {.size = 0}, m = {.size = 0};
+    put_tensor(&values, "s", TL_INT32, (const int64_t[]){1}, 1);
+    put_int(&values, 5, -7);
+    put_tensor(&indices, NULL, TL_INT64, (const int64_t[]){1}, 1);
+    put_int(&indices, 7, 2);
+    put_message(&sparse, 1, &values);
+    put_message(&sparse, 2, &indices);
+    put_int(&sparse, 3, 3);
+    put_int(&m, 2, 2);
+    put_message(&m, 4, &sparse);
+    for (tl_kind kind = TL_KIND_SEQUENCE; kind <= TL_KIND_OPTIONAL; kind++) { /* the same numbers in both */
+        tl_status status = tl_tensor_file_parse(NULL, "value", m.bytes, m.size, kind, &file, &value, &test_error);
+        ck_assert_msg(status == TL_OK, "%s", test_error.message);
+        ck_assert_uint_eq(value->count, 1);
+        ck_assert_str_eq(value->elements[0].name, "s");
+        const int32_t *dense = value->elements[0].tensor.data;
+        ck_assert(dense[0] == 0 && dense[1] == 0 && dense[2] == -7);
+        tl_tensor_file_free(file);
+    }
+}
+END_TEST
+
 /* Every type, by way of the tensors that numpy made. */
 START_TEST(writes_every_type)
 {
@@ -243,6 +311,8 @@ int main(void)
     TCase *tests = tcase_create("tensor_file");
     tcase_add_test(tests, reads_what_onnx_writes);
     tcase_add_test(tests, reads_what_it_writes);
+    tcase_add_test(tests, nests_kinds);
+    tcase_add_test(tests, makes_sparse_values_dense);
     tcase_add_test(tests, writes_every_type);
     tcase_add_test(tests, refuses_bad_values);
     tcase_add_test(tests, says_what_cannot_be_written);
