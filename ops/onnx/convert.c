@@ -178,21 +178,21 @@ void *op_result_block(tl_type type, void *data, int64_t at, op_block *buffer)
     return op_is_native(type) ? (void *)((uint64_t *)data + at) : buffer;
 }
 
-#define NARROW(T)                       \
-    do {                                \
-        T *to = (T *)data + at;         \
-        for (int64_t i = 0; i < n; i++) \
-            to[i] = (T)buffer->u64[i];  \
+#define NARROW(T)                                      \
+    do {                                               \
+        T *to = (T *)data + at;                        \
+        for (int64_t i = 0; i < n; i++)                \
+            to[i] = (T)((const uint64_t *)results)[i]; \
     } while (0)
 
-void op_store_block(tl_type type, void *data, int64_t at, int64_t n, const op_block *buffer)
+void op_store_block(tl_type type, void *data, int64_t at, int64_t n, const void *results)
 {
     switch (type) {
     case TL_FLOAT16:
-        tlk_get()->f32_to_f16(buffer->f32, (uint16_t *)data + at, n);
+        tlk_get()->f32_to_f16(results, (uint16_t *)data + at, n);
         break;
     case TL_BFLOAT16:
-        tlk_get()->f32_to_bf16(buffer->f32, (uint16_t *)data + at, n);
+        tlk_get()->f32_to_bf16(results, (uint16_t *)data + at, n);
         break;
     case TL_INT8:
     case TL_UINT8:
@@ -208,7 +208,7 @@ void op_store_block(tl_type type, void *data, int64_t at, int64_t n, const op_bl
         break;
     case TL_BOOL:
         for (int64_t i = 0; i < n; i++)
-            ((uint8_t *)data)[at + i] = buffer->u64[i] != 0;
+            ((uint8_t *)data)[at + i] = ((const uint64_t *)results)[i] != 0;
         break;
     default: /* native: already there */
         break;
@@ -236,5 +236,5 @@ void op_unstage(tl_type type, void *data, int64_t n, const void *memory)
 {
     for (int64_t i = 0; i < n; i += OP_BLOCK)
         op_store_block(type, data, i, n - i < OP_BLOCK ? n - i : OP_BLOCK,
-                       (const op_block *)(const void *)((const char *)memory + (size_t)i * domain_size(type)));
+                       (const char *)memory + (size_t)i * domain_size(type));
 }

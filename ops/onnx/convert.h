@@ -45,7 +45,7 @@ const void *op_fill_block(tl_type type, const void *data, int64_t at, int64_t n,
  * op_store_block converts them. Integers lose high bits, halves are rounded to nearest even; bool is != 0. Not for the
  * types below 16 bits other than int8, uint8 and bool. */
 void *op_result_block(tl_type type, void *data, int64_t at, op_block *buffer);
-void op_store_block(tl_type type, void *data, int64_t at, int64_t n, const op_block *buffer);
+void op_store_block(tl_type type, void *data, int64_t at, int64_t n, const void *results);
 
 /* Whole tensors, for operators that want all of their input at once. Bytes of `n` elements in the type's domain. */
 static inline size_t op_staged_bytes(tl_type type, int64_t n)

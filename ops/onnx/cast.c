@@ -1,0 +1,305 @@
+/* Cast, CastLike: elements of one type to another. BitCast: their bits as another type. */
+#include "onnx/cast.h"
+
+#include "kernels/kernels.h"
+#include "onnx/tensor.h"
+
+#define T_CAST (TL_T_ALL & ~(TL_T(TL_COMPLEX64) | TL_T(TL_COMPLEX128)))
+#define PIECE  (16 * OP_BLOCK) /* elements of a piece of a parallel loop; whole bytes of any packed type */
+
+/* ---- Numbers to numbers, block by block */
+
+typedef struct cast {
+    const tl_tensor *x, *y;
+    bool saturate;
+    op_round round;
+} cast;
+
+/* Source values of any domain as the target's domain. */
+static void to_f32(op_domain from, const void *x, float *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = from == OP_F64   ? (float)((const double *)x)[i]
+               : from == OP_I64 ? (float)((const int64_t *)x)[i]
+                                : (float)((const uint64_t *)x)[i];
+}
+/* For types that round again. */
+static double exact_enough(op_domain from, const void *x, int64_t i)
+{
+    switch (from) {
+    case OP_F32:
+        return (double)((const float *)x)[i];
+    case OP_F64:
+        return ((const double *)x)[i];
+    case OP_U64:
+        return op_odd_double(((const uint64_t *)x)[i], false);
+    default:
+        break;
+    }
+    const int64_t v = ((const int64_t *)x)[i];
+    return op_odd_double(v < 0 ? 0 - (uint64_t)v : (uint64_t)v, v < 0);
+}
+static void to_f64(op_domain from, const void *x, double *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = from == OP_F32   ? (double)((const float *)x)[i]
+               : from == OP_I64 ? (double)((const int64_t *)x)[i]
+                                : (double)((const uint64_t *)x)[i];
+}
+/* Both signed and unsigned: 64 bits, of which the target takes the low ones. */
+static void to_bits(op_domain from, const void *x, tl_type type, uint64_t *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (from == OP_I64 || from == OP_U64) {
+            y[i] = ((const uint64_t *)x)[i];
+            continue;
+        }
+        const double v = from == OP_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
+        y[i] = type == TL_BOOL ? v != 0.0 : type == TL_UINT64 ? op_to_uint64(v) : (uint64_t)op_to_int64(v);
+    }
+}
+
+static void store_small_floats(const cast *c, op_domain from, const void *x, int64_t at, int64_t n)
+{
+    uint8_t *y = c->y->data;
+    const tl_type type = c->y->type;
+    for (int64_t i = 0; i < n; i++) {
+        const unsigned bits = op_encode_small(type, exact_enough(from, x, i), c->saturate, c->round);
+        if (type != TL_FLOAT4E2M1)
+            y[at + i] = (uint8_t)bits;
+        else if ((at + i) % 2)
+            y[(at + i) / 2] |= (uint8_t)(bits << 4);
+        else
+            y[(at + i) / 2] = (uint8_t)bits;
+    }
+}
+
+/* Elements of 4 or 2 bits; `at` is a multiple of what a byte holds. */
+static void store_packed(tl_type type, const uint64_t *x, uint8_t *y, int64_t at, int64_t n)
+{
+    const unsigned bits = op_type_bits(type), per_byte = 8 / bits;
+    for (int64_t i = 0; i < n; i++) {
+        const unsigned value = (unsigned)x[i] & ((1U << bits) - 1), lane = (unsigned)((at + i) % per_byte);
+        uint8_t *byte = &y[(at + i) / per_byte];
+        *byte = (uint8_t)((lane ? *byte : 0U) | value << (bits * lane));
+    }
+}
+
+static void halves(op_domain from, const void *x, float *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = op_odd_float(exact_enough(from, x, i));
+}
+
+static void convert_block(const cast *c, int64_t at, int64_t n)
+{
+    op_block in, out;
+    const tl_type to = c->y->type;
+    const op_domain from = op_domain_of(c->x->type);
+    const void *x = op_load_block(c->x->type, c->x->data, at, n, &in);
+    switch (to) {
+    case TL_FLOAT:
+        if (from == OP_F32)
+            memmove((float *)c->y->data + at, x, (size_t)n * sizeof(float));
+        else
+            to_f32(from, x, (float *)c->y->data + at, n);
+        return;
+    case TL_DOUBLE:
+        to_f64(from, x, (double *)c->y->data + at, n);
+        return;
+    case TL_FLOAT16:
+    case TL_BFLOAT16:
+        if (from == OP_F32) {
+            op_store_block(to, c->y->data, at, n, x);
+        } else {
+            halves(from, x, out.f32, n);
+            op_store_block(to, c->y->data, at, n, &out);
+        }
+        return;
+    case TL_FLOAT8E4M3FN:
+    case TL_FLOAT8E4M3FNUZ:
+    case TL_FLOAT8E5M2:
+    case TL_FLOAT8E5M2FNUZ:
+    case TL_FLOAT8E8M0:
+    case TL_FLOAT4E2M1:
+        store_small_floats(c, from, x, at, n);
+        return;
+    case TL_INT64:
+    case TL_UINT64:
+        to_bits(from, x, to, (uint64_t *)c->y->data + at, n);
+        return;
+    default:
+        break;
+    }
+    to_bits(from, x, to, out.u64, n);
+    if (op_type_bits(to) < 8)
+        store_packed(to, out.u64, c->y->data, at, n);
+    else
+        op_store_block(to, c->y->data, at, n, &out);
+}
+
+static void pieces(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const cast *c = context;
+    const int64_t n = op_elements(c->x);
+    (void)thread;
+    end = end * PIECE < n ? end * PIECE : n;
+    for (int64_t at = begin * PIECE; at < end; at += OP_BLOCK)
+        convert_block(c, at, end - at < OP_BLOCK ? end - at : OP_BLOCK);
+}
+
+/* ---- Text */
+
+static tl_status run_to_text(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0];
+    tl_string *y = call->outputs[0]->data;
+    const int64_t n = op_elements(x);
+    for (int64_t i = 0; i < n; i++) {
+        char text[OP_TEXT_SIZE];
+        const size_t size = op_number_text(x->type, x, i, text);
+        char *copy = call->host->string(call, size);
+        if (!copy)
+            return TL_NO_MEMORY;
+        memcpy(copy, text, size);
+        y[i] = (tl_string){copy, size};
+    }
+    return TL_OK;
+}
+
+static tl_status run_from_text(tl_call *call, const cast *c)
+{
+    const tl_string *text = c->x->data;
+    const int64_t n = op_elements(c->x);
+    const op_domain domain = op_domain_of(c->y->type);
+    for (int64_t at = 0; at < n; at += OP_BLOCK) {
+        const int64_t m = n - at < OP_BLOCK ? n - at : OP_BLOCK;
+        op_block reals, integers;
+        for (int64_t i = 0; i < m; i++)
+            if (!op_text_number(text[at + i], &reals.f64[i], &integers.u64[i]))
+                return tl_fail(call, TL_INVALID_INPUT, "element %lld is not a number: \"%.*s\"", (long long)(at + i),
+                               (int)(text[at + i].size < 40 ? text[at + i].size : 40),
+                               text[at + i].size ? text[at + i].data : "");
+        /* from here on it is a cast of doubles or integers */
+        const bool real = domain == OP_F32 || domain == OP_F64 || c->y->type == TL_BOOL;
+        const tl_tensor numbers = {.data = &reals, .type = TL_DOUBLE, .rank = 1, .dims = {m}};
+        const tl_tensor whole = {.data = &integers, .type = TL_INT64, .rank = 1, .dims = {m}};
+        tl_tensor part = *c->y;
+        part.data = (char *)part.data + op_bytes(part.type, at);
+        const cast piece = {real ? &numbers : &whole, &part, c->saturate, c->round};
+        convert_block(&piece, 0, m);
+    }
+    return TL_OK;
+}
+
+/* ---- Operators */
+
+static tl_status run(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0];
+    cast c = {x, call->outputs[0], true, OP_ROUND_UP};
+    if (op_given(call, "saturate"))
+        c.saturate = op_int(call, "saturate") != 0;
+    if (op_given(call, "round_mode")) {
+        const char *mode = op_string(call, "round_mode");
+        c.round = strcmp(mode, "down") == 0 ? OP_ROUND_DOWN : strcmp(mode, "nearest") == 0 ? OP_ROUND_NEAREST : c.round;
+    }
+    const int64_t n = op_elements(x), count = (n + PIECE - 1) / PIECE;
+    if (x->type == c.y->type)
+        op_copy_bytes(call, c.y->data, x->data, op_bytes(x->type, n));
+    else if (c.y->type == TL_STRING)
+        return run_to_text(call);
+    else if (x->type == TL_STRING)
+        return run_from_text(call, &c);
+    else if (count > 1 && call->thread_count > 1)
+        call->host->parallel_for(call, pieces, &c, count, 1);
+    else
+        pieces(&c, 0, count, 0);
+    return TL_OK;
+}
+
+static tl_status shape(tl_call *call, tl_type type)
+{
+    if (op_given(call, "round_mode")) {
+        const char *mode = op_string(call, "round_mode");
+        if (strcmp(mode, "up") != 0 && strcmp(mode, "down") != 0 && strcmp(mode, "nearest") != 0)
+            return tl_fail(call, TL_INVALID_MODEL, "round_mode is \"%s\", but must be up, down or nearest", mode);
+    }
+    op_copy_shape(call->outputs[0], call->inputs[0]);
+    call->outputs[0]->type = type;
+    call->view = call->inputs[0]->type == type;
+    return TL_OK;
+}
+
+static tl_status reshape_cast(tl_call *call)
+{
+    const int64_t to = op_int(call, "to");
+    if (to < 0 || to >= TL_TYPE_COUNT || !(T_CAST >> to & 1))
+        return tl_fail(call, to > 0 && to <= 64 ? TL_UNSUPPORTED : TL_INVALID_MODEL,
+                       "to is %lld, which is no type to cast to", (long long)to);
+    return shape(call, (tl_type)to);
+}
+static tl_status reshape_like(tl_call *call)
+{
+    return shape(call, call->inputs[1]->type);
+}
+
+static tl_status reshape_bits(tl_call *call)
+{
+    const int64_t to = op_int(call, "to");
+    const tl_type from = call->inputs[0]->type;
+    if (to <= 0 || to >= TL_TYPE_COUNT || to == TL_STRING)
+        return tl_fail(call, to > 0 && to <= 64 && to != TL_STRING ? TL_UNSUPPORTED : TL_INVALID_MODEL,
+                       "to is %lld, which is no type to cast to", (long long)to);
+    if (op_type_bits(from) != op_type_bits((tl_type)to))
+        return tl_fail(call, TL_INVALID_MODEL, "elements of %u bits cannot be taken for such of %u bits",
+                       op_type_bits(from), op_type_bits((tl_type)to));
+    op_copy_shape(call->outputs[0], call->inputs[0]);
+    call->outputs[0]->type = (tl_type)to;
+    /* A byte of bool must be 0 or 1, so that it cannot be just any byte. */
+    call->view = to != TL_BOOL || from == TL_BOOL;
+    return TL_OK;
+}
+
+static tl_status run_bits(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0];
+    tl_tensor *y = call->outputs[0];
+    if (y->type == TL_BOOL) {
+        const uint8_t *from = x->data;
+        uint8_t *to = y->data;
+        const int64_t n = op_elements(x);
+        for (int64_t i = 0; i < n; i++)
+            to[i] = from[i] != 0;
+    } else {
+        op_copy_bytes(call, y->data, x->data, op_bytes(x->type, op_elements(x)));
+    }
+    return TL_OK;
+}
+
+/* ---- Descriptors */
+
+static const tl_param cast_ins[] = {OP_IN("input", T_CAST, 0)};
+static const tl_param like_ins[] = {OP_IN("input", T_CAST, 0), OP_IN("target_type", T_CAST, 'T')};
+static const tl_param cast_outs[] = {OP_IN("output", T_CAST, 0)};
+static const tl_param like_outs[] = {OP_IN("output", T_CAST, 'T')};
+static const tl_param bit_ins[] = {OP_IN("input", TL_T_ALL & ~OP_T_STRING, 0)};
+static const tl_param bit_outs[] = {OP_IN("output", TL_T_ALL & ~OP_T_STRING, 0)};
+static const tl_attribute_spec cast_6[] = {OP_REQUIRED_INT("to")};
+static const tl_attribute_spec cast_19[] = {OP_REQUIRED_INT("to"), OP_INT("saturate", 1)};
+static const tl_attribute_spec cast_24[] = {OP_REQUIRED_INT("to"), OP_INT("saturate", 1),
+                                            OP_STRING("round_mode", "up")};
+static const tl_attribute_spec like_19[] = {OP_INT("saturate", 1)};
+static const tl_attribute_spec like_24[] = {OP_INT("saturate", 1), OP_STRING("round_mode", "up")};
+
+#define OPERATOR(name, since, in_table, out_table, reshape_function, run_function, ...)        \
+    OP_DESCRIPTOR(name, since) = {OP_HEAD(name, since),         OP_PARAMS(input, in_table),    \
+                                  OP_PARAMS(output, out_table), .reshape = (reshape_function), \
+                                  .run = (run_function),        __VA_ARGS__};
+OPERATOR(Cast, 6, cast_ins, cast_outs, reshape_cast, run, OP_PARAMS(attribute, cast_6))
+OPERATOR(Cast, 19, cast_ins, cast_outs, reshape_cast, run, OP_PARAMS(attribute, cast_19))
+OPERATOR(Cast, 24, cast_ins, cast_outs, reshape_cast, run, OP_PARAMS(attribute, cast_24))
+OPERATOR(CastLike, 15, like_ins, like_outs, reshape_like, run, .flags = 0)
+OPERATOR(CastLike, 19, like_ins, like_outs, reshape_like, run, OP_PARAMS(attribute, like_19))
+OPERATOR(CastLike, 24, like_ins, like_outs, reshape_like, run, OP_PARAMS(attribute, like_24))
+OPERATOR(BitCast, 26, bit_ins, bit_outs, reshape_bits, run_bits, OP_PARAMS(attribute, cast_6))
