@@ -25,4 +25,10 @@ static inline size_t tlk_size_round_up(size_t a, size_t multiple)
     return sum == SIZE_MAX ? SIZE_MAX : sum / multiple * multiple;
 }
 
+/* start + i * step, for lanes beyond the last output: there it may wrap, and its value does not matter. */
+static inline int64_t tlk_wrapping_at(int64_t start, int64_t i, int64_t step)
+{
+    return (int64_t)((uint64_t)start + (uint64_t)i * (uint64_t)step);
+}
+
 #endif

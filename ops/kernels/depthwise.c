@@ -370,10 +370,10 @@ static void first_gathered(const struct tile *tile)
             for (int v = 0; v < tile->vectors; v++) {
                 vec sum = v_zero();
                 for (int64_t k = 0; k < s->kernel_size; k++) {
-                    const int64_t start = tile->start + v * VW * s->stride + tile->depthwise->positions[k];
+                    const int64_t start = tile->start + tile->depthwise->positions[k];
                     real lanes[VW];
                     for (int lane = 0; lane < VW; lane++) {
-                        const int64_t i = start + lane * s->stride;
+                        const int64_t i = tlk_wrapping_at(start, v * VW + lane, s->stride);
                         lanes[lane] = i >= 0 && i < tile->length ? e_get(tile->x + c * tile->length + i) : 0;
                     }
                     sum = v_fma(v_load(lanes), v_set1(weights[k]), sum);
@@ -439,7 +439,7 @@ static void edge_steps(int steps, const struct tile *tile, int64_t start, int64_
         const int64_t from = start + tile->depthwise->positions[k];
         TLK_UNROLL
         for (int i = 0; i < 8; i++) {
-            const int64_t row = from + i * s->stride;
+            const int64_t row = tlk_wrapping_at(from, i, s->stride);
             const bool inside = i < steps && row >= 0 && row < tile->length;
             const elem *data = inside ? tile->x + row * s->channels + c : zeros;
             sum[i] = v_fma(lanes == VW ? e_load(data) : e_load_n(data, lanes), weight, sum[i]);

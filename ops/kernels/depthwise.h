@@ -44,8 +44,8 @@ void TLK_ELEMENT_FN(tlk_depthwise_pack)(const tlk_sepconv *sepconv, const elem *
 void TLK_ELEMENT_FN(tlk_depthwise_prepare)(tlk_depthwise *depthwise, const tlk_sepconv *sepconv, const real *weights,
                                            void *workspace);
 
-/* channels_first: x is one sample, h is [panel of TLK_NR steps][C*D][TLK_NR]; steps <= TLK_FIRST_TILE. Whole vectors, of up to TLK_FIRST_TILE steps,
- * are written; lanes from `steps` on mean nothing. */
+/* channels_first: x is one sample, h is [panel of TLK_NR steps][C*D][TLK_NR]; steps <= TLK_FIRST_TILE. Whole vectors,
+ * of up to TLK_FIRST_TILE steps, are written; lanes from `steps` on mean nothing. */
 void TLK_ELEMENT_FN(tlk_depthwise_first)(const tlk_depthwise *depthwise, const elem *x, int64_t length,
                                          int64_t pad_left, int64_t t, int steps, real *h);
 

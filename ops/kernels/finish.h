@@ -22,7 +22,7 @@ TLK_INLINE bool activation_is_clamp(const tlk_activation *activation, real *low,
     return activation->kind <= TLK_CLIP;
 }
 
-/* In place, on n elements of whole vectors. */
+/* In place, on the first n elements; whole vectors can be read and written. */
 static inline void activate(const tlk_activation *activation, real *y, int64_t n)
 {
     real low = 0;

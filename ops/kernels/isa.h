@@ -9,10 +9,16 @@
 TLK_KERNEL_LIST(TLK_PROTOTYPE)
 #undef TLK_PROTOTYPE
 
-extern const tlk_sepconv_kernel TLK_FN(tlk_sepconv_f32);
-extern const tlk_sepconv_kernel TLK_FN(tlk_sepconv_f64);
-extern const tlk_sepconv_kernel TLK_FN(tlk_sepconv_f16);
-extern const tlk_sepconv_kernel TLK_FN(tlk_sepconv_bf16);
+#define TLK_FOR_EACH_TYPE(kind, name)     \
+    extern const kind TLK_FN(name##_f32); \
+    extern const kind TLK_FN(name##_f64); \
+    extern const kind TLK_FN(name##_f16); \
+    extern const kind TLK_FN(name##_bf16);
+TLK_FOR_EACH_TYPE(tlk_sepconv_kernel, tlk_sepconv)
+TLK_FOR_EACH_TYPE(tlk_gemm_kernel, tlk_gemm)
+TLK_FOR_EACH_TYPE(tlk_conv_kernel, tlk_conv)
+TLK_FOR_EACH_TYPE(tlk_conv_kernel, tlk_conv_depthwise)
+#undef TLK_FOR_EACH_TYPE
 
 extern const tlk_kernels TLK_FN(tlk_table);
 

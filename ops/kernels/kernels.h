@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/conv.h"
+#include "kernels/gemm.h"
 #include "kernels/sepconv.h"
 #include "kernels/types.h"
 #include "kernels/vmath_list.h"
@@ -42,7 +44,11 @@ typedef struct tlk_kernels {
 #define TLK_FIELD(type, name, parameters) type(*name) parameters;
     TLK_KERNEL_LIST(TLK_FIELD)
 #undef TLK_FIELD
-    const tlk_sepconv_kernel *sepconv[4]; /* by tlk_type */
+    /* by tlk_type */
+    const tlk_sepconv_kernel *sepconv[4];
+    const tlk_gemm_kernel *gemm[4];
+    const tlk_conv_kernel *conv[4];
+    const tlk_conv_kernel *conv_depthwise[4];
 } tlk_kernels;
 
 /* The table for this CPU: the best instruction set it has, or the one that the environment variable TAPLINE_ISA names

@@ -1,13 +1,12 @@
 /* The fused separable convolution: a tile of the depthwise stage, then the pointwise product over it. */
 #include "kernels/sepconv.h"
 
-#include <math.h>
-
 #include "kernels/block.h"
 #include "kernels/check.h"
 #include "kernels/depthwise.h"
-#include "kernels/finish.h"
 #include "kernels/isa.h"
+#include "kernels/output.h"
+#include "kernels/rowblocks.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -40,18 +39,6 @@ static size_t packed_size(const tlk_sepconv *s)
     return bytes > INT64_MAX ? SIZE_MAX : bytes;
 }
 
-/* channels_first has the filters in blocks of at most TLK_MR rows, as equal as can be: each is [depth][rows]. */
-static int64_t block_count(const tlk_sepconv *s)
-{
-    return (s->filters + TLK_MR - 1) / TLK_MR;
-}
-
-static int64_t block_begin(const tlk_sepconv *s, int64_t block)
-{
-    const int64_t blocks = block_count(s);
-    return s->filters / blocks * block + MIN(block, s->filters % blocks);
-}
-
 /* `width` filters from f on, as [depth][stride], the rest zero; depth in the order of the depthwise stage. */
 static void pack_filters(const tlk_sepconv *s, const elem *pointwise, int64_t f, int64_t width, int64_t stride,
                          real *packed)
@@ -80,9 +67,9 @@ static void pack(const tlk_sepconv *s, const void *depthwise, const void *pointw
         for (int64_t f = 0; f < s->filters; f += TLK_NR, blocks += depth * TLK_NR)
             pack_filters(s, pointwise, f, MIN(TLK_NR, s->filters - f), TLK_NR, blocks);
     } else {
-        for (int64_t b = 0; b < block_count(s); b++) {
-            const int64_t f = block_begin(s, b);
-            const int64_t rows = block_begin(s, b + 1) - f;
+        for (int64_t b = 0; b < rowblock_count(s->filters); b++) {
+            const int64_t f = rowblock_begin(s->filters, b);
+            const int64_t rows = rowblock_begin(s->filters, b + 1) - f;
             pack_filters(s, pointwise, f, rows, rows, blocks + f * depth);
         }
         blocks += s->filters * depth;
@@ -114,70 +101,18 @@ static size_t workspace_size(const tlk_sepconv *s)
 
 struct job {
     const tlk_sepconv *s;
-    const tlk_sepconv_data *data;
     const real *biases;
     const real *pointwise;
     const real *h;
     int64_t depth;
-    elem *y; /* of this sample */
-    const elem *residual;
-    int64_t y_stride;
-    bool direct; /* blocks of whole vectors go straight to y, with the activation done by the clamp */
-    real low, high;
-    real *stage; /* [TLK_MR][TLK_NR] */
+    tlk_output output; /* of this sample; rows are filters in channels_first, steps in channels_last */
 };
-
-/* From the stage to y, whose first element is at `offset`: rows of `lanes` elements. */
-static void finish_stage(const struct job *job, int64_t offset, int rows, int lanes)
-{
-    for (int pass = 0; pass < 2; pass++) {
-        const bool last = pass == 1;
-        const bool add = job->residual != NULL && job->data->residual_last == last;
-        for (int r = 0; r < rows && (add || last); r++)
-            for (int lane = 0; lane < lanes; lane += VW) {
-                const int64_t at = offset + r * job->y_stride + lane;
-                const int n = MIN(VW, lanes - lane);
-                vec sum = v_load(job->stage + r * TLK_NR + lane);
-                if (add)
-                    sum += e_load_n(job->residual + at, n);
-                if (last)
-                    e_store_n(job->y + at, sum, n);
-                else
-                    v_store(job->stage + r * TLK_NR + lane, sum);
-            }
-        if (!last)
-            activate(&job->s->activation, job->stage, (int64_t)rows * TLK_NR);
-    }
-}
-
-/* One block of the product, into y at `offset`, or by way of the stage. */
-static void run_block(const struct job *job, tlk_block *block, int rows, int lanes, int64_t offset)
-{
-    const int vectors = (lanes + VW - 1) / VW;
-    const bool direct = job->direct && lanes == vectors * VW;
-    block->y = job->stage;
-    block->y_stride = TLK_NR;
-    block->low = direct ? job->low : -(real)INFINITY;
-    block->high = direct ? job->high : (real)INFINITY;
-#if E_IS_REAL
-    if (direct) {
-        block->y = job->y + offset;
-        block->y_stride = job->y_stride;
-    }
-#endif
-    if (is_last(job->s))
-        TLK_REAL_FN(tlk_block_by_lanes)(block, rows, vectors);
-    else
-        TLK_REAL_FN(tlk_block_by_rows)(block, rows, vectors);
-    if (!direct)
-        finish_stage(job, offset, rows, lanes);
-}
 
 /* channels_first, the last few steps of a tile: whole vectors of steps would be mostly empty, so the lanes are filters.
  * Steps at h's column on; t is the first one's place in y. */
 static void few_steps(const struct job *job, const real *h, int64_t t, int steps)
 {
-    const int64_t blocks = block_count(job->s);
+    const int64_t blocks = rowblock_count(job->s->filters);
     for (int64_t b = 0; b < blocks; b += 4) {
         const real *a[4];
         const real *bias[4];
@@ -186,18 +121,19 @@ static void few_steps(const struct job *job, const real *h, int64_t t, int steps
         const int count = (int)MIN(4, blocks - b);
         for (int i = 0; i < 4; i++) { /* blocks that are not there repeat the last one */
             const int64_t block = b + MIN(i, count - 1);
-            f[i] = block_begin(job->s, block);
-            rows[i] = (int)(block_begin(job->s, block + 1) - f[i]);
+            f[i] = rowblock_begin(job->s->filters, block);
+            rows[i] = (int)(rowblock_begin(job->s->filters, block + 1) - f[i]);
             a[i] = job->pointwise + f[i] * job->depth;
             bias[i] = job->biases + f[i];
         }
         vec sum[16];
         TLK_REAL_FN(tlk_block_few_columns)(job->depth, a, rows, bias, h, TLK_NR, steps, sum);
         for (int i = 0; i < count; i++) {
+            real stage[TLK_MR * VW] = {0};
             for (int s = 0; s < steps; s++)
                 for (int r = 0; r < rows[i]; r++)
-                    job->stage[r * TLK_NR + s] = sum[s * 4 + i][r];
-            finish_stage(job, f[i] * job->y_stride + t, rows[i], steps);
+                    stage[r * VW + s] = sum[s * 4 + i][r];
+            output_finish(&job->output, stage, VW, f[i], t, rows[i], steps);
         }
     }
 }
@@ -207,15 +143,16 @@ static void pointwise_first(const struct job *job, int64_t t, int steps)
     const int tail = steps % VW;
     const int few = TLK_MR <= VW && tail <= VW / 2 ? tail : 0;
     const int whole = steps - few;
-    for (int64_t b = 0; b < block_count(job->s); b++) {
-        const int64_t f = block_begin(job->s, b);
-        const int rows = (int)(block_begin(job->s, b + 1) - f);
+    for (int64_t b = 0; b < rowblock_count(job->s->filters); b++) {
+        const int64_t f = rowblock_begin(job->s->filters, b);
+        const int rows = (int)(rowblock_begin(job->s->filters, b + 1) - f);
         for (int step = 0; step < whole; step += TLK_NR) {
             tlk_block block = {.depth = job->depth,
                                .a = job->pointwise + f * job->depth,
                                .b = job->h + step * job->depth,
                                .bias = job->biases + f};
-            run_block(job, &block, rows, MIN(TLK_NR, whole - step), f * job->y_stride + t + step);
+            output_block(&job->output, TLK_REAL_FN(tlk_block_by_rows), &block, f, t + step, rows,
+                         MIN(TLK_NR, whole - step));
         }
     }
     for (int step = whole; step < steps; step += 4)
@@ -238,29 +175,35 @@ static void pointwise_last(const struct job *job, int64_t t, int steps)
                                .group_size = s->channels - (groups - 1) * VW,
                                .b = job->pointwise + f * job->depth,
                                .bias = job->biases + f};
-            run_block(job, &block, rows, (int)MIN(TLK_NR, s->filters - f), (t + step) * job->y_stride + f);
+            output_block(&job->output, TLK_REAL_FN(tlk_block_by_lanes), &block, t + step, f, rows,
+                         (int)MIN(TLK_NR, s->filters - f));
         }
 }
 
 static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data *data, int64_t n, int64_t t_begin,
                 int64_t t_end, void *workspace)
 {
-    real stage[TLK_MR * TLK_NR] __attribute__((aligned(64))) = {0};
     const uintptr_t scratch = ((uintptr_t)workspace + 63) / 64 * 64;
     real *h = (real *)((scratch + TLK_ELEMENT_FN(tlk_depthwise_workspace)(s) + 63) / 64 * 64);
     const real *weights = packed;
+    const int64_t y_begin = n * s->filters * data->out_length;
+    const int64_t row_step = is_last(s) ? s->filters : data->out_length;
     struct job job = {.s = s,
-                      .data = data,
                       .biases = weights + bias_at(s),
                       .pointwise = weights + pointwise_at(s),
                       .h = h,
                       .depth = s->channels * s->multiplier,
-                      .y = (elem *)data->y + n * s->filters * data->out_length,
-                      .y_stride = is_last(s) ? s->filters : data->out_length,
-                      .stage = stage};
-    job.direct = activation_is_clamp(&s->activation, &job.low, &job.high) && E_IS_REAL && data->residual == NULL;
-    if (data->residual != NULL)
-        job.residual = (const elem *)data->residual + n * s->filters * data->out_length;
+                      .output = {.y = (elem *)data->y + y_begin,
+                                 .row_step = row_step,
+                                 .lane_step = 1,
+                                 .scale = 1,
+                                 .add = data->residual == NULL ? NULL : (const elem *)data->residual + y_begin,
+                                 .add_scale = 1,
+                                 .add_row_step = row_step,
+                                 .add_lane_step = 1,
+                                 .add_last = data->residual_last,
+                                 .activation = &s->activation}};
+    output_prepare(&job.output);
     const elem *x = (const elem *)data->x + n * s->channels * data->length;
     tlk_depthwise depthwise = {0};
     TLK_ELEMENT_FN(tlk_depthwise_prepare)(&depthwise, s, weights, (void *)scratch);

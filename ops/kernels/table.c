@@ -11,12 +11,21 @@
 #define THIS_ISA TLK_PORTABLE
 #endif
 
+#define TLK_ENTRY(type, name, parameters) .name = TLK_FN(tlk_##name),
+#define TLK_BY_TYPE(name)                                                                                  \
+    {                                                                                                      \
+        [TLK_F32] = &TLK_FN(name##_f32), [TLK_F64] = &TLK_FN(name##_f64), [TLK_F16] = &TLK_FN(name##_f16), \
+        [TLK_BF16] = &TLK_FN(name##_bf16),                                                                 \
+    }
+
+/* clang-format off */
 const tlk_kernels TLK_FN(tlk_table) = {
     .isa = THIS_ISA,
     .vector_bytes = TLK_VBYTES,
-#define TLK_ENTRY(type, name, parameters) .name = TLK_FN(tlk_##name),
-    TLK_KERNEL_LIST(TLK_ENTRY).sepconv = {[TLK_F32] = &TLK_FN(tlk_sepconv_f32),
-                                          [TLK_F64] = &TLK_FN(tlk_sepconv_f64),
-                                          [TLK_F16] = &TLK_FN(tlk_sepconv_f16),
-                                          [TLK_BF16] = &TLK_FN(tlk_sepconv_bf16)},
+    TLK_KERNEL_LIST(TLK_ENTRY)
+    .sepconv = TLK_BY_TYPE(tlk_sepconv),
+    .gemm = TLK_BY_TYPE(tlk_gemm),
+    .conv = TLK_BY_TYPE(tlk_conv),
+    .conv_depthwise = TLK_BY_TYPE(tlk_conv_depthwise),
 };
+/* clang-format on */

@@ -1,0 +1,49 @@
+/* Matrix product, with either operand packed ahead.
+ *
+ *     C[i][j] = activation(alpha * sum_k A[i][k] * B[k][j] + beta * add[i][j])          i < m, j < n, k < depth
+ *
+ * Operands have a step for each index, so that transposed ones are read in place: element [i][k] of A is at
+ * i * a_row_step + k * a_column_step. `add` may have steps of 0, as a bias has.
+ *
+ * Both operands are packed, A into blocks of rows and B into panels of columns; one that is constant, once. Then any
+ * thread takes any range of blocks and panels. Each sum runs over k in order: a result does not depend on the
+ * other rows and columns, nor on how the work is cut.
+ *
+ * With few columns and many rows (n below a vector, as in a matrix times a vector) most of a panel is empty. It is
+ * then better to compute the transposed product: swap A with B, m with n, and each pair of steps. The bits are the
+ * same.
+ */
+#ifndef TLK_GEMM_H
+#define TLK_GEMM_H
+
+#include "kernels/types.h"
+
+typedef struct tlk_gemm {
+    int64_t m, n, depth; /* >= 1; a depth of 0 is the caller's to treat */
+    void *c;
+    int64_t c_row_step, c_column_step; /* fastest with a column step of 1 */
+    const void *add;                   /* NULL: nothing is added */
+    int64_t add_row_step, add_column_step;
+    double alpha, beta;
+    tlk_activation activation;
+} tlk_gemm;
+
+typedef struct tlk_gemm_kernel {
+    /* Bytes of packed operands; SIZE_MAX if a size_t cannot say it. */
+    size_t (*packed_a_size)(int64_t m, int64_t depth);
+    size_t (*packed_b_size)(int64_t n, int64_t depth);
+    int64_t (*blocks)(int64_t m);
+    int64_t (*panels)(int64_t n);
+
+    /* Packs blocks or panels begin <= i < end; disjoint ranges may be packed by different threads. */
+    void (*pack_a)(const void *a, int64_t row_step, int64_t column_step, int64_t m, int64_t depth, int64_t begin,
+                   int64_t end, void *packed);
+    void (*pack_b)(const void *b, int64_t row_step, int64_t column_step, int64_t n, int64_t depth, int64_t begin,
+                   int64_t end, void *packed);
+
+    /* The blocks of C that these blocks of A and panels of B make. C overlaps nothing else. */
+    void (*run)(const tlk_gemm *gemm, const void *packed_a, const void *packed_b, int64_t block_begin,
+                int64_t block_end, int64_t panel_begin, int64_t panel_end);
+} tlk_gemm_kernel;
+
+#endif

@@ -1,0 +1,112 @@
+/* From sums to the output tensor:
+ *
+ *     y = activation(scale * sum + add_scale * add)      or, with add_last,
+ *     y = activation(scale * sum) + add_scale * add
+ *
+ * Blocks of whole vectors that need no more than a clamp go from the registers straight to y; all others by way of a
+ * stage that stays in the first-level cache. Both give the same bits. */
+#ifndef TLK_OUTPUT_H
+#define TLK_OUTPUT_H
+
+#include "kernels/block.h"
+#include "kernels/finish.h"
+
+typedef struct tlk_output {
+    elem *y;
+    int64_t row_step;  /* elements of y from row to row of a block */
+    int64_t lane_step; /* and from lane to lane */
+    real scale;
+    const elem *add; /* NULL, or what is added */
+    real add_scale;
+    int64_t add_row_step, add_lane_step;
+    bool add_last;
+    const tlk_activation *activation;
+    bool direct;    /* set by output_prepare */
+    real low, high; /* the same */
+} tlk_output;
+
+/* To be called once the other fields are set. */
+static inline void output_prepare(tlk_output *output)
+{
+    output->direct = activation_is_clamp(output->activation, &output->low, &output->high) && E_IS_REAL &&
+                     output->add == NULL && output->lane_step == 1 && output->scale == 1;
+}
+
+/* Lanes of `add`, zero beyond n. */
+TLK_INLINE vec output_load_add(const tlk_output *output, int64_t row, int64_t lane, int n)
+{
+    const elem *add = output->add + row * output->add_row_step + lane * output->add_lane_step;
+    if (output->add_lane_step == 1)
+        return e_load_n(add, n);
+    real lanes[VW] = {0};
+    for (int i = 0; i < n; i++)
+        lanes[i] = e_get(add + i * output->add_lane_step);
+    return v_load(lanes);
+}
+
+TLK_INLINE void output_store(const tlk_output *output, int64_t row, int64_t lane, vec value, int n)
+{
+    elem *y = output->y + row * output->row_step + lane * output->lane_step;
+    if (output->lane_step == 1) {
+        e_store_n(y, value, n);
+        return;
+    }
+    elem lanes[VW];
+    e_store(lanes, value);
+    for (int i = 0; i < n; i++)
+        y[i * output->lane_step] = lanes[i];
+}
+
+/* rows * lanes sums on the stage, [rows][stage_step] with whole vectors readable, to y from (row, lane) on. */
+static inline void output_finish(const tlk_output *output, real *stage, int64_t stage_step, int64_t row, int64_t lane,
+                                 int rows, int lanes)
+{
+    const vec scale = v_set1(output->scale);
+    const vec add_scale = v_set1(output->add_scale);
+    const bool add_first = output->add != NULL && !output->add_last;
+    const bool add_last = output->add != NULL && output->add_last;
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < lanes && (add_first || output->scale != 1); i += VW) {
+            vec sum = scale * v_load(stage + r * stage_step + i);
+            if (add_first)
+                sum =
+                    v_fma(add_scale, output_load_add(output, row + r, lane + i, lanes - i < VW ? lanes - i : VW), sum);
+            v_store(stage + r * stage_step + i, sum);
+        }
+    for (int r = 0; r < rows; r++)
+        activate(output->activation, stage + r * stage_step, lanes);
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < lanes; i += VW) {
+            const int n = lanes - i < VW ? lanes - i : VW;
+            vec value = v_load(stage + r * stage_step + i);
+            if (add_last)
+                value = v_fma(add_scale, output_load_add(output, row + r, lane + i, n), value);
+            output_store(output, row + r, lane + i, value, n);
+        }
+}
+
+typedef void tlk_block_function(const tlk_block *block, int rows, int vectors);
+
+/* Multiplies one block whose a, b, bias and depth are set, into y from (row, lane) on. */
+static inline void output_block(const tlk_output *output, tlk_block_function *multiply, tlk_block *block, int64_t row,
+                                int64_t lane, int rows, int lanes)
+{
+    real stage[TLK_MR * TLK_NR] __attribute__((aligned(64)));
+    const int vectors = (lanes + VW - 1) / VW;
+    const bool direct = output->direct && lanes == vectors * VW;
+    block->y = stage;
+    block->y_stride = TLK_NR;
+    block->low = direct ? output->low : -(real)INFINITY;
+    block->high = direct ? output->high : (real)INFINITY;
+#if E_IS_REAL
+    if (direct) {
+        block->y = output->y + row * output->row_step + lane;
+        block->y_stride = output->row_step;
+    }
+#endif
+    multiply(block, rows, vectors);
+    if (!direct)
+        output_finish(output, stage, TLK_NR, row, lane, rows, lanes);
+}
+
+#endif

@@ -1,0 +1,203 @@
+/* Dense and depthwise convolutions over one and two axes against naive ones in double. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "element.h"
+#include "guard.h"
+#include "kernels/kernels.h"
+
+typedef struct problem {
+    tlk_type type;
+    bool depthwise, bias;
+    tlk_conv conv;
+    int64_t size[2], pad[2], out_size[2];
+} problem;
+
+typedef struct buffers {
+    guarded x, weights, bias, y;
+} buffers;
+
+static guarded filled(tlk_type type, int64_t n, int before, uint32_t *state)
+{
+    guarded memory = guarded_alloc((size_t)n * element_size(type), before);
+    for (int64_t i = 0; i < n; i++)
+        element_set(type, memory.data, i, random_number(state));
+    return memory;
+}
+
+/* Of input channel c, weights row `row`. */
+static double naive_sum(const problem *p, const buffers *b, int64_t c, int64_t row, int64_t oh, int64_t ow,
+                        double *scale)
+{
+    const tlk_conv *conv = &p->conv;
+    double sum = 0;
+    for (int64_t kh = 0; kh < conv->kernel[0]; kh++)
+        for (int64_t kw = 0; kw < conv->kernel[1]; kw++) {
+            const int64_t h = oh * conv->stride[0] + kh * conv->dilation[0] - p->pad[0];
+            const int64_t w = ow * conv->stride[1] + kw * conv->dilation[1] - p->pad[1];
+            if (h < 0 || h >= p->size[0] || w < 0 || w >= p->size[1])
+                continue;
+            const double product =
+                element_get(p->type, b->x.data, (c * p->size[0] + h) * p->size[1] + w) *
+                element_get(p->type, b->weights.data, (row * conv->kernel[0] + kh) * conv->kernel[1] + kw);
+            sum += product;
+            *scale += fabs(product);
+        }
+    return sum;
+}
+
+static void check_results(const problem *p, const buffers *b, int isa)
+{
+    const tlk_conv *conv = &p->conv;
+    const int64_t filters = p->depthwise ? conv->channels * conv->filters : conv->filters;
+    const double epsilon = p->type == TLK_F64 ? 0x1p-52 : 0x1p-23;
+    const double terms = (double)(conv->channels * conv->kernel[0] * conv->kernel[1] + 8);
+    for (int64_t f = 0; f < filters; f++)
+        for (int64_t oh = 0; oh < p->out_size[0]; oh++)
+            for (int64_t ow = 0; ow < p->out_size[1]; ow++) {
+                double expected = p->bias ? element_get(p->type, b->bias.data, f) : 0;
+                double scale = fabs(expected) + 1;
+                if (p->depthwise)
+                    expected += naive_sum(p, b, f / conv->filters, f, oh, ow, &scale);
+                else
+                    for (int64_t c = 0; c < conv->channels; c++)
+                        expected += naive_sum(p, b, c, f * conv->channels + c, oh, ow, &scale);
+                if (conv->activation.kind == TLK_RELU)
+                    expected = fmax(expected, 0);
+                const double got = element_get(p->type, b->y.data, (f * p->out_size[0] + oh) * p->out_size[1] + ow);
+                ck_assert_msg(fabs(got - expected) <= scale * epsilon * terms + element_ulp(p->type, expected),
+                              "isa %d %s %s C%d F%d k%dx%d s%d,%d d%d,%d size %dx%d: y[%d][%d][%d] is %.9g, not %.9g",
+                              isa, p->depthwise ? "depthwise" : "dense", element_name(p->type), (int)conv->channels,
+                              (int)conv->filters, (int)conv->kernel[0], (int)conv->kernel[1], (int)conv->stride[0],
+                              (int)conv->stride[1], (int)conv->dilation[0], (int)conv->dilation[1], (int)p->size[0],
+                              (int)p->size[1], (int)f, (int)oh, (int)ow, got, expected);
+            }
+}
+
+static void run(const tlk_kernels *kernels, const problem *p, const buffers *b, int64_t piece)
+{
+    const tlk_conv_kernel *kernel = (p->depthwise ? kernels->conv_depthwise : kernels->conv)[p->type];
+    guarded packed = guarded_alloc(kernel->packed_size(&p->conv), 0);
+    guarded workspace = guarded_alloc(kernel->workspace_size(&p->conv), 0);
+    kernel->pack(&p->conv, b->weights.data, p->bias ? b->bias.data : NULL, packed.data);
+    const tlk_conv_data data = {.x = b->x.data,
+                                .size = {p->size[0], p->size[1]},
+                                .pad = {p->pad[0], p->pad[1]},
+                                .y = b->y.data,
+                                .out_size = {p->out_size[0], p->out_size[1]}};
+    const int64_t pieces = kernel->pieces(&p->conv, &data);
+    memset(b->y.data, 0xff, b->y.size);
+    for (int64_t i = 0; i < pieces; i += piece)
+        kernel->run(&p->conv, packed.data, &data, i, i + piece < pieces ? i + piece : pieces, workspace.data);
+    guarded_free(&packed);
+    guarded_free(&workspace);
+}
+
+static void check_problem(const problem *p, uint32_t seed)
+{
+    uint32_t state = seed;
+    const int before = seed % 2 == 1;
+    const int64_t weights = p->conv.channels * p->conv.filters * p->conv.kernel[0] * p->conv.kernel[1];
+    const int64_t filters = p->depthwise ? p->conv.channels * p->conv.filters : p->conv.filters;
+    buffers b = {
+        .x = filled(p->type, p->conv.channels * p->size[0] * p->size[1], before, &state),
+        .weights = filled(p->type, weights, before, &state),
+        .bias = filled(p->type, filters, before, &state),
+        .y = guarded_alloc((size_t)(filters * p->out_size[0] * p->out_size[1]) * element_size(p->type), before)};
+    guarded first = guarded_alloc(b.y.size, 0);
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        if (kernels == NULL)
+            continue;
+        run(kernels, p, &b, 1000000);
+        check_results(p, &b, isa);
+        memcpy(first.data, b.y.data, b.y.size);
+        run(kernels, p, &b, 1);
+        ck_assert_msg(memcmp(first.data, b.y.data, b.y.size) == 0, "isa %d: other bits in pieces", isa);
+    }
+    guarded_free(&first);
+    guarded_free(&b.x);
+    guarded_free(&b.weights);
+    guarded_free(&b.bias);
+    guarded_free(&b.y);
+}
+
+static int64_t out_size(int64_t size, int64_t pads, int64_t kernel, int64_t stride, int64_t dilation)
+{
+    const int64_t extent = (kernel - 1) * dilation + 1;
+    return size + pads < extent ? 0 : (size + pads - extent) / stride + 1;
+}
+
+START_TEST(test_random_shapes)
+{
+    static const int64_t heights[] = {1, 1, 1, 2, 3, 5, 8, 11};
+    static const int64_t widths[] = {1, 2, 5, 7, 8, 15, 16, 17, 31, 33, 40, 64, 150, 290};
+    static const int64_t kernels[] = {1, 1, 2, 3, 3, 5, 9};
+    static const int64_t strides[] = {1, 1, 1, 2, 3};
+    static const int64_t dilations[] = {1, 1, 2, 3, 5000};
+    static const int64_t channels[] = {1, 2, 3, 5, 8, 16, 17};
+    uint32_t state = 11U + (uint32_t)_i;
+#define PICK(list) (list)[random_below(&state, (int64_t)(sizeof(list) / sizeof((list)[0])))]
+    for (int i = 0; i < 150; i++) {
+        problem p = {.type = (tlk_type)(_i / 2),
+                     .depthwise = _i % 2 == 1,
+                     .bias = random_below(&state, 4) != 0,
+                     .conv = {.channels = PICK(channels),
+                              .filters = PICK(channels),
+                              .activation = {.kind = random_below(&state, 2) == 1 ? TLK_RELU : TLK_LINEAR}},
+                     .size = {PICK(heights), PICK(widths)}};
+        for (int axis = 0; axis < 2; axis++) {
+            p.conv.kernel[axis] = axis == 0 && p.size[0] == 1 ? 1 : PICK(kernels);
+            p.conv.stride[axis] = PICK(strides);
+            p.conv.dilation[axis] = PICK(dilations);
+            const int64_t extent = (p.conv.kernel[axis] - 1) * p.conv.dilation[axis] + 1;
+            p.pad[axis] = random_below(&state, 2) == 1 ? extent / 2 : random_below(&state, 3);
+            p.out_size[axis] = out_size(p.size[axis], p.pad[axis] + extent / 2, p.conv.kernel[axis],
+                                        p.conv.stride[axis], p.conv.dilation[axis]);
+        }
+        check_problem(&p, (uint32_t)i);
+    }
+}
+END_TEST
+
+START_TEST(test_sizes_that_do_not_exist)
+{
+    for (int type = TLK_F32; type <= TLK_BF16; type++)
+        for (int depthwise = 0; depthwise < 2; depthwise++) {
+            const tlk_conv_kernel *kernel = (depthwise ? tlk_get()->conv_depthwise : tlk_get()->conv)[type];
+            const tlk_conv small = {
+                .channels = 1, .filters = 1, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
+            tlk_conv conv = small;
+            conv.channels = INT64_MAX;
+            ck_assert_uint_eq(kernel->packed_size(&conv), SIZE_MAX);
+            conv = small;
+            conv.kernel[0] = INT64_C(1) << 32;
+            conv.kernel[1] = INT64_C(1) << 31;
+            ck_assert_uint_eq(kernel->packed_size(&conv), SIZE_MAX);
+            conv = small;
+            conv.dilation[1] = INT64_MAX;
+            conv.kernel[1] = 3;
+            ck_assert_uint_eq(kernel->packed_size(&conv), SIZE_MAX);
+            conv = small;
+            conv.stride[1] = INT64_MAX;
+            ck_assert_uint_lt(kernel->workspace_size(&conv), 1U << 20);
+        }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("conv");
+    TCase *tests = tcase_create("conv");
+    tcase_set_timeout(tests, 300);
+    tcase_add_loop_test(tests, test_random_shapes, 0, 8);
+    tcase_add_test(tests, test_sizes_that_do_not_exist);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,201 @@
+/* The matrix product against a naive one in double: all types and instruction sets, transposed operands, added
+ * matrices, guarded buffers, and the same bits for any cut and with the operands swapped. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "element.h"
+#include "guard.h"
+#include "kernels/kernels.h"
+
+typedef struct problem {
+    tlk_type type;
+    int64_t m, n, depth;
+    bool transpose_a, transpose_b, transpose_c;
+    int add; /* 0 none, 1 a row, 2 a column, 3 a matrix */
+    double alpha, beta;
+    tlk_activation activation;
+} problem;
+
+typedef struct buffers {
+    guarded a, b, c, add;
+} buffers;
+
+static guarded filled(tlk_type type, int64_t n, int before, uint32_t *state)
+{
+    guarded memory = guarded_alloc((size_t)n * element_size(type), before);
+    for (int64_t i = 0; i < n; i++)
+        element_set(type, memory.data, i, random_number(state));
+    return memory;
+}
+
+static tlk_gemm describe(const problem *p, const buffers *b)
+{
+    tlk_gemm gemm = {.m = p->m,
+                     .n = p->n,
+                     .depth = p->depth,
+                     .c = b->c.data,
+                     .c_row_step = p->transpose_c ? 1 : p->n,
+                     .c_column_step = p->transpose_c ? p->m : 1,
+                     .alpha = p->alpha,
+                     .beta = p->beta,
+                     .activation = p->activation};
+    if (p->add != 0)
+        gemm.add = b->add.data;
+    gemm.add_row_step = p->add == 3 ? p->n : p->add == 2;
+    gemm.add_column_step = p->add == 3 || p->add == 1;
+    return gemm;
+}
+
+static void check_results(const problem *p, const buffers *b, int isa)
+{
+    const tlk_gemm gemm = describe(p, b);
+    const double epsilon = p->type == TLK_F64 ? 0x1p-52 : 0x1p-23;
+    for (int64_t i = 0; i < p->m; i++)
+        for (int64_t j = 0; j < p->n; j++) {
+            double sum = 0;
+            double scale = 1;
+            for (int64_t k = 0; k < p->depth; k++) {
+                const double product =
+                    element_get(p->type, b->a.data, p->transpose_a ? k * p->m + i : i * p->depth + k) *
+                    element_get(p->type, b->b.data, p->transpose_b ? j * p->depth + k : k * p->n + j);
+                sum += product;
+                scale += fabs(product);
+            }
+            double expected = p->alpha * sum;
+            if (p->add != 0)
+                expected +=
+                    p->beta * element_get(p->type, b->add.data, i * gemm.add_row_step + j * gemm.add_column_step);
+            if (p->activation.kind == TLK_RELU)
+                expected = fmax(expected, 0);
+            const double got = element_get(p->type, b->c.data, i * gemm.c_row_step + j * gemm.c_column_step);
+            const double tolerance = scale * epsilon * (double)(p->depth + 8) + element_ulp(p->type, expected) +
+                                     4 * epsilon * fabs(expected);
+            ck_assert_msg(fabs(got - expected) <= tolerance, "isa %d %s m%d n%d k%d: C[%d][%d] is %.9g, not %.9g", isa,
+                          element_name(p->type), (int)p->m, (int)p->n, (int)p->depth, (int)i, (int)j, got, expected);
+        }
+}
+
+static void run(const tlk_kernels *kernels, const problem *p, const buffers *b, int64_t piece, bool swap)
+{
+    const tlk_gemm_kernel *kernel = kernels->gemm[p->type];
+    tlk_gemm gemm = describe(p, b);
+    const void *a = b->a.data;
+    const void *other = b->b.data;
+    int64_t a_steps[2] = {p->transpose_a ? 1 : p->depth, p->transpose_a ? p->m : 1};
+    int64_t b_steps[2] = {p->transpose_b ? 1 : p->n, p->transpose_b ? p->depth : 1};
+    if (swap) {
+        const tlk_gemm was = gemm;
+        gemm.m = was.n;
+        gemm.n = was.m;
+        gemm.c_row_step = was.c_column_step;
+        gemm.c_column_step = was.c_row_step;
+        gemm.add_row_step = was.add_column_step;
+        gemm.add_column_step = was.add_row_step;
+        a = b->b.data;
+        other = b->a.data;
+        const int64_t steps[2] = {a_steps[0], a_steps[1]};
+        a_steps[0] = b_steps[1];
+        a_steps[1] = b_steps[0];
+        b_steps[0] = steps[1];
+        b_steps[1] = steps[0];
+    }
+    guarded packed_a = guarded_alloc(kernel->packed_a_size(gemm.m, gemm.depth), 0);
+    guarded packed_b = guarded_alloc(kernel->packed_b_size(gemm.n, gemm.depth), 0);
+    const int64_t blocks = kernel->blocks(gemm.m);
+    const int64_t panels = kernel->panels(gemm.n);
+    memset(b->c.data, 0xff, b->c.size);
+    for (int64_t i = 0; i < blocks; i += piece)
+        kernel->pack_a(a, a_steps[0], a_steps[1], gemm.m, gemm.depth, i, i + piece < blocks ? i + piece : blocks,
+                       packed_a.data);
+    for (int64_t i = 0; i < panels; i += piece)
+        kernel->pack_b(other, b_steps[0], b_steps[1], gemm.n, gemm.depth, i, i + piece < panels ? i + piece : panels,
+                       packed_b.data);
+    for (int64_t i = 0; i < blocks; i += piece)
+        for (int64_t j = 0; j < panels; j += piece)
+            kernel->run(&gemm, packed_a.data, packed_b.data, i, i + piece < blocks ? i + piece : blocks, j,
+                        j + piece < panels ? j + piece : panels);
+    guarded_free(&packed_a);
+    guarded_free(&packed_b);
+}
+
+static void check_problem(const problem *p, uint32_t seed)
+{
+    uint32_t state = seed;
+    const int before = seed % 2 == 1;
+    buffers b = {.a = filled(p->type, p->m * p->depth, before, &state),
+                 .b = filled(p->type, p->n * p->depth, before, &state),
+                 .add = filled(p->type,
+                               p->add == 1   ? p->n
+                               : p->add == 2 ? p->m
+                                             : p->m * p->n,
+                               before, &state),
+                 .c = guarded_alloc((size_t)(p->m * p->n) * element_size(p->type), before)};
+    guarded first = guarded_alloc(b.c.size, 0);
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        if (kernels == NULL)
+            continue;
+        run(kernels, p, &b, 1000, false);
+        check_results(p, &b, isa);
+        memcpy(first.data, b.c.data, b.c.size);
+        run(kernels, p, &b, 1, false);
+        ck_assert_msg(memcmp(first.data, b.c.data, b.c.size) == 0, "isa %d: other bits in pieces", isa);
+        run(kernels, p, &b, 2, true);
+        ck_assert_msg(memcmp(first.data, b.c.data, b.c.size) == 0, "isa %d: other bits with operands swapped", isa);
+    }
+    guarded_free(&first);
+    guarded_free(&b.a);
+    guarded_free(&b.b);
+    guarded_free(&b.c);
+    guarded_free(&b.add);
+}
+
+START_TEST(test_random_shapes)
+{
+    static const int64_t sizes[] = {1, 2, 3, 5, 6, 7, 8, 13, 14, 15, 16, 17, 29, 31, 32, 33, 64, 70, 100};
+    uint32_t state = 3U + (uint32_t)_i;
+#define PICK(list) (list)[random_below(&state, (int64_t)(sizeof(list) / sizeof((list)[0])))]
+    for (int i = 0; i < 200; i++) {
+        problem p = {.type = (tlk_type)_i,
+                     .m = PICK(sizes),
+                     .n = PICK(sizes),
+                     .depth = PICK(sizes),
+                     .transpose_a = random_below(&state, 2) == 1,
+                     .transpose_b = random_below(&state, 2) == 1,
+                     .transpose_c = random_below(&state, 4) == 1,
+                     .add = (int)random_below(&state, 4),
+                     .alpha = random_below(&state, 2) == 1 ? 1 : -0.5,
+                     .beta = random_below(&state, 2) == 1 ? 1 : 2,
+                     .activation = {.kind = random_below(&state, 2) == 1 ? TLK_RELU : TLK_LINEAR}};
+        check_problem(&p, (uint32_t)i);
+    }
+}
+END_TEST
+
+START_TEST(test_sizes_that_do_not_exist)
+{
+    for (int type = TLK_F32; type <= TLK_BF16; type++) {
+        const tlk_gemm_kernel *kernel = tlk_get()->gemm[type];
+        ck_assert_uint_eq(kernel->packed_a_size(INT64_C(1) << 32, INT64_C(1) << 31), SIZE_MAX);
+        ck_assert_uint_eq(kernel->packed_b_size(INT64_C(1) << 32, INT64_C(1) << 31), SIZE_MAX);
+        ck_assert_uint_eq(kernel->packed_b_size(INT64_MAX, 1), SIZE_MAX);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("gemm");
+    TCase *tests = tcase_create("gemm");
+    tcase_set_timeout(tests, 300);
+    tcase_add_loop_test(tests, test_random_shapes, 0, 4);
+    tcase_add_test(tests, test_sizes_that_do_not_exist);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
