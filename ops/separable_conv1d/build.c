@@ -122,6 +122,17 @@ static tl_value *with_floats(const sepconv_builder *builder, const char *op, tl_
     return sepconv_result(builder, node);
 }
 
+/* x op scalar. Before opset 7 operators broadcast only when told to. */
+static tl_value *with_scalar(const sepconv_builder *builder, const char *op, tl_value *x, const char *name,
+                             double value)
+{
+    tl_value *inputs[] = {x, sepconv_scalar(builder, name, value)};
+    tl_node *node = sepconv_add_node(builder, op, op, inputs, 2, 2, NULL);
+    if (node == NULL || (builder->opset < 7 && builder->host->set_int(builder->rewrite, node, "broadcast", 1) != TL_OK))
+        return NULL;
+    return sepconv_result(builder, node);
+}
+
 static tl_value *clip(const sepconv_builder *builder, tl_value *x, double low, double high, tl_value *output)
 {
     if (builder->opset < 11)
@@ -133,8 +144,8 @@ static tl_value *clip(const sepconv_builder *builder, tl_value *x, double low, d
 /* x/2 * (1 + inner) */
 static tl_value *half_times_one_plus(const sepconv_builder *builder, tl_value *x, tl_value *inner, tl_value *output)
 {
-    tl_value *sum = sepconv_binary(builder, "Add", inner, sepconv_scalar(builder, "one", 1), NULL);
-    tl_value *half = sepconv_binary(builder, "Mul", x, sepconv_scalar(builder, "half", 0.5), NULL);
+    tl_value *sum = with_scalar(builder, "Add", inner, "one", 1);
+    tl_value *half = with_scalar(builder, "Mul", x, "half", 0.5);
     return sepconv_binary(builder, "Mul", half, sum, output);
 }
 
@@ -150,16 +161,14 @@ static tl_value *gelu(const sepconv_builder *builder, bool by_tanh, tl_value *x,
     if (!by_tanh) {
         if (builder->opset < 9) /* Erf is not there yet */
             return NULL;
-        tl_value *scaled =
-            sepconv_binary(builder, "Mul", x, sepconv_scalar(builder, "sqrt_half", 0.70710678118654752440), NULL);
+        tl_value *scaled = with_scalar(builder, "Mul", x, "sqrt_half", 0.70710678118654752440);
         return half_times_one_plus(builder, x, sepconv_unary(builder, "Erf", scaled, NULL), output);
     }
     tl_value *square = sepconv_binary(builder, "Mul", x, x, NULL);
     tl_value *cube = sepconv_binary(builder, "Mul", square, x, NULL);
-    tl_value *small = sepconv_binary(builder, "Mul", cube, sepconv_scalar(builder, "cubic", 0.044715), NULL);
+    tl_value *small = with_scalar(builder, "Mul", cube, "cubic", 0.044715);
     tl_value *sum = sepconv_binary(builder, "Add", x, small, NULL);
-    tl_value *scaled =
-        sepconv_binary(builder, "Mul", sum, sepconv_scalar(builder, "sqrt_2_pi", 0.79788456080286535588), NULL);
+    tl_value *scaled = with_scalar(builder, "Mul", sum, "sqrt_2_pi", 0.79788456080286535588);
     return half_times_one_plus(builder, x, sepconv_unary(builder, "Tanh", scaled, NULL), output);
 }
 

@@ -295,13 +295,20 @@ static tl_status run_session(tl_session *session, const tl_tensor *inputs, size_
 
 outcome run_model(const model *m, int threads, bool rewrites, const tl_tensor *inputs, size_t count)
 {
-    const tl_session_options options = {.size = sizeof options, .flags = rewrites ? 0 : TL_SESSION_NO_REWRITES};
+    return run_model_in(runtime_of(threads), m, NULL, rewrites, inputs, count);
+}
+
+outcome run_model_in(tl_runtime *runtime, const model *m, const char *const *disabled, bool rewrites,
+                     const tl_tensor *inputs, size_t count)
+{
+    const tl_session_options options = {
+        .size = sizeof options, .flags = rewrites ? 0 : TL_SESSION_NO_REWRITES, .disabled_rules = disabled};
     outcome r = {.status = TL_OK};
     tl_session *session = NULL;
     tl_value_info info;
     size_t size = 0;
     void *bytes = finish_model(m, &size);
-    r.status = tl_session_open_memory(runtime_of(threads), bytes, size, &options, &session, &r.error);
+    r.status = tl_session_open_memory(runtime, bytes, size, &options, &session, &r.error);
     r.loaded = r.status == TL_OK;
     if (r.loaded) {
         if (tl_session_output(session, 0, &info))

@@ -42,6 +42,9 @@ typedef struct outcome {
 
 /* Loads and runs a model; inputs in order. `rewrites` false: as the file has it. */
 outcome run_model(const model *m, int threads, bool rewrites, const tl_tensor *inputs, size_t count);
+/* The same in a runtime of the caller's, without these rules (NULL-terminated). */
+outcome run_model_in(tl_runtime *runtime, const model *m, const char *const *disabled, bool rewrites,
+                     const tl_tensor *inputs, size_t count);
 void free_outcome(outcome *r);
 
 /* A number between -1 and 1 from a counter. */
