@@ -1,0 +1,397 @@
+/* The contractions of Einsum. Numbers are float, double or, for all integers, uint64_t, which wraps as they do. */
+#include "onnx/einsum.h"
+#include "onnx/gemm.h"
+#include "onnx/number.h"
+
+/* A tensor by labels: sizes and strides (in elements of the compute type) of each. */
+typedef struct einsum_view {
+    int rank;
+    int8_t labels[EINSUM_MAX_RANK];
+    int64_t dims[EINSUM_MAX_RANK], strides[EINSUM_MAX_RANK];
+    const char *data;
+} einsum_view;
+
+/* One walk over all contractions: with `memory` it computes, without it only adds up what memory it takes. */
+typedef struct einsum_walk {
+    tl_call *call;
+    const einsum_plan *plan;
+    tl_type type; /* compute type: TL_FLOAT, TL_DOUBLE, TL_UINT64 */
+    int64_t size; /* of its elements */
+    char *memory;
+    size_t used;
+    bool fits;
+} einsum_walk;
+
+static tl_type compute_type(tl_type type)
+{
+    if (TL_T(type) & (TL_T_HALFS | TL_T(TL_FLOAT)))
+        return TL_FLOAT;
+    return type == TL_DOUBLE ? TL_DOUBLE : TL_UINT64;
+}
+
+static char *take(einsum_walk *walk, int64_t elements)
+{
+    size_t bytes, at = walk->used;
+    if (elements < 0 || __builtin_mul_overflow((size_t)elements, (size_t)walk->size, &bytes) ||
+        bytes > SIZE_MAX / 4 - walk->used) {
+        walk->fits = false;
+        return NULL;
+    }
+    walk->used += (bytes + 63) & ~(size_t)63;
+    return walk->memory ? walk->memory + at : NULL;
+}
+
+/* ---- Operands as views */
+
+static void load_integers(const tl_tensor *in, uint64_t *to)
+{
+    int64_t n = op_elements(in);
+    const void *data = in->data;
+#define LOAD(element)                                 \
+    for (int64_t i = 0; i < n; i++)                   \
+        to[i] = (uint64_t)((const element *)data)[i]; \
+    break
+    switch ((int)in->type) {
+    case TL_INT8:
+        LOAD(int8_t);
+    case TL_UINT8:
+        LOAD(uint8_t);
+    case TL_INT16:
+        LOAD(int16_t);
+    case TL_UINT16:
+        LOAD(uint16_t);
+    case TL_INT32:
+        LOAD(int32_t);
+    case TL_UINT32:
+        LOAD(uint32_t);
+    default:
+        LOAD(uint64_t);
+    }
+}
+
+/* The low bytes of the wrapped numbers. */
+static void store_integers(const tl_tensor *out, const uint64_t *from)
+{
+    int64_t n = op_elements(out), size = (int64_t)op_type_size(out->type);
+    for (int64_t i = 0; i < n; i++)
+        memcpy((char *)out->data + i * size, from + i, (size_t)size);
+}
+
+static bool is_direct(tl_type type)
+{
+    return type == compute_type(type) || type == TL_INT64;
+}
+
+/* The operand's axes by label: of a label that stands twice the strides add up (the diagonal), and a dimension of 1
+ * against a larger one has stride 0. */
+static void operand_view(einsum_walk *walk, int k, einsum_view *view)
+{
+    const tl_tensor *in = walk->call->inputs[k];
+    const einsum_term *term = &walk->plan->terms[k];
+    int64_t strides[TL_MAX_RANK];
+    char *copy = NULL;
+    *view = (einsum_view){.data = in->data};
+    if (!is_direct(in->type)) {
+        copy = take(walk, op_elements(in));
+        view->data = copy;
+    }
+    if (copy && walk->type == TL_FLOAT)
+        op_load_floats(in->type, in->data, (float *)copy, op_elements(in));
+    else if (copy)
+        load_integers(in, (uint64_t *)copy);
+    op_strides(in, 1, strides);
+    for (int i = 0; i < term->rank; i++) {
+        int at = 0;
+        while (at < view->rank && view->labels[at] != term->labels[i])
+            at++;
+        if (at == view->rank) {
+            view->labels[view->rank] = term->labels[i];
+            view->dims[view->rank] = walk->plan->sizes[(int)term->labels[i]];
+            view->strides[view->rank++] = 0;
+        }
+        view->strides[at] += in->dims[i] == 1 ? 0 : strides[i];
+    }
+}
+
+static int find_label(const einsum_view *view, int8_t label)
+{
+    for (int i = 0; i < view->rank; i++)
+        if (view->labels[i] == label)
+            return i;
+    return -1;
+}
+
+static int64_t product(const einsum_view *view, int begin, int end)
+{
+    int64_t n = 1;
+    for (int i = begin; i < end; i++)
+        if (__builtin_mul_overflow(n, view->dims[i], &n))
+            return -1;
+    return n;
+}
+
+static void add_label(einsum_view *view, int8_t label, int64_t dim)
+{
+    view->labels[view->rank] = label;
+    view->dims[view->rank++] = dim;
+}
+
+/* Dense strides for a view's labels in their order. */
+static void set_dense(einsum_view *view)
+{
+    uint64_t stride = 1;
+    for (int i = view->rank - 1; i >= 0; i--) {
+        view->strides[i] = (int64_t)stride;
+        stride *= (uint64_t)view->dims[i];
+    }
+}
+
+/* ---- Copies, and sums over labels */
+
+#define SUM(name, number)                                                 \
+    static void name(void *to, const void *from, int64_t rows, int64_t n) \
+    {                                                                     \
+        for (int64_t r = 0; r < rows; r++) {                              \
+            number sum = 0;                                               \
+            for (int64_t i = 0; i < n; i++)                               \
+                sum += ((const number *)from)[r * n + i];                 \
+            ((number *)to)[r] = sum;                                      \
+        }                                                                 \
+    }
+SUM(sum_float, float)
+SUM(sum_double, double)
+SUM(sum_integer, uint64_t)
+
+/* Brings `from` into the order of to's labels, densely; labels that `from` lacks repeat it. Without a target the data
+ * stays where it is, if it is in that order already. */
+static void arrange(einsum_walk *walk, const einsum_view *from, einsum_view *to, void *target)
+{
+    int64_t dims[EINSUM_MAX_RANK], strides[EINSUM_MAX_RANK], bytes[EINSUM_MAX_RANK];
+    bool same = true;
+    set_dense(to);
+    for (int i = 0; i < to->rank; i++) {
+        int at = find_label(from, to->labels[i]);
+        int64_t stride = at < 0 ? 0 : from->strides[at];
+        same = same && (stride == to->strides[i] || to->dims[i] == 1);
+        dims[i] = to->dims[i];
+        strides[i] = stride * walk->size;
+        bytes[i] = to->strides[i] * walk->size;
+    }
+    to->data = from->data;
+    if (same && !target)
+        return;
+    char *copy = target ? target : take(walk, product(to, 0, to->rank));
+    to->data = copy;
+    if (!walk->memory || !copy)
+        return;
+    op_copy prepared;
+    op_copy_init(&prepared, (size_t)walk->size, to->rank, dims, bytes, strides);
+    op_copy_run(walk->call, &prepared, copy, from->data);
+}
+
+/* The view with only the labels of `kept` (which come first, in order), summed over the others. */
+static void sum_over(einsum_walk *walk, const einsum_view *from, const einsum_view *kept, einsum_view *to, void *target)
+{
+    einsum_view all = *kept;
+    *to = *kept;
+    for (int i = 0; i < from->rank; i++)
+        if (find_label(kept, from->labels[i]) < 0)
+            add_label(&all, from->labels[i], from->dims[i]);
+    if (all.rank == kept->rank) {
+        arrange(walk, from, to, target);
+        return;
+    }
+    arrange(walk, from, &all, NULL);
+    set_dense(to);
+    int64_t rows = product(to, 0, to->rank), n = product(&all, kept->rank, all.rank);
+    char *result = target ? target : take(walk, rows);
+    to->data = result;
+    if (!walk->memory || !result)
+        return;
+    if (walk->type == TL_FLOAT)
+        sum_float(result, all.data, rows, n);
+    else if (walk->type == TL_DOUBLE)
+        sum_double(result, all.data, rows, n);
+    else
+        sum_integer(result, all.data, rows, n);
+}
+
+/* ---- A contraction of two */
+
+typedef struct einsum_product {
+    tl_type type;
+    const char *a, *b;
+    char *c;
+    int64_t size, m, n, k;
+} einsum_product;
+
+/* Rows of the batch of matrix products, counted through. */
+static void product_rows(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const einsum_product *job = context;
+    (void)thread;
+    while (begin < end) {
+        int64_t batch = begin / job->m, row = begin % job->m;
+        int64_t rows = job->m - row < end - begin ? job->m - row : end - begin;
+        gemm_shape shape = {
+            .m = rows, .n = job->n, .k = job->k, .a_row = job->k, .a_step = 1, .b_row = job->n, .c_row = job->n};
+        const void *a = job->a + (batch * job->m + row) * job->k * job->size;
+        const void *b = job->b + batch * job->k * job->n * job->size;
+        void *c = job->c + (batch * job->m + row) * job->n * job->size;
+        if (job->type == TL_FLOAT)
+            gemm_f32(&shape, a, b, c);
+        else if (job->type == TL_DOUBLE)
+            gemm_f64(&shape, a, b, c);
+        else
+            gemm_u64(&shape, a, b, c);
+        begin += rows;
+    }
+}
+
+static bool needed(const einsum_plan *plan, int next, int8_t label)
+{
+    for (int i = 0; i < plan->output.rank; i++)
+        if (plan->output.labels[i] == label)
+            return true;
+    for (int k = next; k < plan->count; k++)
+        for (int i = 0; i < plan->terms[k].rank; i++)
+            if (plan->terms[k].labels[i] == label)
+                return true;
+    return false;
+}
+
+/* Labels of `view` that the other one has or that are needed later; the rest can be summed over at once. */
+static void drop_alone(einsum_walk *walk, int next, const einsum_view *other, einsum_view *view)
+{
+    einsum_view kept = {.rank = 0}, from = *view;
+    for (int i = 0; i < from.rank; i++)
+        if (find_label(other, from.labels[i]) >= 0 || needed(walk->plan, next, from.labels[i]))
+            add_label(&kept, from.labels[i], from.dims[i]);
+    if (kept.rank < from.rank)
+        sum_over(walk, &from, &kept, view, NULL);
+}
+
+/* result = sum of a * b over the labels that no one needs after operand `next` - 1. */
+static void contract(einsum_walk *walk, int next, einsum_view *a, einsum_view *b, einsum_view *result)
+{
+    einsum_view left = {.rank = 0}, right = {.rank = 0};
+    int batch, m_end;
+    drop_alone(walk, next, b, a);
+    drop_alone(walk, next, a, b);
+    *result = (einsum_view){.rank = 0};
+    /* In this order: what both have and is needed; rows, which only a has; what both have and is summed over. */
+    for (int i = 0; i < a->rank; i++)
+        if (find_label(b, a->labels[i]) >= 0 && needed(walk->plan, next, a->labels[i]))
+            add_label(&left, a->labels[i], a->dims[i]);
+    right = left;
+    batch = left.rank;
+    for (int i = 0; i < a->rank; i++)
+        if (find_label(b, a->labels[i]) < 0)
+            add_label(&left, a->labels[i], a->dims[i]);
+    m_end = left.rank;
+    *result = left;
+    for (int i = 0; i < a->rank; i++)
+        if (find_label(b, a->labels[i]) >= 0 && find_label(result, a->labels[i]) < 0) {
+            add_label(&left, a->labels[i], a->dims[i]);
+            add_label(&right, a->labels[i], a->dims[i]);
+        }
+    int k_end = right.rank;
+    for (int i = 0; i < b->rank; i++)
+        if (find_label(a, b->labels[i]) < 0) {
+            if (result->rank == EINSUM_MAX_RANK) {
+                walk->fits = false;
+                return;
+            }
+            add_label(&right, b->labels[i], b->dims[i]);
+            add_label(result, b->labels[i], b->dims[i]);
+        }
+    arrange(walk, a, &left, NULL);
+    arrange(walk, b, &right, NULL);
+    set_dense(result);
+    char *data = take(walk, product(result, 0, result->rank));
+    result->data = data;
+    if (!walk->memory || !data)
+        return;
+    einsum_product job = {.type = walk->type,
+                          .a = left.data,
+                          .b = right.data,
+                          .c = data,
+                          .size = walk->size,
+                          .m = product(&left, batch, m_end),
+                          .n = product(&right, k_end, right.rank),
+                          .k = product(&left, m_end, left.rank)};
+    int64_t rows = product(&left, 0, m_end), grain = 1 + 65536 / (job.n * job.k > 65536 ? 65536 : job.n * job.k);
+    if (rows > grain && walk->call->thread_count > 1)
+        walk->call->host->parallel_for(walk->call, product_rows, &job, rows, grain);
+    else
+        product_rows(&job, 0, rows, 0);
+}
+
+/* ---- All of them */
+
+static void walk_all(einsum_walk *walk)
+{
+    const einsum_plan *plan = walk->plan;
+    const tl_tensor *out = walk->call->outputs[0];
+    einsum_view all, next, result, wanted = {.rank = 0};
+    operand_view(walk, 0, &all);
+    for (int k = 1; k < plan->count && walk->fits; k++) {
+        operand_view(walk, k, &next);
+        contract(walk, k + 1, &all, &next, &result);
+        all = result;
+    }
+    if (!walk->fits)
+        return;
+    for (int i = 0; i < plan->output.rank; i++)
+        add_label(&wanted, plan->output.labels[i], plan->sizes[(int)plan->output.labels[i]]);
+    bool direct = is_direct(out->type);
+    void *target = direct ? (walk->memory ? out->data : NULL) : take(walk, product(&wanted, 0, wanted.rank));
+    sum_over(walk, &all, &wanted, &result, target);
+    if (!walk->memory || direct)
+        return;
+    if (walk->type == TL_FLOAT)
+        op_store_floats(out->type, (const float *)target, out->data, op_elements(out));
+    else
+        store_integers(out, target);
+}
+
+static einsum_walk new_walk(tl_call *call, const einsum_plan *plan)
+{
+    tl_type type = compute_type(call->inputs[0]->type);
+    return (einsum_walk){.call = call, .plan = plan, .type = type, .size = (int64_t)op_type_size(type), .fits = true};
+}
+
+static bool any_empty(const tl_call *call)
+{
+    for (size_t k = 0; k < call->input_count; k++)
+        if (op_elements(call->inputs[k]) == 0)
+            return true;
+    return false;
+}
+
+tl_status einsum_prepare(tl_call *call, const einsum_plan *plan)
+{
+    if (any_empty(call))
+        return TL_OK;
+    einsum_walk walk = new_walk(call, plan);
+    walk_all(&walk);
+    if (!walk.fits)
+        return tl_fail(call, TL_NO_MEMORY, "the tensors between two inputs are too large");
+    call->workspace_size = walk.used + 64;
+    return TL_OK;
+}
+
+tl_status einsum_compute(tl_call *call, const einsum_plan *plan)
+{
+    const tl_tensor *out = call->outputs[0];
+    if (op_elements(out) == 0)
+        return TL_OK;
+    if (any_empty(call)) {
+        memset(out->data, 0, (size_t)op_bytes(out->type, op_elements(out))); /* sums of nothing */
+        return TL_OK;
+    }
+    einsum_walk walk = new_walk(call, plan);
+    walk.memory = call->workspace;
+    walk_all(&walk);
+    return TL_OK;
+}
