@@ -57,15 +57,14 @@ static tl_status find_version(const resolver *r, tl_node *node)
 static tl_status check_arity(const resolver *r, const char *what, tl_value *const *values, size_t count,
                              const tl_param *params, size_t param_count, bool gaps)
 {
-    const tl_param *last = param_count > 0 ? &params[param_count - 1] : NULL;
-    bool variadic = last && (last->flags & TL_PARAM_VARIADIC);
+    bool variadic = param_count > 0 && (params[param_count - 1].flags & TL_PARAM_VARIADIC);
     while (count > 0 && !values[count - 1])
         count--;
     if (count > param_count && !variadic)
         return tl_error_set(r->error, TL_INVALID_MODEL, "%zu %ss, but the operator has at most %zu", count, what,
                             param_count);
     for (size_t k = 0; k < count || k < param_count; k++) {
-        const tl_param *param = k < param_count ? &params[k] : last;
+        const tl_param *param = &params[k < param_count ? k : param_count - 1];
         bool may_miss = (param->flags & TL_PARAM_OPTIONAL) || (k >= param_count && gaps);
         if ((k >= count || !values[k]) && !may_miss)
             return tl_error_set(r->error, TL_INVALID_MODEL, "%s %zu ('%s') is absent, but required", what, k,

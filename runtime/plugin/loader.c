@@ -56,9 +56,9 @@ static tl_status load(tl_registry *registry, const char *path, const tl_host *ho
     tl_status status = tl_registry_reserve_library(registry, error);
     if (status != TL_OK)
         return status;
-    void *library;
+    void *library = NULL;
     status = open_library(registry, path, &library, error);
-    if (status != TL_OK)
+    if (!library)
         return status;
     tl_plugin_entry entry = NULL;
     status = find_entry(library, &entry, error);

@@ -264,7 +264,7 @@ tl_status tl_registrar_domain(tl_registrar *registrar, const char *domain, int32
         return TL_OK;
     }
     tl_status status = RESERVE(staged, domain, 1, registrar->error);
-    if (status != TL_OK)
+    if (status != TL_OK || !staged->domains)
         return refuse(registrar, status);
     staged->domains[staged->domain_count++] = (tl_registry_domain){domain, newest_version};
     return TL_OK;
