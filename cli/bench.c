@@ -184,6 +184,7 @@ static tl_status bench(results *r, timing *times, tl_context *context, tl_error 
     r->profile = &profile;
     if (status == TL_OK)
         status = report(r, error);
+    r->profile = NULL;
     cli_profile_free(&profile);
     return status;
 }

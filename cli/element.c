@@ -149,7 +149,7 @@ static uint64_t small_float_bits(const small_float *layout, double value)
     uint64_t infinity = (uint64_t)((1U << layout->exponent_bits) - 1) << mantissa_bits;
     value = fabs(value);
     if (isnan(value))
-        return sign | infinity | 1U << (mantissa_bits - 1);
+        return sign | infinity | infinity >> 1;
     if (isinf(value))
         return sign | infinity;
     int exponent;

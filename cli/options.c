@@ -95,14 +95,17 @@ static int set_real(const cli_command *command, const cli_option *option, cli_re
 static int set_option(cli_options *options, const cli_command *command, const cli_option *option, const char *value)
 {
     void *to = field(options, option);
+    if (option->kind == CLI_FLAG) {
+        *(bool *)to = true;
+        return CLI_OK;
+    }
     if (option->choices && !is_choice(option->choices, value))
         return cli_wrong_usage(command->name, "--%s takes %s, not '%s'", option->name, option->choices, value);
-    if (option->kind != CLI_FLAG && !*value)
+    if (!*value)
         return cli_wrong_usage(command->name, "--%s has an empty value", option->name);
     switch (option->kind) {
     case CLI_FLAG:
-        *(bool *)to = true;
-        return CLI_OK;
+        break;
     case CLI_TEXT:
         *(const char **)to = value;
         return CLI_OK;

@@ -38,10 +38,10 @@ typedef struct cli_options {
 } cli_options;
 
 typedef struct cli_option {
-    char letter; /* 0: none */
     const char *name;
+    size_t offset; /* in cli_options */
     cli_option_kind kind;
-    size_t offset;        /* in cli_options */
+    char letter;          /* 0: none */
     const char *argument; /* its name in --help; NULL: a flag */
     const char *help;
     const char *choices; /* "npy|pb": nothing else is taken; NULL: anything */

@@ -83,10 +83,10 @@ static tl_status load_named(tl_runtime *runtime, const cli_options *options, tl_
 {
     for (size_t k = 0; k < options->plugins.count; k++) {
         const char *path = options->plugins.items[k];
-        for (size_t j = 0; j < k; j++)
-            if (same_file(options->plugins.items[j], path))
-                path = NULL;
-        tl_status status = path ? tl_plugin_load(runtime, path, error) : TL_OK;
+        bool again = false;
+        for (size_t j = 0; j < k && !again; j++)
+            again = same_file(options->plugins.items[j], path);
+        tl_status status = again ? TL_OK : tl_plugin_load(runtime, path, error);
         if (status != TL_OK)
             return status;
     }

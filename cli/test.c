@@ -63,15 +63,15 @@ static tl_status run_cases(cli_cases *cases, cli_skips *skips, tl_runtime *runti
         cli_case *test = &cases->items[k];
         cli_progress("[%zu/%zu, %zu failed] %s", k + 1, cases->count, cli_cases_count(cases, CLI_NOT_PASSED),
                      test->path);
-        const cli_skip *skip = cli_skips_find(skips, test->path);
+        const cli_skip *skip = skips->path ? cli_skips_find(skips, test->path) : NULL;
         tl_status status = TL_OK;
         if (skip) {
-            size_t size = strlen(options->skips) + strlen(skip->reason) + 64;
+            size_t size = strlen(skips->path) + strlen(skip->reason) + 64;
             test->outcome = CLI_SKIPPED;
             test->reason = malloc(size);
             if (!test->reason)
                 return tl_error_no_memory(error);
-            snprintf(test->reason, size, "%s (%s:%zu)", skip->reason, options->skips, skip->line);
+            snprintf(test->reason, size, "%s (%s:%zu)", skip->reason, skips->path, skip->line);
         } else {
             status = cli_case_run(test, runtime, options, tolerance, error);
         }

@@ -348,7 +348,7 @@ static tl_status add_skip(cli_skips *skips, const char *path, size_t line, char 
 
 tl_status cli_skips_read(cli_skips *skips, const char *path, tl_error *error)
 {
-    *skips = (cli_skips){0};
+    *skips = (cli_skips){.path = path};
     FILE *file = fopen(path, "r");
     if (!file)
         return tl_error_set(error, TL_IO, "%s: cannot be opened: %s", path, strerror(errno));

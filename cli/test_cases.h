@@ -44,6 +44,7 @@ typedef struct cli_skip {
     bool used;
 } cli_skip;
 typedef struct cli_skips {
+    const char *path; /* the caller's; NULL: there is no list */
     cli_skip *items;
     size_t count, capacity;
 } cli_skips;

@@ -53,8 +53,10 @@ static tl_status make_plan(cli_view *view, const cli_options *options, tl_error 
     const tl_graph *graph = view->graph;
     tl_tensor *inputs = calloc(graph->input_count + 1, sizeof inputs[0]);
     tl_output_mode *modes = calloc(graph->output_count + 1, sizeof modes[0]); /* TL_OUTPUT_OWN */
-    tl_status status = inputs && modes ? TL_OK : tl_error_no_memory(error);
-    if (status == TL_OK && choose_shapes(view, inputs, options)) {
+    tl_status status = TL_OK;
+    if (!inputs || !modes) {
+        status = tl_error_no_memory(error);
+    } else if (choose_shapes(view, inputs, options)) {
         status = tl_plan_create(view->session->runtime, view->session->graph, inputs, modes, false, &view->plan,
                                 &view->why_no_plan);
         if (status != TL_OK)

@@ -38,7 +38,7 @@ static int parse(const char *line)
     char *arguments[20];
     int count = 0;
     ck_assert_uint_lt(strlen(line), sizeof text);
-    strcpy(text, line);
+    memcpy(text, line, strlen(line) + 1);
     for (char *word = strtok(text, " "); word; word = strtok(NULL, " "))
         arguments[count++] = strcmp(word, "''") == 0 ? word + 2 : word;
     cli_options_free(&options);
