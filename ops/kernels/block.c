@@ -18,6 +18,9 @@ TLK_INLINE void multiply_add(int rows, int vectors, const real *a, int a_row, co
     }
 }
 
+/* Only the largest blocks, which do most of the work, are worth the code. */
+#define UNROLLED(rows, vectors) ((vectors) == TLK_NV && (rows) > TLK_MR / 2)
+
 TLK_INLINE void finish(int rows, int vectors, const tlk_block *block, vec sum[TLK_MR][TLK_NV])
 {
     const vec low = v_set1(block->low);
@@ -48,11 +51,12 @@ TLK_INLINE void by_rows(int rows, int vectors, const tlk_block *block)
     const real *a = block->a;
     const real *b = block->b;
     int64_t j = block->depth;
-    for (; j >= 2; j -= 2, a += 2 * rows, b += 2 * TLK_NR) { /* fewer additions on the ports that multiply */
+    /* Two at a time leave more of the ports that multiply to multiplications. */
+    for (; UNROLLED(rows, vectors) && j >= 2; j -= 2, a += 2 * rows, b += 2 * TLK_NR) {
         multiply_add(rows, vectors, a, 1, b, sum);
         multiply_add(rows, vectors, a + rows, 1, b + TLK_NR, sum);
     }
-    if (j > 0)
+    for (; j > 0; j--, a += rows, b += TLK_NR)
         multiply_add(rows, vectors, a, 1, b, sum);
     finish(rows, vectors, block, sum);
 }
@@ -79,14 +83,12 @@ TLK_INLINE void by_lanes(int rows, int vectors, const tlk_block *block)
         }
         left -= count;
         const real *a = group;
-        for (; count >= 2; count -= 2, a += 2, b += 2 * TLK_NR) {
+        for (; UNROLLED(rows, vectors) && count >= 2; count -= 2, a += 2, b += 2 * TLK_NR) {
             multiply_add(rows, vectors, a, VW, b, sum);
             multiply_add(rows, vectors, a + 1, VW, b + TLK_NR, sum);
         }
-        if (count > 0) {
+        for (; count > 0; count--, a++, b += TLK_NR)
             multiply_add(rows, vectors, a, VW, b, sum);
-            b += TLK_NR;
-        }
     }
     finish(rows, vectors, block, sum);
 }
@@ -110,8 +112,10 @@ TLK_INLINE void by_lanes(int rows, int vectors, const tlk_block *block)
     }
 #if TLK_MR == 14
 #define FOR_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
-#else
+#elif TLK_MR == 6
 #define FOR_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#else
+#define FOR_EACH_ROWS(X) X(1) X(2) X(3) X(4)
 #endif
 FOR_EACH_ROWS(INSTANCE)
 

@@ -7,17 +7,20 @@
  * result does not depend on which block, with which neighbours, an element fell into.
  *
  * rows * vectors accumulators, `vectors` registers for b and one for a fill the register file; on AVX-512
- * 14 * 2 + 2 + 1 = 31 of 32, and 16 loads feed 28 multiply-adds.
+ * 14 * 2 + 2 + 1 = 31 of 32, and 16 loads feed 28 multiply-adds. The portable one has no fused multiply-add and needs
+ * a register for the product.
  */
 #ifndef TLK_BLOCK_H
 #define TLK_BLOCK_H
 
 #include "kernels/vreal.h"
 
-#if defined TLK_ISA_AVX512 || defined TLK_ISA_NEON
+#if (defined TLK_ISA_AVX512 || defined TLK_ISA_NEON) && !defined TLK_DOUBLE /* doubles: less code, less speed */
 #define TLK_MR 14
-#else
+#elif defined TLK_ISA_AVX2
 #define TLK_MR 6
+#else
+#define TLK_MR 4
 #endif
 #define TLK_NV 2
 #define TLK_NR (TLK_NV * VW)

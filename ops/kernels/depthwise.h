@@ -4,16 +4,23 @@
  *
  * Taps are not summed in the order k = 0, 1, 2...: taps `period` apart read the same data, shifted by one vector
  * (channels_first) or one output step (channels_last), so that they share loads when they are next to each other.
- * The order is: blocks of 4 * period taps; in a block by k mod period; then ascending. It depends on the attributes
- * and the width of a vector only.
+ * The order is: blocks of TLK_SHARED_TAPS * period taps; in a block by k mod period; then ascending. It depends on the
+ * attributes and the width of a vector only.
  */
 #ifndef TLK_DEPTHWISE_H
 #define TLK_DEPTHWISE_H
 
+#include "kernels/block.h"
 #include "kernels/sepconv.h"
 #include "kernels/velem.h"
 
-#define TLK_SHARED_TAPS 4 /* at most that many taps share their loads */
+/* At most that many taps share their loads. */
+#define TLK_SHARED_TAPS 4
+#if E_IS_REAL
+#define TLK_SHARED_TAPS_LAST 4
+#else
+#define TLK_SHARED_TAPS_LAST 1 /* in channels_last; conversions at each load would make for a lot of code */
+#endif
 
 /* Output steps that are worked on at a time. */
 #define TLK_FIRST_TILE (8 * VW)
@@ -32,9 +39,27 @@ typedef struct tlk_depthwise {
     tlk_tap_group *groups; /* the same taps */
     int64_t group_count;
     int64_t phase_length; /* channels_first: the window of one channel is [stride][phase_length] */
-    real *windows;        /* TLK_WINDOWS of them */
+    real *windows;        /* some of them */
     real *line;           /* as many elements as one window */
 } tlk_depthwise;
+
+/* One tile of channels_first; see tlk_depthwise_first for h. */
+typedef struct tlk_row_tile {
+    const tlk_depthwise *depthwise;
+    real *h;
+    int64_t panel; /* from one panel of h to the next */
+    int vectors;   /* 1, 4 or 8, at least as many as hold the steps */
+} tlk_row_tile;
+
+TLK_INLINE real *tlk_h_vector(const tlk_row_tile *tile, int64_t j, int v)
+{
+    return tile->h + v / TLK_NV * tile->panel + j * TLK_NR + v % TLK_NV * VW;
+}
+
+/* All outputs of `count` channels from c on. data is where the first tap of the first step lies, data_step leads from
+ * channel to channel. */
+void TLK_REAL_FN(tlk_depthwise_rows)(const tlk_row_tile *tile, const real *data, int64_t data_step, int64_t c,
+                                     int64_t count);
 
 /* Elements of the packed weights, and bytes of workspace; SIZE_MAX where there is no such size. */
 size_t TLK_ELEMENT_FN(tlk_depthwise_weights)(const tlk_sepconv *sepconv);

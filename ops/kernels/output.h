@@ -58,8 +58,8 @@ TLK_INLINE void output_store(const tlk_output *output, int64_t row, int64_t lane
 }
 
 /* rows * lanes sums on the stage, [rows][stage_step] with whole vectors readable, to y from (row, lane) on. */
-static inline void output_finish(const tlk_output *output, real *stage, int64_t stage_step, int64_t row, int64_t lane,
-                                 int rows, int lanes)
+static TLK_NOINLINE void output_finish(const tlk_output *output, real *stage, int64_t stage_step, int64_t row,
+                                       int64_t lane, int rows, int lanes)
 {
     const vec scale = v_set1(output->scale);
     const vec add_scale = v_set1(output->add_scale);
