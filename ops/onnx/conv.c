@@ -96,15 +96,6 @@ typedef struct conv_state {
     float *weights; /* a constant half-typed W in float; NULL: read W */
 } conv_state;
 
-typedef struct conv_plan {
-    conv_geometry g;
-    bool depthwise; /* every filter reads one channel */
-    bool direct;    /* the window reads X as it stands: one tap, stride 1, no pads */
-    int64_t tile;   /* output positions at a time */
-    int64_t columns_each;
-    size_t columns;
-} conv_plan;
-
 static tl_status conv_parse(const tl_call *call, conv_state *state)
 {
     state->weights = NULL;
@@ -143,7 +134,7 @@ static uint64_t conv_packed(const tl_call *call)
     return state && state->weights ? 1 << 1 : 0;
 }
 
-static void conv_make_plan(tl_call *call, conv_plan *plan, tl_type type)
+void conv_make_plan(tl_call *call, conv_plan *plan, conv_type type)
 {
     const conv_geometry *g = &plan->g;
     int64_t rows;
@@ -160,7 +151,7 @@ static void conv_make_plan(tl_call *call, conv_plan *plan, tl_type type)
         int64_t tile = nn_min(plan->tile, g->out_area);
         if (!nn_mul(rows, tile, &plan->columns_each) || !nn_mul(plan->columns_each, call->thread_count, &total))
             total = INT64_MAX;
-        plan->columns = nn_place(call, total, type == TL_DOUBLE ? sizeof(double) : sizeof(float));
+        plan->columns = nn_place(call, total, type == CONV_F64 ? sizeof(double) : sizeof(float));
     }
 }
 
@@ -188,7 +179,7 @@ static tl_status conv_reshape(tl_call *call)
     conv_geometry_set(&plan->g, &local.window, x, w, call->outputs[0], local.group, pads);
     call->workspace_size = 0;
     nn_widen_place(call, conv_packed(call));
-    conv_make_plan(call, plan, x->type);
+    conv_make_plan(call, plan, x->type == TL_DOUBLE ? CONV_F64 : CONV_F32);
     return TL_OK;
 }
 
@@ -212,30 +203,43 @@ typedef struct conv_job {
 #define T(name)   name##_f64
 #include "onnx/conv_template.h"
 
-static tl_status conv_real(tl_call *call)
+#define REAL      uint32_t
+#define REAL_GEMM gemm_u32
+#define T(name)   name##_u32
+#include "onnx/conv_template.h"
+
+void conv_execute(tl_call *call, const conv_plan *plan, conv_type type, const void *x, const void *w, const void *bias,
+                  void *y)
 {
-    const conv_plan *plan = call->plan;
-    const conv_state *state = call->state;
+    static const tl_task depthwise[] = {depthwise_task_f32, depthwise_task_f64, depthwise_task_u32};
+    static const tl_task dense[] = {dense_task_f32, dense_task_f64, dense_task_u32};
     const conv_geometry *g = &plan->g;
-    const tl_tensor *bias = op_input(call, 2);
-    bool is_double = call->inputs[0]->type == TL_DOUBLE;
     conv_job job = {.g = g,
-                    .x = call->inputs[0]->data,
-                    .w = state && state->weights ? state->weights : call->inputs[1]->data,
-                    .bias = bias ? bias->data : NULL,
-                    .y = call->outputs[0]->data,
+                    .x = x,
+                    .w = w,
+                    .bias = bias,
+                    .y = y,
                     .columns = nn_at(call, plan->columns),
                     .tile = plan->tile,
                     .columns_each = plan->columns_each,
                     .direct = plan->direct};
-    if (op_elements(call->outputs[0]) == 0)
-        return TL_OK;
+    if (g->batch * g->group * g->filters == 0 || g->out_area == 0)
+        return;
     if (plan->depthwise)
-        call->host->parallel_for(call, is_double ? depthwise_task_f64 : depthwise_task_f32, &job,
-                                 g->batch * g->group * g->filters, nn_grain(g->out_area * g->taps, 1 << 15));
+        call->host->parallel_for(call, depthwise[type], &job, g->batch * g->group * g->filters,
+                                 nn_grain(g->out_area * g->taps, 1 << 15));
     else
-        call->host->parallel_for(call, is_double ? dense_task_f64 : dense_task_f32, &job,
-                                 g->batch * g->group * nn_ceil_div(g->out_area, plan->tile), 1);
+        call->host->parallel_for(call, dense[type], &job, g->batch * g->group * nn_ceil_div(g->out_area, plan->tile),
+                                 1);
+}
+
+static tl_status conv_real(tl_call *call)
+{
+    const conv_state *state = call->state;
+    const tl_tensor *x = call->inputs[0], *bias = op_input(call, 2);
+    conv_execute(call, call->plan, x->type == TL_DOUBLE ? CONV_F64 : CONV_F32, x->data,
+                 state && state->weights ? state->weights : call->inputs[1]->data, bias ? bias->data : NULL,
+                 call->outputs[0]->data);
     return TL_OK;
 }
 

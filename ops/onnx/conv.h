@@ -15,6 +15,24 @@ typedef struct conv_geometry {
     int64_t pads[CONV_MAX_SPATIAL]; /* at the beginning of each axis */
 } conv_geometry;
 
+/* How a geometry is computed, for elements of one type. */
+typedef struct conv_plan {
+    conv_geometry g;
+    bool depthwise; /* every filter reads one channel */
+    bool direct;    /* the window reads X as it stands: one tap, stride 1, no pads */
+    int64_t tile;   /* output positions at a time */
+    int64_t columns_each;
+    size_t columns; /* in the workspace */
+} conv_plan;
+
+typedef enum conv_type { CONV_F32, CONV_F64, CONV_U32 /* and int32: integers wrap */ } conv_type;
+
+/* In reshape, when plan->g is set: asks for the workspace too. */
+void conv_make_plan(tl_call *call, conv_plan *plan, conv_type type);
+/* In run: y = conv(x, w) + bias; bias may be NULL. Elements are dense and of the plan's type. */
+void conv_execute(tl_call *call, const conv_plan *plan, conv_type type, const void *x, const void *w, const void *bias,
+                  void *y);
+
 /* Fills in the sizes from (N, C, ...) X, (M, C/group, ...) W and the output, whose shapes are known and agree. */
 void conv_geometry_set(conv_geometry *g, const conv_window *window, const tl_tensor *x, const tl_tensor *w,
                        const tl_tensor *y, int64_t group, const int64_t *pads);

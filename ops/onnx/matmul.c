@@ -1,6 +1,6 @@
 /* MatMul and Gemm. */
 #include "onnx/gemm.h"
-#include "onnx/nn.h"
+#include "onnx/matmul.h"
 
 /* Tiles of the result that are computed one at a time. */
 #define TILE_ROWS    32
@@ -101,29 +101,27 @@ static uint64_t packed_inputs(const tl_call *call)
     return call->state ? 1 << 1 : 0;
 }
 
-static const char *second_matrix(const tl_call *call)
+static void *second_matrix(const tl_call *call)
 {
     const packed_matrix *state = call->state;
-    return state ? (const char *)state->b : call->inputs[1]->data;
+    return state ? state->b : call->inputs[1]->data;
 }
 
 /* ---- MatMul: numpy's rules for shapes, in the standard's text since version 1 */
 
-/* The result's shape: vectors count as a row or a column, whose axis then goes again. */
-static tl_status matmul_shape(tl_call *call)
+tl_status matmul_output_shape(const tl_call *call, const tl_tensor *a, const tl_tensor *b, tl_tensor *out)
 {
-    const tl_tensor *a = call->inputs[0], *b = call->inputs[1];
-    tl_tensor *out = call->outputs[0], batch_a = *a, batch_b = *b;
+    tl_tensor batch_a = *a, batch_b = *b;
     const tl_tensor *batches[2] = {&batch_a, &batch_b};
     tl_call view = *call;
+    out->rank = TL_RANK_UNKNOWN;
     if (a->rank == TL_RANK_UNKNOWN || b->rank == TL_RANK_UNKNOWN)
-        return op_unknown_shape(call);
+        return TL_OK;
     if (a->rank == 0 || b->rank == 0)
-        return tl_fail(call, TL_INVALID_INPUT, "input %d is a scalar, but must be a vector or matrix",
-                       a->rank == 0 ? 0 : 1);
+        return tl_fail(call, TL_INVALID_INPUT, "a factor is a scalar, but must be a vector or matrix");
     tl_dim inner_a = a->dims[a->rank - 1], inner_b = b->dims[b->rank == 1 ? 0 : b->rank - 2];
     if (inner_a >= 0 && inner_b >= 0 && inner_a != inner_b)
-        return tl_fail(call, TL_INVALID_INPUT, "the inputs' inner sizes are %lld and %lld, but must be the same",
+        return tl_fail(call, TL_INVALID_INPUT, "the factors' inner sizes are %lld and %lld, but must be the same",
                        (long long)inner_a, (long long)inner_b);
     batch_a.rank = a->rank > 2 ? a->rank - 2 : 0;
     batch_b.rank = b->rank > 2 ? b->rank - 2 : 0;
@@ -141,18 +139,17 @@ static tl_status matmul_shape(tl_call *call)
 
 static tl_status matmul_reshape(tl_call *call)
 {
-    tl_status status = matmul_shape(call);
+    tl_status status = matmul_output_shape(call, call->inputs[0], call->inputs[1], call->outputs[0]);
     call->workspace_size = 0;
     if (status == TL_OK)
         nn_widen_place(call, packed_inputs(call));
     return status;
 }
 
-static tl_status matmul_real(tl_call *call)
+void matmul_execute(tl_call *call, const tl_tensor *a, const tl_tensor *b, const tl_tensor *out)
 {
-    const tl_tensor *a = call->inputs[0], *b = call->inputs[1];
-    tl_tensor *out = call->outputs[0], batch_a = *a, batch_b = *b;
-    product p = {.type = out->type, .a = a->data, .b = second_matrix(call), .c = out->data, .batch = 1};
+    tl_tensor batch_a = *a, batch_b = *b;
+    product p = {.type = out->type, .a = a->data, .b = b->data, .c = out->data, .batch = 1};
     gemm_shape *s = &p.shape;
     s->m = a->rank > 1 ? a->dims[a->rank - 2] : 1;
     s->n = b->rank > 1 ? b->dims[b->rank - 1] : 1;
@@ -163,7 +160,7 @@ static tl_status matmul_real(tl_call *call)
     batch_a.rank = a->rank > 2 ? a->rank - 2 : 0;
     batch_b.rank = b->rank > 2 ? b->rank - 2 : 0;
     if (op_elements(out) == 0)
-        return TL_OK;
+        return;
     if (op_elements(&batch_b) == 1) {
         s->m *= op_elements(&batch_a); /* one B for all: the rows of every A under each other */
     } else {
@@ -178,6 +175,13 @@ static tl_status matmul_real(tl_call *call)
         }
     }
     run_product(call, &p);
+}
+
+static tl_status matmul_real(tl_call *call)
+{
+    tl_tensor b = *call->inputs[1];
+    b.data = second_matrix(call);
+    matmul_execute(call, call->inputs[0], &b, call->outputs[0]);
     return TL_OK;
 }
 

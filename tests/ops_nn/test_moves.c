@@ -1,0 +1,188 @@
+/* ConvInteger and QLinearConv, CausalConvWithState, DepthToSpace and SpaceToDepth. */
+#include "support.h"
+
+#include <math.h>
+#include <string.h>
+
+extern const tl_operator tl_op_ConvInteger_10, tl_op_QLinearConv_10, tl_op_CausalConvWithState_27;
+extern const tl_operator tl_op_DepthToSpace_11, tl_op_SpaceToDepth_28, tl_op_SpaceToDepth_1;
+
+/* Two groups, over one axis, stride 2, pads 1 and 2. */
+static double naive_sum(const tl_tensor *x, const tl_tensor *w, double xz, const tl_tensor *wz, int64_t n, int64_t m,
+                        int64_t t)
+{
+    double sum = 0;
+    for (int64_t c = 0; c < 3; c++)
+        for (int64_t k = 0; k < 4; k++) {
+            int64_t at = 2 * t + k - 1;
+            if (at >= 0 && at < 20)
+                sum += (get(x, (n * 6 + m / 2 * 3 + c) * 20 + at) - xz) *
+                       (get(w, (m * 3 + c) * 4 + k) - get(wz, elements(wz) > 1 ? m : 0));
+        }
+    return sum;
+}
+
+START_TEST(byte_convolutions)
+{
+    const fake_attribute attributes[] = {ATTR_I("group", 2), ATTR_IS("strides", 2), ATTR_IS("pads", 1, 2)};
+    for (int kind = 0; kind < 4; kind++) {
+        const tl_type tx = kind & 1 ? TL_INT8 : TL_UINT8, tw = kind & 1 ? TL_UINT8 : TL_INT8;
+        const int64_t each = kind & 2 ? 4 : 1;
+        tl_tensor x = random_tensor(tx, DIMS(2, 6, 20)), w = random_tensor(tw, DIMS(4, 3, 4));
+        tl_tensor xz = random_tensor(tx, 0, NULL), wz = random_tensor(tw, DIMS(each)),
+                  b = random_tensor(TL_INT32, DIMS(4));
+        tl_tensor xs = random_tensor(TL_FLOAT, 0, NULL), ws = random_tensor(TL_FLOAT, DIMS(each)),
+                  ys = new_tensor(TL_FLOAT, 0, NULL);
+        tl_tensor yz = random_tensor(tx, 0, NULL);
+        set(&ys, 0, 21.25);
+        fake_case integer = {.op = &tl_op_ConvInteger_10,
+                             .attributes = attributes,
+                             .attribute_count = 3,
+                             .inputs = {&x, &w, &xz, &wz},
+                             .input_count = 4};
+        fake_case linear = {.op = &tl_op_QLinearConv_10,
+                            .attributes = attributes,
+                            .attribute_count = 3,
+                            .inputs = {&x, &xs, &xz, &w, &ws, &wz, &ys, &yz, &b},
+                            .input_count = 9};
+        run_ok(&integer);
+        run_ok(&linear);
+        assert_shape(&integer.outputs[0], DIMS(2, 4, 10));
+        assert_shape(&linear.outputs[0], DIMS(2, 4, 10));
+        for (int64_t i = 0; i < 80; i++) {
+            int64_t m = i / 10 % 4;
+            double sum = naive_sum(&x, &w, get(&xz, 0), &wz, i / 40, m, i % 10);
+            ck_assert(get(&integer.outputs[0], i) == sum);
+            double v = (sum + get(&b, m)) * (get(&xs, 0) * get(&ws, each > 1 ? m : 0) / get(&ys, 0));
+            v = fmin(fmax(rint(v) + get(&yz, 0), tx == TL_INT8 ? -128 : 0), tx == TL_INT8 ? 127 : 255);
+            ck_assert_msg(get(&linear.outputs[0], i) == v, "%g, not %g", get(&linear.outputs[0], i), v);
+        }
+        fake_free(&integer);
+        fake_free(&linear);
+        integer.inputs[2] = &x;
+        run_fails(&integer, TL_INVALID_INPUT, "input 2");
+        tl_tensor *all[] = {&x, &w, &xz, &wz, &b, &xs, &ws, &ys, &yz};
+        for (size_t i = 0; i < 9; i++)
+            free_tensor(all[i]);
+    }
+}
+END_TEST
+
+/* Piece by piece with the state carried over is the same, to the bit, as all at once. */
+START_TEST(causal)
+{
+    static const tl_type types[] = {TL_FLOAT, TL_FLOAT16, TL_BFLOAT16};
+    const fake_attribute attributes[] = {ATTR_S("activation", "silu")};
+    for (int t = 0; t < 3; t++)
+        for (size_t silu = 0; silu < 2; silu++)
+            for (int64_t kernel = 1; kernel < 6; kernel++) {
+                tl_tensor x = random_tensor(types[t], DIMS(2, 3, 17)), w = random_tensor(types[t], DIMS(3, 1, kernel));
+                tl_tensor b = random_tensor(types[t], DIMS(3)), past = random_tensor(types[t], DIMS(2, 3, kernel - 1));
+                fake_case whole = {.op = &tl_op_CausalConvWithState_27,
+                                   .attributes = attributes,
+                                   .attribute_count = silu,
+                                   .inputs = {&x, &w, &b, &past},
+                                   .input_count = 4};
+                run_ok(&whole);
+                double want[102];
+                for (int64_t i = 0; i < 102; i++) {
+                    int64_t channel = i / 17, at = i % 17;
+                    want[i] = get(&b, channel % 3);
+                    for (int64_t k = 0; k < kernel; k++) {
+                        int64_t from = at + k - (kernel - 1);
+                        double v = from < 0 ? get(&past, channel * (kernel - 1) + from + kernel - 1)
+                                            : get(&x, channel * 17 + from);
+                        want[i] += v * get(&w, channel % 3 * kernel + k);
+                    }
+                    want[i] = silu ? want[i] / (1 + exp(-want[i])) : want[i];
+                }
+                assert_near(&whole.outputs[0], want, 3, "CausalConvWithState");
+                tl_tensor state = past;
+                fake_case piece = whole;
+                for (int64_t start = 0; start < 17; start += 3) {
+                    const int64_t n = start + 3 > 17 ? 17 - start : 3;
+                    tl_tensor part = new_tensor(types[t], DIMS(2, 3, n));
+                    for (int64_t i = 0; i < 6 * n; i++)
+                        set(&part, i, get(&x, i / n * 17 + start + i % n));
+                    piece.inputs[0] = &part;
+                    piece.inputs[3] = &state;
+                    run_ok(&piece);
+                    for (int64_t i = 0; i < 6 * n; i++)
+                        ck_assert(get(&piece.outputs[0], i) == get(&whole.outputs[0], i / n * 17 + start + i % n));
+                    free_tensor(&state);
+                    state = piece.outputs[1];
+                    piece.outputs[1].data = NULL;
+                    fake_free(&piece);
+                    free_tensor(&part);
+                }
+                for (int64_t i = 0; i < elements(&state); i++)
+                    ck_assert(get(&state, i) == get(&whole.outputs[1], i));
+                free_tensor(&state);
+                fake_free(&whole);
+                free_tensor(&x);
+                free_tensor(&w);
+                free_tensor(&b);
+            }
+}
+END_TEST
+
+START_TEST(depth_and_space)
+{
+    static const tl_type types[] = {TL_FLOAT, TL_DOUBLE, TL_UINT8, TL_FLOAT16};
+    for (int t = 0; t < 4; t++)
+        for (int crd = 0; crd < 2; crd++)
+            for (int64_t block = 1; block < 4; block++) {
+                const int64_t square = block * block;
+                const fake_attribute attributes[] = {ATTR_I("blocksize", block), ATTR_S("mode", crd ? "CRD" : "DCR")};
+                tl_tensor x = random_tensor(types[t], DIMS(2, 3 * square, 4, 5));
+                fake_case there = {.op = &tl_op_DepthToSpace_11,
+                                   .attributes = attributes,
+                                   .attribute_count = 2,
+                                   .inputs = {&x},
+                                   .input_count = 1};
+                run_ok(&there);
+                const tl_tensor *y = &there.outputs[0];
+                assert_shape(y, DIMS(2, 3, 4 * block, 5 * block));
+                for (int64_t i = 0; i < elements(y); i++) {
+                    int64_t w = i % (5 * block), h = i / (5 * block) % (4 * block), c = i / (20 * square) % 3,
+                            n = i / (60 * square);
+                    int64_t inner = h % block * block + w % block, depth = crd ? c * square + inner : inner * 3 + c;
+                    ck_assert(get(y, i) == get(&x, ((n * 3 * square + depth) * 4 + h / block) * 5 + w / block));
+                }
+                fake_case back = {.op = &tl_op_SpaceToDepth_28,
+                                  .attributes = attributes,
+                                  .attribute_count = 2,
+                                  .inputs = {y},
+                                  .input_count = 1};
+                run_ok(&back);
+                assert_shape(&back.outputs[0], 4, x.dims);
+                ck_assert_mem_eq(back.outputs[0].data, x.data, fake_bytes(&x));
+                fake_free(&back);
+                fake_free(&there);
+                free_tensor(&x);
+            }
+    tl_tensor x = new_tensor(TL_FLOAT, DIMS(1, 3, 4, 4));
+    const fake_attribute two[] = {ATTR_I("blocksize", 2)}, huge[] = {ATTR_I("blocksize", INT64_C(1) << 40)};
+    const fake_attribute three[] = {ATTR_I("blocksize", 3)}, none[] = {ATTR_I("blocksize", 0)};
+    fake_case test = {
+        .op = &tl_op_DepthToSpace_11, .attributes = two, .attribute_count = 1, .inputs = {&x}, .input_count = 1};
+    run_fails(&test, TL_INVALID_INPUT, "divide");
+    test.attributes = huge;
+    run_fails(&test, TL_INVALID_MODEL, "blocksize");
+    test.op = &tl_op_SpaceToDepth_1;
+    test.attributes = three;
+    run_fails(&test, TL_INVALID_INPUT, "dimension 2");
+    test.attributes = none;
+    run_fails(&test, TL_INVALID_MODEL, "blocksize is 0");
+    free_tensor(&x);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("Bytes, states and places");
+    ADD_TEST(suite, byte_convolutions);
+    ADD_TEST(suite, causal);
+    ADD_TEST(suite, depth_and_space);
+    return run_suite(suite);
+}
