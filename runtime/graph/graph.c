@@ -73,10 +73,10 @@ tl_graph *tl_graph_new(tl_model *model, tl_graph *parent, const char *name)
     return graph;
 }
 
-/* FNV-1a. Names come from the file; a file made to collide costs time quadratic in its own size, no more. */
-static size_t hash(const char *name)
+/* FNV-1a. Names come from the file, and must not be made to collide: it begins with what the file cannot know. */
+static size_t hash(const tl_graph *graph, const char *name)
 {
-    uint64_t h = 14695981039346656037u;
+    uint64_t h = 14695981039346656037u ^ (uint64_t)(uintptr_t)graph->model * 0x9e3779b97f4a7c15u;
     for (; *name; name++)
         h = (h ^ (unsigned char)*name) * 1099511628211u;
     return (size_t)(h ^ h >> 32);
@@ -86,7 +86,7 @@ tl_value *tl_graph_find(const tl_graph *graph, const char *name)
 {
     if (!graph->bucket_count)
         return NULL;
-    tl_value *value = graph->buckets[hash(name) & (graph->bucket_count - 1)];
+    tl_value *value = graph->buckets[hash(graph, name) & (graph->bucket_count - 1)];
     while (value && strcmp(value->name, name) != 0)
         value = value->next_by_name;
     return value;
@@ -94,7 +94,7 @@ tl_value *tl_graph_find(const tl_graph *graph, const char *name)
 
 void tl_graph_index(tl_graph *graph, tl_value *value)
 {
-    tl_value **bucket = &graph->buckets[hash(value->name) & (graph->bucket_count - 1)];
+    tl_value **bucket = &graph->buckets[hash(graph, value->name) & (graph->bucket_count - 1)];
     value->next_by_name = *bucket;
     *bucket = value;
 }

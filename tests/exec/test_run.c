@@ -701,24 +701,24 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {runs_a_chain,
-                                         plans_again_for_new_shapes_and_keeps_the_last_few,
-                                         second_run_allocates_nothing,
-                                         shapes_that_depend_on_data_may_change,
-                                         empty_tensors_and_scalars,
-                                         optional_inputs_and_outputs,
-                                         a_required_output_may_go_unnamed,
-                                         outputs_may_be_inputs_and_initializers,
-                                         bound_outputs_are_written_directly,
-                                         state_goes_round,
-                                         states_may_swap,
-                                         any_value_can_be_asked_for,
-                                         values_are_not_kept_unless_asked,
-                                         wrong_inputs_are_named,
-                                         a_failed_run_leaves_the_context_usable,
-                                         a_run_can_be_cancelled,
-                                         denormals_are_flushed_and_the_mode_comes_back,
-                                         memory_may_be_refused_at_any_moment,
-                                         contexts_share_a_session};
+                                  plans_again_for_new_shapes_and_keeps_the_last_few,
+                                  second_run_allocates_nothing,
+                                  shapes_that_depend_on_data_may_change,
+                                  empty_tensors_and_scalars,
+                                  optional_inputs_and_outputs,
+                                  a_required_output_may_go_unnamed,
+                                  outputs_may_be_inputs_and_initializers,
+                                  bound_outputs_are_written_directly,
+                                  state_goes_round,
+                                  states_may_swap,
+                                  any_value_can_be_asked_for,
+                                  values_are_not_kept_unless_asked,
+                                  wrong_inputs_are_named,
+                                  a_failed_run_leaves_the_context_usable,
+                                  a_run_can_be_cancelled,
+                                  denormals_are_flushed_and_the_mode_comes_back,
+                                  memory_may_be_refused_at_any_moment,
+                                  contexts_share_a_session};
     Suite *suite = suite_create("run");
     TCase *tcase = tcase_create("run");
     tcase_set_timeout(tcase, 60);
