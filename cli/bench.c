@@ -137,12 +137,12 @@ static tl_status write_json(const results *r, const char *path, tl_error *error)
     cli_json_text(&json, json.root, "version", tl_version());
     cli_json_text(&json, json.root, "isa", tl_isa());
     cli_json_number(&json, json.root, "threads", thread_count(r->options));
-    cli_json_number(&json, json.root, "load_us", times->load * 1e6);
-    cli_json_number(&json, json.root, "first_run_us", times->first * 1e6);
+    cli_json_seconds(&json, json.root, "load_us", times->load);
+    cli_json_seconds(&json, json.root, "first_run_us", times->first);
     cJSON *run = cli_json_object(&json, json.root, "run_us");
-    cli_json_number(&json, run, "min", times->runs[0] * 1e6);
-    cli_json_number(&json, run, "median", median(times) * 1e6);
-    cli_json_number(&json, run, "p99", percentile(times, 0.99) * 1e6);
+    cli_json_seconds(&json, run, "min", times->runs[0]);
+    cli_json_seconds(&json, run, "median", median(times));
+    cli_json_seconds(&json, run, "p99", percentile(times, 0.99));
     cli_json_number(&json, run, "count", (double)times->count);
     cli_json_number(&json, json.root, "peak_bytes", r->peak);
     cli_json_number(&json, json.root, "flops", cli_profile_flops(r->profile));

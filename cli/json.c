@@ -92,6 +92,11 @@ void cli_json_number(cli_json *json, cJSON *to, const char *name, double number)
     add(json, to, name, isfinite(number) ? cJSON_CreateNumber(number) : cJSON_CreateNull());
 }
 
+void cli_json_seconds(cli_json *json, cJSON *to, const char *name, double seconds)
+{
+    cli_json_number(json, to, name, round(seconds * 1e9) / 1e3);
+}
+
 tl_status cli_json_write(const cli_json *json, const char *path, tl_error *error)
 {
     char *text = json->failed ? NULL : cJSON_Print(json->root);

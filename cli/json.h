@@ -18,8 +18,9 @@ void cli_json_free(cli_json *json);
 /* Adds to `to`, an object (with a name) or an array (name NULL). Objects and arrays are returned, to be filled. */
 cJSON *cli_json_object(cli_json *json, cJSON *to, const char *name);
 cJSON *cli_json_array(cli_json *json, cJSON *to, const char *name);
-void cli_json_text(cli_json *json, cJSON *to, const char *name, const char *text); /* NULL: null */
-void cli_json_number(cli_json *json, cJSON *to, const char *name, double number);  /* not finite: null */
+void cli_json_text(cli_json *json, cJSON *to, const char *name, const char *text);  /* NULL: null */
+void cli_json_number(cli_json *json, cJSON *to, const char *name, double number);   /* not finite: null */
+void cli_json_seconds(cli_json *json, cJSON *to, const char *name, double seconds); /* as microseconds, to 1 ns */
 
 /* Writes the document to a file, or to standard output for "-". */
 tl_status cli_json_write(const cli_json *json, const char *path, tl_error *error);

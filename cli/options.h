@@ -32,7 +32,7 @@ typedef struct cli_options {
     cli_texts operands;
     bool help, quiet, verbose, no_plugins, no_rewrites, optimize;
     cli_texts inputs, dims, plugins, disabled;
-    const char *output, *format, *json, *junit, *skips, *svg, *profile;
+    const char *output, *format, *json, *junit, *skips, *svg, *profile, *bisect;
     cli_integer threads, random;
     cli_real seconds, rtol, atol;
 } cli_options;

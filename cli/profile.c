@@ -188,7 +188,7 @@ void cli_profile_add_json(const cli_profile *profile, cli_json *json, cJSON *to)
         cli_json_text(json, item, "name", entry->node->name);
         cli_json_text(json, item, "op", entry->node->op_type);
         cli_json_text(json, item, "domain", entry->node->domain);
-        cli_json_number(json, item, "us", seconds * 1e6);
+        cli_json_seconds(json, item, "us", seconds);
         cli_json_number(json, item, "flops", entry->flops < 0 ? 0 : entry->flops);
     }
 }
@@ -206,8 +206,8 @@ tl_status cli_profile_write_trace(const cli_profile *profile, const char *path, 
         cli_json_text(&json, event, "name", *entry->node->name ? entry->node->name : entry->node->op_type);
         cli_json_text(&json, event, "cat", cli_view_operator(entry->node, text, sizeof text));
         cli_json_text(&json, event, "ph", "X");
-        cli_json_number(&json, event, "ts", call->begin * 1e6);
-        cli_json_number(&json, event, "dur", (call->end - call->begin) * 1e6);
+        cli_json_seconds(&json, event, "ts", call->begin);
+        cli_json_seconds(&json, event, "dur", call->end - call->begin);
         cli_json_number(&json, event, "pid", 1);
         cli_json_number(&json, event, "tid", 1);
         cJSON *arguments = cli_json_object(&json, event, "args");

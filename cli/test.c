@@ -21,6 +21,9 @@ static const cli_option option_table[] = {
      .maximum = 1e30},
     CLI_OPTION(0, "skips", CLI_TEXT, skips, "FILE",
                "cases not to run, one per line: the folder's name, a space, and the reason; '#' begins a comment"),
+    CLI_OPTION(0, "bisect", CLI_TEXT, bisect, "DIR",
+               "of one case, name the first node whose value is not that of the reference run in DIR: .pb tensors, "
+               "which carry the values' names (reference_values.py makes them with ONNX Runtime)"),
     CLI_OPTION_JSON,
     CLI_OPTION(0, "junit", CLI_TEXT, junit, "FILE", "write the results as JUnit XML"),
     CLI_OPTION_THREADS,
@@ -51,14 +54,20 @@ static void print_case(const cli_case *test, const cli_options *options)
     fflush(stdout);
 }
 
-static tl_status run_cases(cli_cases *cases, cli_skips *skips, tl_runtime *runtime, const cli_options *options,
-                           tl_error *error)
+static cli_tolerance asked_tolerance(const cli_options *options)
 {
     cli_tolerance tolerance = CLI_TOLERANCE_DEFAULT;
     if (options->rtol.given)
         tolerance.relative = options->rtol.value;
     if (options->atol.given)
         tolerance.absolute = options->atol.value;
+    return tolerance;
+}
+
+static tl_status run_cases(cli_cases *cases, cli_skips *skips, tl_runtime *runtime, const cli_options *options,
+                           tl_error *error)
+{
+    cli_tolerance tolerance = asked_tolerance(options);
     for (size_t k = 0; k < cases->count; k++) {
         cli_case *test = &cases->items[k];
         cli_progress("[%zu/%zu, %zu failed] %s", k + 1, cases->count, cli_cases_count(cases, CLI_NOT_PASSED),
@@ -104,34 +113,48 @@ static tl_status write_reports(const cli_cases *cases, const cli_options *option
     return status;
 }
 
+/* Everything but bisecting: runs, reports, counts. */
+static int run_and_report(cli_cases *cases, tl_runtime *runtime, const cli_options *options)
+{
+    tl_error error;
+    cli_skips skips = {0};
+    tl_status status = options->skips ? cli_skips_read(&skips, options->skips, &error) : TL_OK;
+    if (status == TL_OK)
+        status = run_cases(cases, &skips, runtime, options, &error);
+    if (status == TL_OK) {
+        print_unused(&skips, options);
+        status = write_reports(cases, options, &error);
+    }
+    cli_skips_free(&skips);
+    if (status != TL_OK)
+        return cli_report(&error);
+    int code = CLI_OK;
+    size_t failed = cli_cases_count(cases, CLI_NOT_PASSED);
+    if (failed) /* first this, so that the counts are the last line of both streams */
+        code = cli_fail("%zu of %zu cases failed", failed, cases->count);
+    if (!(options->json && strcmp(options->json, "-") == 0))
+        printf("%zu passed, %zu failed, %zu skipped\n", cli_cases_count(cases, CLI_PASSED), failed,
+               cli_cases_count(cases, CLI_SKIPPED));
+    return code;
+}
+
 static int run(const cli_options *options)
 {
     tl_error error;
     tl_runtime *runtime = NULL;
     cli_cases cases = {0};
-    cli_skips skips = {0};
     tl_status status = TL_OK;
     for (size_t k = 0; k < options->operands.count && status == TL_OK; k++)
         status = cli_cases_find(&cases, options->operands.items[k], &error);
-    if (status == TL_OK && options->skips)
-        status = cli_skips_read(&skips, options->skips, &error);
+    if (status == TL_OK && options->bisect && cases.count != 1)
+        status =
+            tl_error_set(&error, TL_INVALID_ARGUMENT, "--bisect looks at one case, but there are %zu", cases.count);
     if (status == TL_OK)
         status = cli_runtime_create(options, &runtime, &error);
-    if (status == TL_OK)
-        status = run_cases(&cases, &skips, runtime, options, &error);
-    if (status == TL_OK) {
-        print_unused(&skips, options);
-        status = write_reports(&cases, options, &error);
-    }
-    size_t failed = cli_cases_count(&cases, CLI_NOT_PASSED);
-    int code = status != TL_OK ? cli_report(&error) : CLI_OK;
-    if (status == TL_OK && failed) /* first this, so that the counts are the last line of both streams */
-        code = cli_fail("%zu of %zu cases failed", failed, cases.count);
-    if (status == TL_OK && !(options->json && strcmp(options->json, "-") == 0))
-        printf("%zu passed, %zu failed, %zu skipped\n", cli_cases_count(&cases, CLI_PASSED), failed,
-               cli_cases_count(&cases, CLI_SKIPPED));
+    int code = status != TL_OK   ? cli_report(&error)
+               : options->bisect ? cli_bisect(options, &cases.items[0], runtime, asked_tolerance(options))
+                                 : run_and_report(&cases, runtime, options);
     tl_runtime_destroy(runtime);
-    cli_skips_free(&skips);
     cli_cases_free(&cases);
     return code;
 }

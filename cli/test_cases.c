@@ -163,8 +163,7 @@ typedef struct data_set {
     tl_context *context;
     const char *folder; /* of the data set */
     cli_tolerance tolerance;
-    cli_value *inputs;
-    size_t input_count;
+    cli_data_inputs inputs;
     char *reason; /* of 1500 bytes, "" so far */
 } data_set;
 
@@ -183,22 +182,47 @@ static tl_status check_numbers(const char *folder, const cli_names *files, const
     return TL_OK;
 }
 
-static tl_status set_inputs(data_set *set, const cli_names *files, tl_error *error)
+static tl_status set_inputs(cli_data_inputs *inputs, tl_context *context, const tl_session *session, const char *folder,
+                            const cli_names *files, tl_error *error)
 {
     tl_value_info info;
     for (size_t k = 0; k < files->count; k++) {
-        if (!tl_session_input(set->session, k, &info))
+        if (!tl_session_input(session, k, &info))
             return tl_error_set(error, TL_INVALID_INPUT, "%zu input files, but the model has %zu inputs", files->count,
-                                set->input_count);
-        char *path = cli_join(set->folder, files->items[k], error);
-        tl_status status = path ? cli_value_read(path, info.kind, &set->inputs[k], error) : TL_NO_MEMORY;
+                                inputs->count);
+        char *path = cli_join(folder, files->items[k], error);
+        tl_status status = path ? cli_value_read(path, info.kind, &inputs->values[k], error) : TL_NO_MEMORY;
         free(path);
         if (status == TL_OK)
-            status = cli_value_set(set->context, k, &set->inputs[k], error);
+            status = cli_value_set(context, k, &inputs->values[k], error);
         if (status != TL_OK)
             return status;
     }
     return TL_OK;
+}
+
+tl_status cli_data_inputs_set(cli_data_inputs *inputs, tl_context *context, const tl_session *session,
+                              const char *folder, tl_error *error)
+{
+    cli_names files = {0};
+    inputs->count = tl_session_input_count(session);
+    inputs->values = calloc(inputs->count + 1, sizeof inputs->values[0]);
+    tl_status status =
+        inputs->values ? cli_names_list(&files, folder, "input_", ".pb", error) : tl_error_no_memory(error);
+    if (status == TL_OK)
+        status = check_numbers(folder, &files, "input_", error);
+    if (status == TL_OK)
+        status = set_inputs(inputs, context, session, folder, &files, error);
+    cli_names_free(&files);
+    return status;
+}
+
+void cli_data_inputs_free(cli_data_inputs *inputs)
+{
+    for (size_t k = 0; inputs->values && k < inputs->count; k++)
+        cli_value_free(&inputs->values[k]);
+    free(inputs->values);
+    *inputs = (cli_data_inputs){0};
 }
 
 static tl_status compare_output(data_set *set, size_t k, const char *file, tl_error *error)
@@ -219,9 +243,9 @@ static tl_status compare_output(data_set *set, size_t k, const char *file, tl_er
     return status;
 }
 
-static tl_status run_data_set(data_set *set, const cli_names *inputs, const cli_names *outputs, tl_error *error)
+static tl_status run_data_set(data_set *set, const cli_names *outputs, tl_error *error)
 {
-    tl_status status = set_inputs(set, inputs, error);
+    tl_status status = cli_data_inputs_set(&set->inputs, set->context, set->session, set->folder, error);
     if (status == TL_OK)
         status = tl_context_run(set->context, error);
     size_t count = tl_session_output_count(set->session);
@@ -237,29 +261,19 @@ static tl_status run_data_set(data_set *set, const cli_names *inputs, const cli_
 static void try_data_set(tl_session *session, const char *folder, cli_tolerance tolerance, char *reason)
 {
     tl_error error = {0};
-    cli_names inputs = {0}, outputs = {0};
+    cli_names outputs = {0};
     data_set set = {.session = session, .folder = folder, .tolerance = tolerance, .reason = reason};
-    set.input_count = tl_session_input_count(session);
-    set.inputs = calloc(set.input_count + 1, sizeof set.inputs[0]);
-    tl_status status =
-        set.inputs ? cli_names_list(&inputs, folder, "input_", ".pb", &error) : tl_error_no_memory(&error);
-    if (status == TL_OK)
-        status = cli_names_list(&outputs, folder, "output_", ".pb", &error);
-    if (status == TL_OK)
-        status = check_numbers(folder, &inputs, "input_", &error);
+    tl_status status = cli_names_list(&outputs, folder, "output_", ".pb", &error);
     if (status == TL_OK)
         status = check_numbers(folder, &outputs, "output_", &error);
     if (status == TL_OK)
         status = tl_context_create(session, &set.context, &error);
     if (status == TL_OK)
-        status = run_data_set(&set, &inputs, &outputs, &error);
+        status = run_data_set(&set, &outputs, &error);
     if (status != TL_OK)
         snprintf(reason, REASON_SIZE, "%s", error.message);
     tl_context_destroy(set.context);
-    for (size_t k = 0; set.inputs && k < set.input_count; k++)
-        cli_value_free(&set.inputs[k]);
-    free(set.inputs);
-    cli_names_free(&inputs);
+    cli_data_inputs_free(&set.inputs);
     cli_names_free(&outputs);
 }
 

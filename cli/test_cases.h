@@ -36,6 +36,18 @@ void cli_names_free(cli_names *names);
 tl_status cli_case_run(cli_case *test, tl_runtime *runtime, const cli_options *options, cli_tolerance tolerance,
                        tl_error *error);
 
+/* The inputs of a test_data_set_* folder, read and set on a context. They must live as long as it runs. */
+typedef struct cli_data_inputs {
+    cli_value *values;
+    size_t count;
+} cli_data_inputs;
+tl_status cli_data_inputs_set(cli_data_inputs *inputs, tl_context *context, const tl_session *session,
+                              const char *folder, tl_error *error);
+void cli_data_inputs_free(cli_data_inputs *inputs);
+
+/* test_bisect.c: runs a case's first data set and names the first node whose value is not that of the reference. */
+int cli_bisect(const cli_options *options, const cli_case *test, tl_runtime *runtime, cli_tolerance tolerance);
+
 /* The list of --skips: one case per line, "NAME REASON", where NAME is the folder's path or the end of it; '#' begins
  * a comment line. */
 typedef struct cli_skip {

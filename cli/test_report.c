@@ -24,7 +24,7 @@ tl_status cli_cases_write_json(const cli_cases *cases, const char *path, tl_erro
         cli_json_text(&json, item, "name", test->path);
         cli_json_text(&json, item, "status", outcome_name(test->outcome));
         cli_json_text(&json, item, "reason", test->reason);
-        cli_json_number(&json, item, "us", test->seconds * 1e6);
+        cli_json_seconds(&json, item, "us", test->seconds);
     }
     tl_status status = cli_json_write(&json, path, error);
     cli_json_free(&json);

@@ -99,6 +99,15 @@ def bump(z):
     return z
 
 
+def reference_values():
+    """What the nodes of cases/good/add give, once right, once wrong from the second node on, once not of this model."""
+    save_tensor("values/right/0.pb", np.array([[1.5, 2.25, 3.125], [5, 6, 7]], np.float32), "s")
+    save_tensor("values/right/1.pb", np.array([[2.5, 4.25, 6.125], [6, 8, 10]], np.float32), "z")
+    save_tensor("values/wrong/0.pb", np.array([[1.5, 2.25, 3.125], [5, 6, 7]], np.float32), "s")
+    save_tensor("values/wrong/1.pb", np.array([[2.5, 4.25, 6], [6, 8, 10]], np.float32), "z")
+    save_tensor("values/other/0.pb", np.zeros(1, np.float32), "elsewhere")
+
+
 def cases():
     add_case("cases/good/add", "test_data_set_0")
     add_case("cases/good/add", "test_data_set_1", lambda z: z * np.float32(1.0005))
@@ -125,3 +134,4 @@ def cases():
 
 models()
 cases()
+reference_values()

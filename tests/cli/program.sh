@@ -238,6 +238,16 @@ expect 0 test "$cases/good" --json -; value out '{"passed":1,'
 expect 1 test "$cases/good" --json /nowhere/x.json; said "/nowhere/x.json"
 expect 1 test "$cases/good" --junit /nowhere/x.xml; said "/nowhere/x.xml"
 
+expect 0 test "$cases/good" --bisect "$here/values/right"; printed "all 2 values agree"
+expect 1 test "$cases/good" --bisect "$here/values/wrong"
+said "node 'second' (Add) is the first to depart (values that agree before it: 1): 'z': 1 of 6 elements differ, the first at [0,2]"
+expect 1 test "$cases/good" --bisect "$here/values/other"; said "none of its 1 values is a node's"
+expect 1 test "$cases/good" --bisect "$work"; said ".pb"
+expect 1 test "$cases/good" --bisect nowhere; said "nowhere"
+expect 1 test "$cases" --bisect "$here/values/right"; said "one case, but there are 10"
+expect 1 test "$cases/bad/no_data" --bisect "$here/values/right"; said "no test_data_set_*"
+expect 1 test "$cases/lacking" --bisect "$here/values/right"; said "Nonsense"
+
 # ---- inspect
 expect 0 inspect "$models/separable.onnx"
 printed "tapline::SeparableConv1D  sep"; printed "float[N,T,2]"; printed "float[N,T,3]"
