@@ -1,6 +1,8 @@
-/* Conv: versions 1, 11 and 22 say the same; 22 adds bfloat16. */
+/* Conv: versions 1, 11 and 22 say the same; 22 adds bfloat16. Over one or two axes by the kernels of ops/kernels, over
+ * more by plain loops. */
 #include "onnx/conv.h"
-#include "onnx/gemm.h"
+
+#include "kernels/kernels.h"
 
 /* ---- Shapes */
 
@@ -88,19 +90,100 @@ tl_status conv_output_shape(const tl_call *call, conv_window *window, int64_t gr
     return status;
 }
 
+/* ---- Kernels */
+
+/* A convolution as the kernels have it: one for each group, or one for all groups where each has one channel. */
+typedef struct conv_kernel {
+    const tlk_conv_kernel *kernel; /* NULL: none computes this */
+    tlk_conv conv;
+    int64_t packs;  /* kernels' convolutions in one image */
+    size_t each;    /* bytes of packed weights for one */
+    size_t scratch; /* bytes of workspace for one thread */
+} conv_kernel;
+
+static bool round_size(size_t *size)
+{
+    *size = *size > SIZE_MAX / 4 ? SIZE_MAX : (*size + 63) & ~(size_t)63;
+    return *size != SIZE_MAX;
+}
+
+/* Chooses by the shape of W, which must be known, and its type. */
+static conv_kernel choose_kernel(const conv_window *window, int64_t group, const tl_tensor *w)
+{
+    const int32_t spatial = w->rank - 2;
+    const conv_kernel none = {0};
+    conv_kernel k = {.conv = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}}};
+    if (spatial < 1 || spatial > 2 || group < 1 || w->dims[0] % group != 0 || nn_product(w, 0, w->rank) < 1)
+        return none;
+    for (int32_t i = 0; i < spatial; i++) {
+        k.conv.kernel[2 - spatial + i] = w->dims[i + 2];
+        k.conv.stride[2 - spatial + i] = window->strides[i];
+        k.conv.dilation[2 - spatial + i] = window->dilations[i];
+    }
+    const bool depthwise = w->dims[1] == 1 && group > 1;
+    const tlk_type type = nn_kernel_type(w->type);
+    k.kernel = depthwise ? tlk_get()->conv_depthwise[type] : tlk_get()->conv[type];
+    k.conv.channels = depthwise ? group : w->dims[1];
+    k.conv.filters = w->dims[0] / group;
+    k.packs = depthwise ? 1 : group;
+    if (!tlk_conv_reach_fits(&k.conv))
+        return none;
+    k.each = k.kernel->packed_size(&k.conv);
+    k.scratch = k.kernel->workspace_size(&k.conv);
+    return round_size(&k.each) && round_size(&k.scratch) ? k : none;
+}
+
+static void pack_weights(const conv_kernel *k, const tl_tensor *w, const void *weights, const void *bias, void *packed)
+{
+    const size_t size = nn_type_size(w->type), filters = (size_t)(w->dims[0] / k->packs) * size;
+    const size_t each = (size_t)(op_elements(w) / k->packs) * size;
+    for (int64_t i = 0; i < k->packs; i++)
+        k->kernel->pack(&k->conv, (const char *)weights + (size_t)i * each,
+                        bias ? (const char *)bias + (size_t)i * filters : NULL, (char *)packed + (size_t)i * k->each);
+}
+
 /* ---- State and plan */
+
+enum { IN_X, IN_W, IN_B };
 
 typedef struct conv_state {
     conv_window window;
     int64_t group;
-    float *weights; /* a constant half-typed W in float; NULL: read W */
+    conv_kernel kernel; /* of constant weights and bias, packed; none if they are not */
+    void *packed;
 } conv_state;
+
+typedef struct conv_steps {
+    conv_plan general;  /* the geometry, for both ways */
+    conv_kernel kernel; /* none: the general way */
+    size_t packed, scratch;
+} conv_steps;
 
 static tl_status conv_parse(const tl_call *call, conv_state *state)
 {
-    state->weights = NULL;
+    memset(state, 0, sizeof *state);
     state->group = op_int(call, "group");
     return conv_window_parse(call, CONV_DILATIONS, &state->window);
+}
+
+/* Shapes that do not fit each other are not packed: reshape reports them. */
+static tl_status conv_pack(tl_call *call, conv_state *state)
+{
+    const tl_tensor *w = call->inputs[IN_W], *bias = op_input(call, IN_B);
+    size_t bytes;
+    if (!w->data || (bias && (!bias->data || bias->rank != 1 || bias->dims[0] != w->dims[0])))
+        return TL_OK;
+    conv_kernel kernel = choose_kernel(&state->window, state->group, w);
+    if (!kernel.kernel)
+        return TL_OK;
+    if (!__builtin_mul_overflow((size_t)kernel.packs, kernel.each, &bytes))
+        state->packed = call->host->alloc(call->host, bytes, 64);
+    if (!state->packed)
+        return tl_fail(call, TL_NO_MEMORY, "no memory for the packed weights");
+    pack_weights(&kernel, w, w->data, bias ? bias->data : NULL, state->packed);
+    state->kernel = kernel;
+    call->packed = bias ? 1 << IN_W | 1 << IN_B : 1 << IN_W;
+    return TL_OK;
 }
 
 static tl_status conv_create(tl_call *call)
@@ -110,142 +193,133 @@ static tl_status conv_create(tl_call *call)
         return TL_NO_MEMORY;
     tl_status status = conv_parse(call, state);
     if (status == TL_OK)
-        status = nn_pack_half(call, 1, &state->weights);
-    if (status != TL_OK) {
+        status = conv_pack(call, state);
+    if (status != TL_OK)
         call->host->free(call->host, state);
-        return status;
-    }
-    call->state = state;
-    call->packed = state->weights ? 1 << 1 : 0;
-    return TL_OK;
+    else
+        call->state = state;
+    return status;
 }
 
 static void conv_destroy(const tl_host *host, void *memory)
 {
     conv_state *state = memory;
-    if (state->weights)
-        host->free(host, state->weights);
+    if (state->packed)
+        host->free(host, state->packed);
     host->free(host, state);
 }
 
-static uint64_t conv_packed(const tl_call *call)
+static void conv_plan_steps(tl_call *call, const conv_state *state, conv_steps *steps)
 {
-    const conv_state *state = call->state;
-    return state && state->weights ? 1 << 1 : 0;
-}
-
-void conv_make_plan(tl_call *call, conv_plan *plan, conv_type type)
-{
-    const conv_geometry *g = &plan->g;
-    int64_t rows;
-    plan->depthwise = g->channels == 1;
-    plan->direct = g->taps == 1;
-    for (int32_t i = 0; i < g->spatial; i++)
-        plan->direct = plan->direct && g->strides[i] == 1 && g->in_size[i] == g->out_size[i] && g->pads[i] == 0;
-    if (!nn_mul(g->channels, g->taps, &rows))
-        rows = INT64_MAX;
-    plan->tile = nn_max(16, nn_min(256, (int64_t)(1 << 16) / nn_max(rows, 1) / 8 * 8));
-    plan->columns_each = 0;
-    if (!plan->depthwise && !plan->direct && g->out_area > 0 && g->batch > 0) {
-        int64_t total;
-        int64_t tile = nn_min(plan->tile, g->out_area);
-        if (!nn_mul(rows, tile, &plan->columns_each) || !nn_mul(plan->columns_each, call->thread_count, &total))
-            total = INT64_MAX;
-        plan->columns = nn_place(call, total, type == CONV_F64 ? sizeof(double) : sizeof(float));
+    const tl_tensor *x = call->inputs[IN_X];
+    call->workspace_size = 0;
+    steps->kernel = state->packed ? state->kernel : choose_kernel(&state->window, state->group, call->inputs[IN_W]);
+    if (!steps->kernel.kernel) {
+        nn_widen_place(call, 0);
+        conv_make_plan(call, &steps->general, x->type == TL_DOUBLE ? CONV_F64 : CONV_F32);
+        return;
     }
+    if (!state->packed)
+        steps->packed = nn_place(call, steps->kernel.packs, steps->kernel.each);
+    steps->scratch = nn_place(call, call->thread_count, steps->kernel.scratch);
 }
 
 static tl_status conv_reshape(tl_call *call)
 {
-    const tl_tensor *x = call->inputs[0], *w = call->inputs[1];
-    const conv_state *state = call->state;
+    const tl_tensor *x = call->inputs[IN_X], *w = call->inputs[IN_W];
     int64_t pads[CONV_MAX_SPATIAL] = {0};
     conv_state local;
-    if (state)
-        local = *state;
-    else {
-        tl_status status = conv_parse(call, &local);
-        if (status != TL_OK)
-            return status;
-    }
-    tl_status status = conv_output_shape(call, &local.window, local.group, x, w, call->outputs[0], pads);
+    tl_status status = TL_OK;
+    if (call->state)
+        local = *(const conv_state *)call->state;
+    else
+        status = conv_parse(call, &local);
     if (status == TL_OK)
-        status = nn_check_rank(call, 2, 1, 1);
+        status = conv_output_shape(call, &local.window, local.group, x, w, call->outputs[0], pads);
+    if (status == TL_OK)
+        status = nn_check_rank(call, IN_B, 1, 1);
     if (status == TL_OK && w->rank != TL_RANK_UNKNOWN)
-        status = nn_check_dim(call, 2, 0, w->dims[0], "one bias for each filter");
+        status = nn_check_dim(call, IN_B, 0, w->dims[0], "one bias for each filter");
     if (status != TL_OK || !call->plan)
         return status;
-    conv_plan *plan = call->plan;
-    conv_geometry_set(&plan->g, &local.window, x, w, call->outputs[0], local.group, pads);
-    call->workspace_size = 0;
-    nn_widen_place(call, conv_packed(call));
-    conv_make_plan(call, plan, x->type == TL_DOUBLE ? CONV_F64 : CONV_F32);
+    conv_steps *steps = call->plan;
+    conv_geometry_set(&steps->general.g, &local.window, x, w, call->outputs[0], local.group, pads);
+    conv_plan_steps(call, &local, steps);
     return TL_OK;
 }
 
 /* ---- Run */
 
 typedef struct conv_job {
-    const conv_geometry *g;
-    const void *x, *w, *bias;
-    void *y, *columns;
-    int64_t tile, columns_each;
-    bool direct;
+    const tl_call *call;
+    const conv_steps *steps;
+    const char *packed;
+    int64_t pieces; /* of one of the kernels' convolutions */
 } conv_job;
 
-#define REAL      float
-#define REAL_GEMM gemm_f32
-#define T(name)   name##_f32
-#include "onnx/conv_template.h"
-
-#define REAL      double
-#define REAL_GEMM gemm_f64
-#define T(name)   name##_f64
-#include "onnx/conv_template.h"
-
-#define REAL      uint32_t
-#define REAL_GEMM gemm_u32
-#define T(name)   name##_u32
-#include "onnx/conv_template.h"
-
-void conv_execute(tl_call *call, const conv_plan *plan, conv_type type, const void *x, const void *w, const void *bias,
-                  void *y)
+static tlk_conv_data conv_data(const conv_job *job, int64_t item)
 {
-    static const tl_task depthwise[] = {depthwise_task_f32, depthwise_task_f64, depthwise_task_u32};
-    static const tl_task dense[] = {dense_task_f32, dense_task_f64, dense_task_u32};
-    const conv_geometry *g = &plan->g;
-    conv_job job = {.g = g,
-                    .x = x,
-                    .w = w,
-                    .bias = bias,
-                    .y = y,
-                    .columns = nn_at(call, plan->columns),
-                    .tile = plan->tile,
-                    .columns_each = plan->columns_each,
-                    .direct = plan->direct};
-    if (g->batch * g->group * g->filters == 0 || g->out_area == 0)
-        return;
-    if (plan->depthwise)
-        call->host->parallel_for(call, depthwise[type], &job, g->batch * g->group * g->filters,
-                                 nn_grain(g->out_area * g->taps, 1 << 15));
-    else
-        call->host->parallel_for(call, dense[type], &job, g->batch * g->group * nn_ceil_div(g->out_area, plan->tile),
-                                 1);
+    const conv_geometry *g = &job->steps->general.g;
+    const int64_t size = (int64_t)nn_type_size(job->call->inputs[IN_X]->type), packs = job->steps->kernel.packs;
+    const int64_t in = g->group / packs * g->channels * g->in_area, out = g->group / packs * g->filters * g->out_area;
+    tlk_conv_data data = {.x = (const char *)job->call->inputs[IN_X]->data + item * in * size,
+                          .y = (char *)job->call->outputs[0]->data + item * out * size,
+                          .size = {1, 1},
+                          .out_size = {1, 1}};
+    for (int32_t i = 0; i < g->spatial; i++) {
+        data.size[2 - g->spatial + i] = g->in_size[i];
+        data.out_size[2 - g->spatial + i] = g->out_size[i];
+        data.pad[2 - g->spatial + i] = g->pads[i];
+    }
+    return data;
 }
 
-static tl_status conv_real(tl_call *call)
+static void conv_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
-    const conv_state *state = call->state;
-    const tl_tensor *x = call->inputs[0], *bias = op_input(call, 2);
-    conv_execute(call, call->plan, x->type == TL_DOUBLE ? CONV_F64 : CONV_F32, x->data,
-                 state && state->weights ? state->weights : call->inputs[1]->data, bias ? bias->data : NULL,
-                 call->outputs[0]->data);
+    const conv_job *job = context;
+    const conv_kernel *k = &job->steps->kernel;
+    void *scratch = (char *)nn_at(job->call, job->steps->scratch) + (size_t)thread * k->scratch;
+    while (begin < end) {
+        const int64_t item = begin / job->pieces, first = begin % job->pieces;
+        const int64_t last = nn_min(job->pieces, first + end - begin);
+        const tlk_conv_data data = conv_data(job, item);
+        k->kernel->run(&k->conv, job->packed + (size_t)(item % k->packs) * k->each, &data, first, last, scratch);
+        begin += last - first;
+    }
+}
+
+static tl_status conv_general(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[IN_X], *bias = op_input(call, IN_B);
+    conv_execute(call, &((const conv_steps *)call->plan)->general, x->type == TL_DOUBLE ? CONV_F64 : CONV_F32, x->data,
+                 call->inputs[IN_W]->data, bias ? bias->data : NULL, call->outputs[0]->data);
     return TL_OK;
 }
 
 static tl_status conv_run(tl_call *call)
 {
-    return nn_widen_run(call, conv_packed(call), conv_real);
+    const conv_state *state = call->state;
+    const conv_steps *steps = call->plan;
+    const conv_geometry *g = &steps->general.g;
+    const conv_kernel *k = &steps->kernel;
+    const tl_tensor *bias = op_input(call, IN_B);
+    conv_job job = {.call = call, .steps = steps, .packed = state->packed};
+    if (!k->kernel)
+        return nn_widen_run(call, 0, conv_general);
+    if (g->batch == 0 || g->out_area == 0)
+        return TL_OK;
+    if (!state->packed) {
+        job.packed = nn_at(call, steps->packed);
+        pack_weights(k, call->inputs[IN_W], call->inputs[IN_W]->data, bias ? bias->data : NULL,
+                     nn_at(call, steps->packed));
+    }
+    const tlk_conv_data data = conv_data(&job, 0);
+    job.pieces = k->kernel->pieces(&k->conv, &data);
+    const double cost = (double)(g->group / k->packs) * (double)g->filters * (double)g->channels * (double)g->taps *
+                        (double)g->out_area / (double)job.pieces;
+    call->host->parallel_for(call, conv_task, &job, g->batch * k->packs * job.pieces,
+                             nn_grain(cost > 1e9 ? (int64_t)1e9 : (int64_t)cost, 1 << 18));
+    return TL_OK;
 }
 
 /* ---- Schema */
@@ -261,7 +335,7 @@ OP_DESCRIPTOR(Conv, 1) = {OP_HEAD(Conv, 1),
                           OP_PARAMS(input, conv_input),
                           OP_PARAMS(output, conv_output),
                           OP_PARAMS(attribute, conv_attribute),
-                          .plan_size = sizeof(conv_plan),
+                          .plan_size = sizeof(conv_steps),
                           .create = conv_create,
                           .reshape = conv_reshape,
                           .run = conv_run,

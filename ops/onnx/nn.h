@@ -2,6 +2,7 @@
 #ifndef TL_NN_H
 #define TL_NN_H
 
+#include "kernels/types.h"
 #include "onnx/op.h"
 
 /* ---- Workspace, laid out in reshape */
@@ -73,6 +74,11 @@ static inline size_t nn_type_size(tl_type type)
     default:
         return 1;
     }
+}
+/* How the kernels name a floating type. */
+static inline tlk_type nn_kernel_type(tl_type type)
+{
+    return type == TL_DOUBLE ? TLK_F64 : type == TL_FLOAT16 ? TLK_F16 : type == TL_BFLOAT16 ? TLK_BF16 : TLK_F32;
 }
 /* n elements of a half type to or from float; one after the other, on the caller's thread. */
 void nn_half_to_float(tl_type type, const void *from, float *to, int64_t n);
