@@ -42,7 +42,7 @@ quietly() {
     log=$(mktemp)
     "$@" >"$log" 2>&1 </dev/null || status=$?
     if [[ $status != 0 ]]; then
-        cat "$log" >&2
+        grep -vE '^\[[0-9]+/[0-9]+\] ' "$log" >&2 || true # but for ninja's progress
         echo "error: failed ($status): $*" >&2
     fi
     rm -f "$log"

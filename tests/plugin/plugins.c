@@ -22,6 +22,7 @@ static const tl_param one_float[] = {{"X", TL_T(TL_FLOAT), 'T', 0}};
         .input_count = 1, .outputs = one_float, .output_count = 1, .run = copy_run                          \
     }
 
+#if !defined PLUGIN_shorter && !defined PLUGIN_longer
 static const tl_operator copy = OPERATOR("Copy");
 
 static tl_status register_copy(const tl_host *host, tl_registrar *registrar)
@@ -29,6 +30,7 @@ static tl_status register_copy(const tl_host *host, tl_registrar *registrar)
     tl_status status = host->register_domain(registrar, "test", 1);
     return status == TL_OK ? host->register_operator(registrar, &copy) : status;
 }
+#endif
 
 #if defined PLUGIN_good || defined PLUGIN_duplicate
 static tl_status enter(const tl_host *host, tl_registrar *registrar)
