@@ -185,7 +185,7 @@ static tl_status run(tl_call *call, op_reduce_kind kind)
         run_empty(out, kind);
         return TL_OK;
     }
-    void *staged_out = (char *)call->workspace + p->staged;
+    void *staged_out = p->staged ? (char *)call->workspace + p->staged : NULL;
     op_reduce_job job = {
         .plan = &p->axes,
         .kind = kind,
