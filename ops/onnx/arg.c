@@ -88,7 +88,7 @@ TASK(search_f64, double)
 TASK(search_i64, int64_t)
 TASK(search_u64, uint64_t)
 
-static tl_status run(tl_call *call, bool smallest)
+static tl_status run(tl_call *call, bool smallest, bool last)
 {
     static const tl_task tasks[OP_DOMAIN_COUNT] = {search_f32, search_f64, search_i64, search_u64};
     const plan *p = call->plan;
@@ -100,7 +100,7 @@ static tl_status run(tl_call *call, bool smallest)
         .x = op_stage(x->type, x->data, op_elements(x), call->workspace),
         .y = call->outputs[0]->data,
         .smallest = smallest,
-        .last = op_given(call, "select_last_index") && op_int(call, "select_last_index") != 0,
+        .last = last,
         .blocks = (p->inner + COLUMNS - 1) / COLUMNS,
     };
     const int64_t units = p->outer * j.blocks;
@@ -114,13 +114,21 @@ static tl_status run(tl_call *call, bool smallest)
     return TL_OK;
 }
 
-static tl_status run_max(tl_call *call)
+static tl_status run_max_1(tl_call *call)
 {
-    return run(call, false);
+    return run(call, false, false);
 }
-static tl_status run_min(tl_call *call)
+static tl_status run_min_1(tl_call *call)
 {
-    return run(call, true);
+    return run(call, true, false);
+}
+static tl_status run_max_12(tl_call *call)
+{
+    return run(call, false, op_int(call, "select_last_index") != 0);
+}
+static tl_status run_min_12(tl_call *call)
+{
+    return run(call, true, op_int(call, "select_last_index") != 0);
 }
 
 static const tl_param ins[] = {OP_IN("data", TL_T_NUMERIC, 'T')};
@@ -132,7 +140,7 @@ static const tl_attribute_spec attrs_12[] = {OP_INT("axis", 0), OP_INT("keepdims
     OP_DESCRIPTOR(name, since) = {OP_HEAD(name, since),        OP_PARAMS(input, ins),     OP_PARAMS(output, outs), \
                                   OP_PARAMS(attribute, attrs), .plan_size = sizeof(plan), .reshape = reshape,      \
                                   .run = (run_function)};
-OPERATOR(ArgMax, 1, attrs_1, run_max)
-OPERATOR(ArgMax, 12, attrs_12, run_max)
-OPERATOR(ArgMin, 1, attrs_1, run_min)
-OPERATOR(ArgMin, 12, attrs_12, run_min)
+OPERATOR(ArgMax, 1, attrs_1, run_max_1)
+OPERATOR(ArgMax, 12, attrs_12, run_max_12)
+OPERATOR(ArgMin, 1, attrs_1, run_min_1)
+OPERATOR(ArgMin, 12, attrs_12, run_min_12)

@@ -194,16 +194,10 @@ static tl_status run_from_text(tl_call *call, const cast *c)
 
 /* ---- Operators */
 
-static tl_status run(tl_call *call)
+static tl_status run(tl_call *call, bool saturate, op_round round)
 {
     const tl_tensor *x = call->inputs[0];
-    cast c = {x, call->outputs[0], true, OP_ROUND_UP};
-    if (op_given(call, "saturate"))
-        c.saturate = op_int(call, "saturate") != 0;
-    if (op_given(call, "round_mode")) {
-        const char *mode = op_string(call, "round_mode");
-        c.round = strcmp(mode, "down") == 0 ? OP_ROUND_DOWN : strcmp(mode, "nearest") == 0 ? OP_ROUND_NEAREST : c.round;
-    }
+    cast c = {x, call->outputs[0], saturate, round};
     const int64_t n = op_elements(x), count = (n + PIECE - 1) / PIECE;
     if (x->type == c.y->type)
         op_copy_bytes(call, c.y->data, x->data, op_bytes(x->type, n));
@@ -218,16 +212,35 @@ static tl_status run(tl_call *call)
     return TL_OK;
 }
 
-static tl_status shape(tl_call *call, tl_type type)
+static tl_status run_6(tl_call *call)
 {
-    if (op_given(call, "round_mode")) {
-        const char *mode = op_string(call, "round_mode");
-        if (strcmp(mode, "up") != 0 && strcmp(mode, "down") != 0 && strcmp(mode, "nearest") != 0)
-            return tl_fail(call, TL_INVALID_MODEL, "round_mode is \"%s\", but must be up, down or nearest", mode);
-    }
+    return run(call, true, OP_ROUND_UP);
+}
+static tl_status run_19(tl_call *call)
+{
+    return run(call, op_int(call, "saturate") != 0, OP_ROUND_UP);
+}
+static tl_status run_24(tl_call *call)
+{
+    const char *mode = op_string(call, "round_mode");
+    const op_round round = strcmp(mode, "down") == 0      ? OP_ROUND_DOWN
+                           : strcmp(mode, "nearest") == 0 ? OP_ROUND_NEAREST
+                                                          : OP_ROUND_UP;
+    return run(call, op_int(call, "saturate") != 0, round);
+}
+
+static tl_status shape(tl_call *call, int64_t type)
+{
     op_copy_shape(call->outputs[0], call->inputs[0]);
-    call->outputs[0]->type = type;
-    call->view = call->inputs[0]->type == type;
+    call->outputs[0]->type = (tl_type)type;
+    call->view = call->inputs[0]->type == (tl_type)type;
+    return TL_OK;
+}
+static tl_status check_mode(const tl_call *call)
+{
+    const char *mode = op_string(call, "round_mode");
+    if (strcmp(mode, "up") != 0 && strcmp(mode, "down") != 0 && strcmp(mode, "nearest") != 0)
+        return tl_fail(call, TL_INVALID_MODEL, "round_mode is \"%s\", but must be up, down or nearest", mode);
     return TL_OK;
 }
 
@@ -237,11 +250,21 @@ static tl_status reshape_cast(tl_call *call)
     if (to < 0 || to >= TL_TYPE_COUNT || !(T_CAST >> to & 1))
         return tl_fail(call, to > 0 && to <= 64 ? TL_UNSUPPORTED : TL_INVALID_MODEL,
                        "to is %lld, which is no type to cast to", (long long)to);
-    return shape(call, (tl_type)to);
+    return shape(call, to);
 }
 static tl_status reshape_like(tl_call *call)
 {
     return shape(call, call->inputs[1]->type);
+}
+static tl_status reshape_cast_24(tl_call *call)
+{
+    tl_status status = check_mode(call);
+    return status ? status : reshape_cast(call);
+}
+static tl_status reshape_like_24(tl_call *call)
+{
+    tl_status status = check_mode(call);
+    return status ? status : reshape_like(call);
 }
 
 static tl_status reshape_bits(tl_call *call)
@@ -296,10 +319,10 @@ static const tl_attribute_spec like_24[] = {OP_INT("saturate", 1), OP_STRING("ro
     OP_DESCRIPTOR(name, since) = {OP_HEAD(name, since),         OP_PARAMS(input, in_table),    \
                                   OP_PARAMS(output, out_table), .reshape = (reshape_function), \
                                   .run = (run_function),        __VA_ARGS__};
-OPERATOR(Cast, 6, cast_ins, cast_outs, reshape_cast, run, OP_PARAMS(attribute, cast_6))
-OPERATOR(Cast, 19, cast_ins, cast_outs, reshape_cast, run, OP_PARAMS(attribute, cast_19))
-OPERATOR(Cast, 24, cast_ins, cast_outs, reshape_cast, run, OP_PARAMS(attribute, cast_24))
-OPERATOR(CastLike, 15, like_ins, like_outs, reshape_like, run, .flags = 0)
-OPERATOR(CastLike, 19, like_ins, like_outs, reshape_like, run, OP_PARAMS(attribute, like_19))
-OPERATOR(CastLike, 24, like_ins, like_outs, reshape_like, run, OP_PARAMS(attribute, like_24))
+OPERATOR(Cast, 6, cast_ins, cast_outs, reshape_cast, run_6, OP_PARAMS(attribute, cast_6))
+OPERATOR(Cast, 19, cast_ins, cast_outs, reshape_cast, run_19, OP_PARAMS(attribute, cast_19))
+OPERATOR(Cast, 24, cast_ins, cast_outs, reshape_cast_24, run_24, OP_PARAMS(attribute, cast_24))
+OPERATOR(CastLike, 15, like_ins, like_outs, reshape_like, run_6, .flags = 0)
+OPERATOR(CastLike, 19, like_ins, like_outs, reshape_like, run_19, OP_PARAMS(attribute, like_19))
+OPERATOR(CastLike, 24, like_ins, like_outs, reshape_like_24, run_24, OP_PARAMS(attribute, like_24))
 OPERATOR(BitCast, 26, bit_ins, bit_outs, reshape_bits, run_bits, OP_PARAMS(attribute, cast_6))

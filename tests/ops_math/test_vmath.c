@@ -1,0 +1,270 @@
+/* The vector functions: accuracy on a sample of all floats (bench/vmath_ulp.c takes all), special values, and that an
+ * element's result does not depend on where it lies. */
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "../ops_nn/support.h"
+
+#define MOST_ULPS 2.0
+
+static double swish(double x)
+{
+    return x < -1000 ? -0.0 : x / (1 + exp(-x));
+}
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+static double softplus(double x)
+{
+    return x > 40 ? x : log1p(exp(x));
+}
+static double softsign(double x)
+{
+    return isinf(x) ? copysign(1, x) : x / (1 + fabs(x));
+}
+static double gelu(double x)
+{
+    return x < -100 ? -0.0 : x / 2 * erfc(-x / sqrt(2));
+}
+static double gelu_tanh(double x)
+{
+    return x < -100  ? -0.0
+           : x > 100 ? x
+                     : x / (1 + exp(-2 * sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+}
+static double mish(double x)
+{
+    return x < -1000 ? -0.0 : x > 100 ? x : x * tanh(log1p(exp(x)));
+}
+static double elu(double x)
+{
+    return x < 0 ? expm1(x) : x;
+}
+static double absolute(double x)
+{
+    return fabs(x);
+}
+static double reciprocal(double x)
+{
+    return 1 / x;
+}
+
+typedef struct function {
+    const char *name;
+    double (*exact)(double);
+    bool unary;
+    int which;
+} function;
+
+static const function functions[] = {
+    {"abs", absolute, true, TLK_ABS},
+    {"sqrt", sqrt, true, TLK_SQRT},
+    {"reciprocal", reciprocal, true, TLK_RECIPROCAL},
+    {"floor", floor, true, TLK_FLOOR},
+    {"ceil", ceil, true, TLK_CEIL},
+    {"round", rint, true, TLK_ROUND},
+    {"exp", exp, true, TLK_EXP},
+    {"expm1", expm1, true, TLK_EXPM1},
+    {"log", log, true, TLK_LOG},
+    {"erf", erf, true, TLK_ERF},
+    {"elu", elu, false, TLK_ELU},
+    {"exponential", exp, false, TLK_EXPONENTIAL},
+    {"gelu", gelu, false, TLK_GELU},
+    {"gelu_tanh", gelu_tanh, false, TLK_GELU_TANH},
+    {"mish", mish, false, TLK_MISH},
+    {"sigmoid", sigmoid, false, TLK_SIGMOID},
+    {"softplus", softplus, false, TLK_SOFTPLUS},
+    {"softsign", softsign, false, TLK_SOFTSIGN},
+    {"swish", swish, false, TLK_SWISH},
+    {"tanh", tanh, false, TLK_TANH},
+};
+#define FUNCTIONS (sizeof functions / sizeof functions[0])
+
+static void apply(const tlk_kernels *kernels, const function *f, const float *x, float *y, int64_t n)
+{
+    const tlk_activation activation = {(tlk_activation_kind)f->which, 1.0F, 1.0F};
+    if (f->unary)
+        kernels->unary((tlk_unary)f->which, x, y, n);
+    else
+        kernels->activate(&activation, x, y, n);
+}
+
+static void check_one(const char *name, float x, float got, double exact)
+{
+    if (isnan(exact)) {
+        ck_assert_msg(isnan(got), "%s(%.9g) is %.9g, not NaN", name, (double)x, (double)got);
+        return;
+    }
+    if ((float)exact == got)
+        return;
+    int exponent = 0;
+    frexp(exact, &exponent);
+    const double unit = ldexp(1, exponent - 24 < -149 ? -149 : exponent - 24);
+    const double value = isinf(got) ? copysign(0x1p128, (double)got) : (double)got;
+    ck_assert_msg(!isinf(exact) && fabs(value - exact) <= MOST_ULPS * unit, "%s(%.9g) is %.9g, but exactly %.9g", name,
+                  (double)x, (double)got, exact);
+}
+
+#define SAMPLE 4096
+
+START_TEST(accuracy)
+{
+    float x[SAMPLE], y[SAMPLE];
+    random_seed(1);
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        for (size_t f = 0; kernels && f < FUNCTIONS; f++)
+            for (int round = 0; round < 60; round++) {
+                for (int i = 0; i < SAMPLE; i++) {
+                    uint32_t bits = random_bits();
+                    if (round % 2) /* where the functions change */
+                        bits = (bits & 0x80ffffff) | (uint32_t)random_int(0x33, 0x43) << 24;
+                    memcpy(&x[i], &bits, sizeof bits);
+                }
+                apply(kernels, &functions[f], x, y, SAMPLE);
+                for (int i = 0; i < SAMPLE; i++)
+                    check_one(functions[f].name, x[i], y[i], functions[f].exact((double)x[i]));
+            }
+    }
+}
+END_TEST
+
+START_TEST(special_values)
+{
+    static const float x[] = {
+        0.0F,        -0.0F,       INFINITY,        -INFINITY,        NAN,   -NAN,   0x1p-149F, -0x1p-149F, 0x1p-126F,
+        -0x1p-126F,  0x1p-127F,   0x1.fffffep127F, -0x1.fffffep127F, 1.0F,  -1.0F,  88.72284F, 88.72283F,  -87.33655F,
+        -103.97208F, -103.97207F, -88.0F,          104.0F,           9.01F, -9.02F, 0.625F,    0.92F,      -0.92F,
+        0.70710678F, 1.41421356F, 16777216.0F};
+    enum { COUNT = sizeof x / sizeof x[0] };
+    float y[COUNT];
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        for (size_t f = 0; kernels && f < FUNCTIONS; f++) {
+            apply(kernels, &functions[f], x, y, COUNT);
+            for (int i = 0; i < COUNT; i++) {
+                const double exact = functions[f].exact((double)x[i]);
+                check_one(functions[f].name, x[i], y[i], exact);
+                if (x[i] == 0.0F && exact == 0)
+                    ck_assert_msg(!signbit(exact) == !signbit(y[i]), "%s(%g) has the wrong sign", functions[f].name,
+                                  (double)x[i]);
+            }
+        }
+    }
+}
+END_TEST
+
+/* Every prefix and every start of a list gives the same bits, and nothing beyond it is written. */
+START_TEST(position)
+{
+    enum { COUNT = 40, GUARD = 16 };
+    float x[COUNT], whole[COUNT], part[COUNT + GUARD];
+    random_seed(2);
+    for (int i = 0; i < COUNT; i++)
+        x[i] = (float)random_real() * 12.0F;
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        for (size_t f = 0; kernels && f < FUNCTIONS; f++) {
+            apply(kernels, &functions[f], x, whole, COUNT);
+            for (int begin = 0; begin < COUNT; begin++)
+                for (int end = begin; end <= COUNT; end++) {
+                    memset(part, 0x5a, sizeof part);
+                    apply(kernels, &functions[f], x + begin, part, end - begin);
+                    ck_assert_mem_eq(part, whole + begin, (size_t)(end - begin) * sizeof part[0]);
+                    for (int i = 0; i < GUARD; i++)
+                        ck_assert_int_eq(((const uint8_t *)&part[end - begin + i])[0], 0x5a);
+                }
+        }
+    }
+}
+END_TEST
+
+START_TEST(reductions)
+{
+    enum { COUNT = 5000 };
+    static float x[COUNT];
+    random_seed(3);
+    for (int i = 0; i < COUNT; i++)
+        x[i] = (float)random_real() + 0.25F;
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        for (int64_t n = 0; kernels && n <= COUNT; n = n < 80 ? n + 1 : n + 617) {
+            double sum = 0, absolutes = 0, squares = 0, exps = 0, least = INFINITY, most = -INFINITY;
+            for (int64_t i = 0; i < n; i++) {
+                const double u = (double)x[i];
+                sum += u, absolutes += fabs(u), squares += u * u, exps += exp(u - 1), least = fmin(least, u);
+                most = fmax(most, u);
+            }
+            const double slack = 1e-6 * (absolutes + 1);
+            ck_assert_double_eq_tol((double)kernels->reduce(TLK_SUM, x, n, 0), sum, slack);
+            ck_assert_double_eq_tol((double)kernels->reduce(TLK_SUM_ABS, x, n, 0), absolutes, slack);
+            ck_assert_double_eq_tol((double)kernels->reduce(TLK_SUM_SQUARE, x, n, 0), squares, slack);
+            ck_assert_double_eq_tol((double)kernels->reduce(TLK_SUM_EXP, x, n, 1), exps, 2e-6 * (exps + 1));
+            ck_assert(kernels->reduce(TLK_MINIMUM, x, n, 0) == (float)least);
+            ck_assert(kernels->reduce(TLK_MAXIMUM, x, n, 0) == (float)most);
+            if (n == 0)
+                ck_assert(kernels->reduce(TLK_PRODUCT, x, n, 0) == 1.0F);
+            /* NaN anywhere comes through, and wins over what follows */
+            for (int64_t at = 0; at < n && n < 80; at++) {
+                const float kept = x[at];
+                x[at] = NAN;
+                ck_assert(isnan(kernels->reduce(TLK_MINIMUM, x, n, 0)));
+                ck_assert(isnan(kernels->reduce(TLK_MAXIMUM, x, n, 0)));
+                ck_assert(isnan(kernels->reduce(TLK_SUM, x, n, 0)));
+                x[at] = kept;
+            }
+        }
+    }
+}
+END_TEST
+
+START_TEST(two_operands)
+{
+    enum { COUNT = 37 };
+    float a[COUNT], b[COUNT], y[COUNT];
+    random_seed(4);
+    for (int i = 0; i < COUNT; i++) {
+        a[i] = (float)random_real();
+        b[i] = (float)random_real() + 1.5F;
+    }
+    a[5] = NAN;
+    b[7] = NAN;
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        for (int steps = 0; kernels && steps < 4; steps++)
+            for (int n = 0; n <= COUNT; n++)
+                for (int f = TLK_ADD; f <= TLK_PRELU; f++) {
+                    const int as = steps & 1, bs = steps >> 1;
+                    kernels->binary((tlk_binary)f, a, as, b, bs, y, n);
+                    for (int i = 0; i < n; i++) {
+                        const float u = a[i * as], v = b[i * bs];
+                        const float nan = isnan(u) ? u : v;
+                        const bool has_nan = isnan(u) || isnan(v);
+                        const float want[] = {u + v,
+                                              u - v,
+                                              u * v,
+                                              u / v,
+                                              has_nan ? nan : fminf(u, v),
+                                              has_nan ? nan : fmaxf(u, v),
+                                              u < 0 ? u * v : u};
+                        ck_assert(y[i] == want[f] || (isnan(y[i]) && isnan(want[f])));
+                    }
+                }
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("vmath");
+    ADD_TEST(suite, accuracy);
+    ADD_TEST(suite, special_values);
+    ADD_TEST(suite, position);
+    ADD_TEST(suite, reductions);
+    ADD_TEST(suite, two_operands);
+    return run_suite(suite);
+}
