@@ -1,89 +1,34 @@
-/* MatMul and Gemm. */
-#include "onnx/gemm.h"
+/* MatMul and Gemm. Floating types by the kernels of ops/kernels, integers by plain loops. */
 #include "onnx/matmul.h"
+#include "onnx/product.h"
 
-/* Tiles of the result that are computed one at a time. */
-#define TILE_ROWS    32
-#define TILE_COLUMNS 256
+/* ---- State: a constant B, packed */
 
-/* One product for each of `batch` matrices; what differs between them is where A and B begin. */
-typedef struct product {
-    tl_type type; /* after halves became float */
-    const char *a, *b;
-    char *c;
-    gemm_shape shape; /* of one matrix */
-    int64_t row_tiles, column_tiles;
-    int64_t batch, batch_rank;
-    int64_t batch_dims[TL_MAX_RANK], a_strides[TL_MAX_RANK], b_strides[TL_MAX_RANK]; /* in elements */
-} product;
+typedef struct matrix_state {
+    product_factor b;
+    void *packed;
+} matrix_state;
 
-static void run_tile(const product *p, const char *a, const char *b, char *c, int64_t row, int64_t column)
+static tl_status matrix_create(tl_call *call, bool transposed)
 {
-    gemm_shape s = p->shape;
-    size_t size = nn_type_size(p->type);
-    s.m = nn_min(TILE_ROWS, s.m - row);
-    s.n = nn_min(TILE_COLUMNS, s.n - column);
-    a += row * s.a_row * (int64_t)size;
-    b += column * (int64_t)size;
-    c += (row * s.c_row + column) * (int64_t)size;
-    if (p->type == TL_FLOAT)
-        gemm_f32(&s, (const float *)a, (const float *)b, (float *)c);
-    else if (p->type == TL_DOUBLE)
-        gemm_f64(&s, (const double *)a, (const double *)b, (double *)c);
-    else if (size == sizeof(uint32_t))
-        gemm_u32(&s, (const uint32_t *)a, (const uint32_t *)b, (uint32_t *)c);
-    else
-        gemm_u64(&s, (const uint64_t *)a, (const uint64_t *)b, (uint64_t *)c);
-}
-
-static void product_task(void *context, int64_t begin, int64_t end, int32_t thread)
-{
-    const product *p = context;
-    const int64_t size = (int64_t)nn_type_size(p->type), tiles = p->row_tiles * p->column_tiles;
-    (void)thread;
-    for (int64_t at = begin; at < end; at++) {
-        int64_t matrix = at / tiles, tile = at % tiles, a = 0, b = 0;
-        for (int64_t rest = matrix, i = p->batch_rank - 1; i >= 0; i--) {
-            int64_t index = rest % p->batch_dims[i];
-            rest /= p->batch_dims[i];
-            a += index * p->a_strides[i];
-            b += index * p->b_strides[i];
-        }
-        run_tile(p, p->a + a * size, p->b + b * size, p->c + matrix * p->shape.m * p->shape.n * size,
-                 tile / p->column_tiles * TILE_ROWS, tile % p->column_tiles * TILE_COLUMNS);
-    }
-}
-
-static void run_product(tl_call *call, product *p)
-{
-    const gemm_shape *s = &p->shape;
-    if (p->batch == 0 || s->m == 0 || s->n == 0)
-        return;
-    p->row_tiles = nn_ceil_div(s->m, TILE_ROWS);
-    p->column_tiles = nn_ceil_div(s->n, TILE_COLUMNS);
-    double each = (double)nn_min(s->m, TILE_ROWS) * (double)nn_min(s->n, TILE_COLUMNS) * (double)s->k;
-    call->host->parallel_for(call, product_task, p, p->batch * p->row_tiles * p->column_tiles,
-                             nn_grain(each > 1e9 ? (int64_t)1e9 : (int64_t)each, 1 << 16));
-}
-
-/* ---- A constant half-typed second matrix becomes float once */
-
-typedef struct packed_matrix {
-    float *b;
-} packed_matrix;
-
-static tl_status matrix_create(tl_call *call)
-{
-    float *b;
-    tl_status status = nn_pack_half(call, 1, &b);
-    if (status != TL_OK || !b)
-        return status;
-    packed_matrix *state = nn_new_state(call, sizeof *state);
-    if (!state) {
-        call->host->free(call->host, b);
+    const tl_tensor *b = call->inputs[1];
+    size_t bytes;
+    if (!b->data || b->rank < 1 || !(TL_T(b->type) & TL_T_FLOATS))
+        return TL_OK;
+    product_factor factor = product_factor_b(b, transposed);
+    if (factor.lines < 1 || factor.depth < 1 || factor.matrices < 1)
+        return TL_OK;
+    matrix_state *state = nn_new_state(call, sizeof *state);
+    if (!state)
         return TL_NO_MEMORY;
+    if (factor.each != SIZE_MAX && !__builtin_mul_overflow((size_t)factor.matrices, factor.each, &bytes))
+        state->packed = call->host->alloc(call->host, bytes, 64);
+    if (!state->packed) {
+        call->host->free(call->host, state);
+        return tl_fail(call, TL_NO_MEMORY, "no memory for packed weights");
     }
-    state->b = b;
+    product_pack(&factor, b->type, b->data, 0, factor.matrices * factor.pieces, state->packed);
+    state->b = factor;
     call->state = state;
     call->packed = 1 << 1;
     return TL_OK;
@@ -91,20 +36,21 @@ static tl_status matrix_create(tl_call *call)
 
 static void matrix_destroy(const tl_host *host, void *memory)
 {
-    packed_matrix *state = memory;
-    host->free(host, state->b);
+    matrix_state *state = memory;
+    host->free(host, state->packed);
     host->free(host, state);
 }
 
-static uint64_t packed_inputs(const tl_call *call)
+/* What product_run takes for a B packed at create; NULL: it packs input 1. */
+static const void *packed_b(const tl_call *call)
 {
-    return call->state ? 1 << 1 : 0;
+    const matrix_state *state = call->state;
+    return state ? state->packed : NULL;
 }
 
-static void *second_matrix(const tl_call *call)
+static bool is_float(const tl_tensor *tensor)
 {
-    const packed_matrix *state = call->state;
-    return state ? state->b : call->inputs[1]->data;
+    return (TL_T(tensor->type) & TL_T_FLOATS) != 0;
 }
 
 /* ---- MatMul: numpy's rules for shapes, in the standard's text since version 1 */
@@ -139,62 +85,49 @@ tl_status matmul_output_shape(const tl_call *call, const tl_tensor *a, const tl_
 
 static tl_status matmul_reshape(tl_call *call)
 {
-    tl_status status = matmul_output_shape(call, call->inputs[0], call->inputs[1], call->outputs[0]);
+    const tl_tensor *a = call->inputs[0], *b = call->inputs[1];
+    tl_tensor *out = call->outputs[0];
+    tl_status status = matmul_output_shape(call, a, b, out);
+    if (status != TL_OK || !call->plan)
+        return status;
     call->workspace_size = 0;
-    if (status == TL_OK)
-        nn_widen_place(call, packed_inputs(call));
-    return status;
-}
-
-void matmul_execute(tl_call *call, const tl_tensor *a, const tl_tensor *b, const tl_tensor *out)
-{
-    tl_tensor batch_a = *a, batch_b = *b;
-    product p = {.type = out->type, .a = a->data, .b = b->data, .c = out->data, .batch = 1};
-    gemm_shape *s = &p.shape;
-    s->m = a->rank > 1 ? a->dims[a->rank - 2] : 1;
-    s->n = b->rank > 1 ? b->dims[b->rank - 1] : 1;
-    s->k = a->dims[a->rank - 1];
-    s->a_row = s->k;
-    s->a_step = 1;
-    s->b_row = s->c_row = s->n;
-    batch_a.rank = a->rank > 2 ? a->rank - 2 : 0;
-    batch_b.rank = b->rank > 2 ? b->rank - 2 : 0;
-    if (op_elements(out) == 0)
-        return;
-    if (op_elements(&batch_b) == 1) {
-        s->m *= op_elements(&batch_a); /* one B for all: the rows of every A under each other */
-    } else {
-        p.batch_rank = batch_a.rank > batch_b.rank ? batch_a.rank : batch_b.rank;
-        nn_broadcast_strides(&batch_a, (int32_t)p.batch_rank, p.a_strides);
-        nn_broadcast_strides(&batch_b, (int32_t)p.batch_rank, p.b_strides);
-        for (int64_t i = 0; i < p.batch_rank; i++) {
-            p.batch_dims[i] = out->dims[i];
-            p.batch *= out->dims[i];
-            p.a_strides[i] *= s->m * s->k;
-            p.b_strides[i] *= s->k * s->n;
-        }
-    }
-    run_product(call, &p);
-}
-
-static tl_status matmul_real(tl_call *call)
-{
-    tl_tensor b = *call->inputs[1];
-    b.data = second_matrix(call);
-    matmul_execute(call, call->inputs[0], &b, call->outputs[0]);
+    if (!is_float(a))
+        return TL_OK;
+    product_plan *plan = call->plan;
+    product_factor left = product_factor_a(a, false), right = product_factor_b(b, false);
+    product_set(plan, a->type, left, right);
+    product_batch(plan, a, b, out);
+    product_place(call, plan, packed_b(call) != NULL);
     return TL_OK;
 }
 
 static tl_status matmul_run(tl_call *call)
 {
-    return nn_widen_run(call, packed_inputs(call), matmul_real);
+    const tl_tensor *a = call->inputs[0], *b = call->inputs[1], *out = call->outputs[0];
+    const product_result result = {.c = out->data, .alpha = 1};
+    if (is_float(out))
+        product_run(call, call->plan, a->data, b->data, packed_b(call), &result);
+    else
+        matmul_integers(call, a, b, out);
+    return TL_OK;
+}
+
+static tl_status matmul_create(tl_call *call)
+{
+    return matrix_create(call, false);
 }
 
 /* ---- Gemm: alpha * A' * B' + beta * C */
 
 typedef struct gemm_plan {
-    size_t transposed; /* of B, in the workspace */
+    product_plan product;
+    size_t transposed; /* of an integer B, in the workspace */
 } gemm_plan;
+
+static tl_status gemm_create(tl_call *call)
+{
+    return call->inputs[1]->rank == 2 ? matrix_create(call, op_int(call, "transB") != 0) : TL_OK;
+}
 
 static tl_status check_bias(const tl_call *call, const tl_tensor *out)
 {
@@ -214,7 +147,7 @@ static tl_status gemm_reshape(tl_call *call)
 {
     const tl_tensor *a = call->inputs[0], *b = call->inputs[1];
     tl_tensor *out = call->outputs[0];
-    bool trans_a = op_int(call, "transA") != 0, trans_b = op_int(call, "transB") != 0;
+    const bool trans_a = op_int(call, "transA") != 0, trans_b = op_int(call, "transB") != 0;
     tl_status status = nn_check_rank(call, 0, 2, 2);
     if (status == TL_OK)
         status = nn_check_rank(call, 1, 2, 2);
@@ -227,137 +160,44 @@ static tl_status gemm_reshape(tl_call *call)
         status = nn_check_dim(call, 1, trans_b, a->dims[!trans_a], "the inner size of A");
     if (status == TL_OK)
         status = check_bias(call, out);
-    if (status == TL_OK && call->plan) {
-        gemm_plan *plan = call->plan;
-        call->workspace_size = 0;
-        nn_widen_place(call, packed_inputs(call));
-        size_t size = nn_is_half(b->type) ? sizeof(float) : nn_type_size(b->type);
-        plan->transposed = nn_place(call, trans_b ? nn_product(b, 0, 2) : 0, size);
-    }
-    return status;
-}
-
-/* The numbers after the product: y = alpha * y + beta * c, where `step` is 0 if c is one number for the whole row. */
-#define SCALE(name, type)                                                                    \
-    static void name(type *y, const type *c, int64_t step, int64_t n, type alpha, type beta) \
-    {                                                                                        \
-        if (!c)                                                                              \
-            for (int64_t j = 0; alpha != 1 && j < n; j++)                                    \
-                y[j] *= alpha;                                                               \
-        else if (step == 0)                                                                  \
-            for (int64_t j = 0; j < n; j++)                                                  \
-                y[j] = alpha * y[j] + beta * c[0];                                           \
-        else                                                                                 \
-            for (int64_t j = 0; j < n; j++)                                                  \
-                y[j] = alpha * y[j] + beta * c[j];                                           \
-    }
-SCALE(scale_f32, float)
-SCALE(scale_f64, double)
-SCALE(scale_u32, uint32_t)
-SCALE(scale_u64, uint64_t)
-
-static double clamp(double v, double low, double high)
-{
-    return v >= low ? (v <= high ? v : high) : (v < low ? low : 0); /* NaN gives 0 */
-}
-
-/* Integers with factors other than 1: in double, cut off towards zero, kept inside the type. */
-static void scale_integers(const tl_tensor *out, int64_t row, const tl_tensor *c, int64_t offset, int64_t step,
-                           float alpha, float beta)
-{
-    int64_t n = out->dims[1];
-    for (int64_t j = 0; j < n; j++) {
-        int64_t at = row * n + j;
-        double v = (double)alpha * nn_element(out, at);
-        if (c)
-            v += (double)beta * nn_element(c, offset + j * step);
-        switch (out->type) {
-        case TL_INT32:
-            ((int32_t *)out->data)[at] = (int32_t)clamp(v, INT32_MIN, INT32_MAX);
-            break;
-        case TL_UINT32:
-            ((uint32_t *)out->data)[at] = (uint32_t)clamp(v, 0, UINT32_MAX);
-            break;
-        case TL_INT64: /* the largest doubles below 2^63 and 2^64 */
-            ((int64_t *)out->data)[at] = (int64_t)clamp(v, (double)INT64_MIN, 9223372036854774784.0);
-            break;
-        default:
-            ((uint64_t *)out->data)[at] = (uint64_t)clamp(v, 0, 18446744073709549568.0);
-            break;
-        }
-    }
-}
-
-typedef struct gemm_epilogue {
-    const tl_tensor *out, *c; /* c is NULL where there is none */
-    int64_t c_row, c_step;
-    float alpha, beta;
-} gemm_epilogue;
-
-static void epilogue_task(void *context, int64_t begin, int64_t end, int32_t thread)
-{
-    const gemm_epilogue *e = context;
-    const int64_t n = e->out->dims[1], size = (int64_t)nn_type_size(e->out->type);
-    const bool ones = e->alpha == 1 && (e->beta == 1 || !e->c);
-    (void)thread;
-    for (int64_t i = begin; i < end; i++) {
-        void *y = (char *)e->out->data + i * n * size;
-        const void *c = e->c ? (const char *)e->c->data + i * e->c_row * size : NULL;
-        if (e->out->type == TL_FLOAT)
-            scale_f32(y, c, e->c_step, n, e->alpha, e->beta);
-        else if (e->out->type == TL_DOUBLE)
-            scale_f64(y, c, e->c_step, n, e->alpha, e->beta);
-        else if (!ones)
-            scale_integers(e->out, i, e->c, i * e->c_row, e->c_step, e->alpha, e->beta);
-        else if (size == sizeof(uint32_t))
-            scale_u32(y, c, e->c_step, n, 1, 1);
-        else
-            scale_u64(y, c, e->c_step, n, 1, 1);
-    }
-}
-
-/* Columns of a k by n matrix out of its transposed form. */
-static void transpose(const char *from, char *to, int64_t k, int64_t n, size_t size)
-{
-    for (int64_t l = 0; l < k; l++)
-        for (int64_t j = 0; j < n; j++)
-            memcpy(to + (size_t)(l * n + j) * size, from + (size_t)(j * k + l) * size, size);
-}
-
-static tl_status gemm_real(tl_call *call)
-{
-    const tl_tensor *a = call->inputs[0], *c = op_input(call, 2);
-    tl_tensor *out = call->outputs[0];
-    const gemm_plan *plan = call->plan;
-    bool trans_a = op_int(call, "transA") != 0, trans_b = op_int(call, "transB") != 0;
-    product p = {.type = out->type, .a = a->data, .b = second_matrix(call), .c = out->data, .batch = 1};
-    gemm_epilogue e = {.out = out, .alpha = op_float(call, "alpha"), .beta = op_float(call, "beta")};
-    gemm_shape *s = &p.shape;
-    s->m = out->dims[0];
-    s->n = out->dims[1];
-    s->k = a->dims[!trans_a];
-    s->a_row = trans_a ? 1 : s->k;
-    s->a_step = trans_a ? s->m : 1;
-    s->b_row = s->c_row = s->n;
-    if (trans_b && s->n > 0 && s->k > 0) {
-        transpose(p.b, nn_at(call, plan->transposed), s->k, s->n, nn_type_size(p.type));
-        p.b = nn_at(call, plan->transposed);
-    }
-    run_product(call, &p);
-    if (c && e.beta != 0) {
-        int64_t strides[2];
-        nn_broadcast_strides(c, 2, strides);
-        e.c = c;
-        e.c_row = strides[0];
-        e.c_step = strides[1];
-    }
-    call->host->parallel_for(call, epilogue_task, &e, s->m, nn_grain(s->n, 1 << 14));
+    if (status != TL_OK || !call->plan)
+        return status;
+    gemm_plan *plan = call->plan;
+    call->workspace_size = 0;
+    if (is_float(a)) {
+        product_set(&plan->product, a->type, product_factor_a(a, trans_a), product_factor_b(b, trans_b));
+        product_place(call, &plan->product, packed_b(call) != NULL);
+    } else if (trans_b)
+        plan->transposed = nn_place(call, nn_product(b, 0, 2), nn_type_size(b->type));
     return TL_OK;
 }
 
 static tl_status gemm_run(tl_call *call)
 {
-    return nn_widen_run(call, packed_inputs(call), gemm_real);
+    const tl_tensor *c = op_input(call, 2), *out = call->outputs[0];
+    const gemm_plan *plan = call->plan;
+    const gemm_factors factors = {.a = call->inputs[0],
+                                  .b = call->inputs[1],
+                                  .c = c,
+                                  .trans_a = op_int(call, "transA") != 0,
+                                  .trans_b = op_int(call, "transB") != 0,
+                                  .alpha = op_float(call, "alpha"),
+                                  .beta = op_float(call, "beta"),
+                                  .transposed = nn_at(call, plan->transposed)};
+    if (!is_float(out)) {
+        gemm_integers(call, &factors, out);
+        return TL_OK;
+    }
+    product_result result = {.c = out->data, .alpha = factors.alpha, .beta = factors.beta};
+    int64_t strides[2];
+    if (c && factors.beta != 0) {
+        nn_broadcast_strides(c, 2, strides);
+        result.add = c->data;
+        result.add_row_step = strides[0];
+        result.add_column_step = strides[1];
+    }
+    product_run(call, &plan->product, call->inputs[0]->data, call->inputs[1]->data, packed_b(call), &result);
+    return TL_OK;
 }
 
 /* ---- Schemas */
@@ -375,8 +215,14 @@ static const tl_attribute_spec gemm_attribute[] = {OP_FLOAT("alpha", 1), OP_FLOA
 static const tl_attribute_spec gemm_attribute_1[] = {OP_FLOAT("alpha", 1), OP_FLOAT("beta", 1), OP_INT("transA", 0),
                                                      OP_INT("transB", 0), OP_INT("broadcast", 0)};
 
-OP_DESCRIPTOR(MatMul, 1) = {OP_HEAD(MatMul, 1),       OP_PARAMS(input, matmul_input), OP_PARAMS(output, matmul_output),
-                            .create = matrix_create,  .reshape = matmul_reshape,      .run = matmul_run,
+OP_DESCRIPTOR(MatMul, 1) = {OP_HEAD(MatMul, 1),
+                            OP_PARAMS(input, matmul_input),
+                            OP_PARAMS(output, matmul_output),
+
+                            .plan_size = sizeof(product_plan),
+                            .create = matmul_create,
+                            .reshape = matmul_reshape,
+                            .run = matmul_run,
                             .destroy = matrix_destroy};
 
 OP_DESCRIPTOR(Gemm, 1) = {OP_HEAD(Gemm, 1),
@@ -384,7 +230,7 @@ OP_DESCRIPTOR(Gemm, 1) = {OP_HEAD(Gemm, 1),
                           OP_PARAMS(output, matmul_output),
                           OP_PARAMS(attribute, gemm_attribute_1),
                           .plan_size = sizeof(gemm_plan),
-                          .create = matrix_create,
+                          .create = gemm_create,
                           .reshape = gemm_reshape,
                           .run = gemm_run,
                           .destroy = matrix_destroy};
@@ -394,7 +240,7 @@ OP_DESCRIPTOR(Gemm, 7) = {OP_HEAD(Gemm, 7),
                           OP_PARAMS(output, matmul_output),
                           OP_PARAMS(attribute, gemm_attribute),
                           .plan_size = sizeof(gemm_plan),
-                          .create = matrix_create,
+                          .create = gemm_create,
                           .reshape = gemm_reshape,
                           .run = gemm_run,
                           .destroy = matrix_destroy};

@@ -171,7 +171,7 @@ static void multiply(tl_call *call, size_t a, size_t a_zero, size_t b, size_t b_
     right.data = nn_at(call, plan->b);
     out.data = sums;
     left.type = right.type = out.type = TL_INT32;
-    matmul_execute(call, &left, &right, &out);
+    matmul_integers(call, &left, &right, &out);
 }
 
 static tl_status matmul_integer_run(tl_call *call)

@@ -1,0 +1,54 @@
+/* Products of floating matrices by the kernels: factors are packed, constants once, others in the workspace of a run.
+ */
+#ifndef TL_PRODUCT_H
+#define TL_PRODUCT_H
+
+#include "kernels/kernels.h"
+#include "onnx/nn.h"
+
+/* One side of a product: `matrices` dense matrices of the same shape. Lines are A's rows and B's columns; element k of
+ * line i is at i * line_step + k * depth_step. */
+typedef struct product_factor {
+    int64_t lines, depth, line_step, depth_step;
+    int64_t matrices;
+    bool left;      /* packed as the kernel's left operand */
+    int64_t pieces; /* of one packed matrix */
+    size_t each;    /* bytes of one packed matrix; SIZE_MAX: too many */
+} product_factor;
+
+/* The factors of numpy's product: the last two axes are the matrix, a vector is one row (A) or column (B). All
+ * dimensions must be known. */
+product_factor product_factor_a(const tl_tensor *a, bool transposed);
+product_factor product_factor_b(const tl_tensor *b, bool transposed);
+
+/* Packs pieces [begin, end) of all matrices one after the other, at `data`. */
+void product_pack(const product_factor *factor, tl_type type, const void *data, int64_t begin, int64_t end,
+                  void *packed);
+
+typedef struct product_plan {
+    tl_type type;
+    product_factor a, b;
+    size_t a_packed, b_packed;                                                    /* in the workspace */
+    int32_t rank;                                                                 /* of the batch */
+    int64_t batch, dims[TL_MAX_RANK], a_steps[TL_MAX_RANK], b_steps[TL_MAX_RANK]; /* steps in matrices */
+} product_plan;
+
+/* One matrix times one matrix; depths agree. */
+void product_set(product_plan *plan, tl_type type, product_factor a, product_factor b);
+/* The batch of numpy's product; where there is one B for all, A's matrices become the rows of one. */
+void product_batch(product_plan *plan, const tl_tensor *a, const tl_tensor *b, const tl_tensor *out);
+/* Asks for the workspace; B's, unless it is packed already. */
+void product_place(tl_call *call, product_plan *plan, bool b_packed);
+
+/* What comes out: c = alpha * a * b + beta * add, of dense matrices one after the other. `add` may be NULL; its steps
+ * may be 0; it is the same for every matrix of a batch. */
+typedef struct product_result {
+    void *c;
+    const void *add;
+    int64_t add_row_step, add_column_step;
+    double alpha, beta;
+} product_result;
+void product_run(tl_call *call, const product_plan *plan, const void *a, const void *b, const void *b_packed,
+                 const product_result *result);
+
+#endif
