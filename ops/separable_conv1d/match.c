@@ -327,13 +327,13 @@ static void find_outputs(const tl_host *host, sepconv_match *match)
         tl_value *next = NULL;
         end.layouts = sepconv_view_layouts(&view);
         end.length = time_of(host, end.value, &view);
-        if (end.activated && match->activation.over != SEPCONV_ELEMENT)
-            end.layouts &= view.axes[2] == AXIS_CHANNEL ? LAYOUT_CHANNELS_LAST : LAYOUT_CHANNELS_FIRST;
+        const bool softmax = end.activated && match->activation.over != SEPCONV_ELEMENT;
+        if (softmax) /* the operator's runs over the last axis */
+            end.layouts &= match->softmax_axis == AXIS_CHANNEL ? LAYOUT_CHANNELS_LAST : LAYOUT_CHANNELS_FIRST;
         if (end.layouts != 0)
             match->outputs[match->output_count++] = end;
-        if (end.activated && match->activation.over != SEPCONV_ELEMENT)
-            return; /* its axis would not be the last any more */
-        if (!end.activated && sepconv_match_activation(host, end.value, &view, &match->activation, &next, &removed)) {
+        if (!end.activated && sepconv_match_activation(host, end.value, &view, &match->activation, &match->softmax_axis,
+                                                       &next, &removed)) {
             end.activated = true;
         } else {
             const tl_node *node = sepconv_only_user(host, end.value);
@@ -347,7 +347,8 @@ static void find_outputs(const tl_host *host, sepconv_match *match)
             } else if (!end.activated && end.affines < MOST_FACTORS &&
                        read_affine(host, node, end.value, &view, match->pointwise.rows, &match->behind[end.affines])) {
                 end.affines++;
-            } else if (get_input(host, node, 0) == end.value && read_slice(host, node, &view, &left, &right)) {
+            } else if (!(softmax && match->softmax_axis == AXIS_TIME) && get_input(host, node, 0) == end.value &&
+                       read_slice(host, node, &view, &left, &right)) {
                 end.left += left;
                 end.right += right;
             } else

@@ -48,6 +48,7 @@ typedef struct sepconv_match {
     size_t input_count, output_count;
     sepconv_affine behind[MOST_FACTORS];
     sepconv_activation activation; /* of the outputs that say `activated` */
+    sepconv_axis softmax_axis;     /* what a softmax runs over: channels or time */
 } sepconv_match;
 
 /* Reads a Conv that works along one axis; false: it doesn't. */
@@ -55,10 +56,10 @@ bool sepconv_read_conv(const tl_host *host, const tl_node *node, sepconv_conv *c
 /* Looks for the pair whose pointwise convolution is `anchor`. */
 bool sepconv_find_pair(const tl_host *host, const tl_node *anchor, sepconv_match *match);
 
-/* The activation that begins at `x`: *result is the value behind it, *removed the number of its nodes. `view` is x's.
- * False: there is none. (match_activation.c) */
+/* The activation that begins at `x`: *result is the value behind it, *removed the number of its nodes. `view` is x's;
+ * *axis is what a softmax runs over. False: there is none. (match_activation.c) */
 bool sepconv_match_activation(const tl_host *host, tl_value *x, const sepconv_view *view,
-                              sepconv_activation *activation, tl_value **result, int *removed);
+                              sepconv_activation *activation, sepconv_axis *axis, tl_value **result, int *removed);
 /* The one node that reads a value, if it does so once and the graph does not give the value out. */
 tl_node *sepconv_only_user(const tl_host *host, const tl_value *value);
 /* Input `k` of a node is a constant with one element: its value. */

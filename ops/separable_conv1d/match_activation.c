@@ -273,7 +273,8 @@ static const char *match_hard_sigmoid_op(const tl_host *host, const tl_node *nod
     return is_near(alpha, 0.2) ? "hard_sigmoid" : is_near(alpha, 1.0 / 6) ? "hard_sigmoid_v3" : NULL;
 }
 
-static const char *match_softmax(const tl_host *host, const tl_node *node, const sepconv_view *view)
+/* Over channels or time, wherever that axis is by now. Before opset 13 all axes from `axis` on are one. */
+static const char *match_softmax(const tl_host *host, const tl_node *node, const sepconv_view *view, sepconv_axis *over)
 {
     const bool logarithm = sepconv_is(host, node, "LogSoftmax");
     if (!logarithm && !sepconv_is(host, node, "Softmax"))
@@ -281,13 +282,17 @@ static const char *match_softmax(const tl_host *host, const tl_node *node, const
     int64_t axis = host->attribute_int(node, "axis");
     if (axis < 0)
         axis += view->rank;
-    if (view->rank != 3 || axis != 2)
+    if (axis < 0 || axis >= view->rank || (host->node_version(node) < 13 && axis != view->rank - 1))
+        return NULL;
+    *over = view->axes[axis];
+    if (*over != AXIS_CHANNEL && *over != AXIS_TIME)
         return NULL;
     return logarithm ? "log_softmax" : "softmax";
 }
 
 /* The activation that one node is; *alpha where it has one. */
-static const char *match_one(const tl_host *host, const tl_node *node, const sepconv_view *view, float *alpha)
+static const char *match_one(const tl_host *host, const tl_node *node, const sepconv_view *view, float *alpha,
+                             sepconv_axis *axis)
 {
     double slope = 0;
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
@@ -313,11 +318,11 @@ static const char *match_one(const tl_host *host, const tl_node *node, const sep
         *alpha = (float)slope;
         return "leaky_relu";
     }
-    return match_softmax(host, node, view);
+    return match_softmax(host, node, view, axis);
 }
 
 bool sepconv_match_activation(const tl_host *host, tl_value *x, const sepconv_view *view,
-                              sepconv_activation *activation, tl_value **result, int *removed)
+                              sepconv_activation *activation, sepconv_axis *axis, tl_value **result, int *removed)
 {
     typedef const char *(*matcher)(sepconv_walk *, tl_value *, tl_value **);
     static const matcher several[] = {match_hard_sigmoid, match_gate, match_gelu, match_gelu_tanh};
@@ -331,7 +336,7 @@ bool sepconv_match_activation(const tl_host *host, tl_value *x, const sepconv_vi
     }
     const tl_node *node = name == NULL ? sepconv_only_user(host, x) : NULL;
     if (node != NULL && host->node_input(node, 0) == x) {
-        name = match_one(host, node, view, &alpha);
+        name = match_one(host, node, view, &alpha, axis);
         *result = result_of(host, node);
         *removed = 1;
     }
