@@ -44,6 +44,8 @@ static tl_status create_state(tl_node *node, const tl_host *host, tl_error *erro
         /* What every user has packed is not needed again; what this one needs at each run is. */
         if (k >= 64 || !(packed >> k & 1))
             value->constant->needed = true;
+        else if (value == node->inputs[k] && value->user_count == 1 && !(value->flags & TL_VALUE_OUTPUT))
+            tl_value_drop(value);
         else if (!value->constant->needed)
             tl_value_release(value);
     }

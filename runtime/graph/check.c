@@ -198,15 +198,6 @@ static bool is_kept(const tl_value *value)
     return value->user_count || value->producer || value->flags & (TL_VALUE_OUTPUT | TL_VALUE_INPUT);
 }
 
-static void drop_constant(tl_value *value)
-{
-    tl_value_release(value);
-    if (value->constant) {
-        tl_memory_free(value->graph->model->allocator, value->constant->copied);
-        value->constant->copied = value->constant->aligned = NULL;
-    }
-}
-
 static void sweep_values(tl_graph *graph)
 {
     size_t kept = 0;
@@ -214,7 +205,7 @@ static void sweep_values(tl_graph *graph)
     for (size_t i = 0; i < graph->value_count; i++) {
         tl_value *value = graph->values[i];
         if (!is_kept(value)) {
-            drop_constant(value);
+            tl_value_drop(value);
             continue;
         }
         value->index = (int32_t)kept;

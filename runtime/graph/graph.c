@@ -336,3 +336,14 @@ void tl_value_release(tl_value *value)
     constant->aligned = NULL;
     value->tensor.data = NULL;
 }
+
+void tl_value_drop(tl_value *value)
+{
+    tl_constant *constant = value->constant;
+    tl_value_release(value);
+    if (!constant)
+        return;
+    tl_memory_free(value->graph->model->allocator, constant->copied);
+    constant->copied = constant->aligned = NULL;
+    value->tensor.data = NULL;
+}

@@ -199,6 +199,8 @@ const void *tl_value_data(tl_value *value);
 bool tl_value_take_constant(tl_value *value, const tl_tensor *tensor, void *data);
 /* After a node took (packed) its constants: gives back pages and copies that nobody needs for now. */
 void tl_value_release(tl_value *value);
+/* The same for a constant that nobody will ever read again, computed ones too. */
+void tl_value_drop(tl_value *value);
 /* A new node with room for inputs and outputs, which the caller fills (NULL: absent) and attributes (names, copied). */
 tl_node *tl_graph_add_node(tl_graph *graph, const char *name, const char *domain, const char *op_type,
                            size_t input_count, size_t output_count, size_t attribute_count);
