@@ -72,7 +72,7 @@ static void implicit_output(const int *uses, bool dots, einsum_text *text)
             text->letters[text->count++] = (int8_t)label;
 }
 
-/* Takes an operand's dimensions as the sizes of its labels; 1 gives way, and so does what is not known. */
+/* Takes an operand's dimensions as the sizes of its labels; 1 gives way, and what is not known to a number above 1. */
 static tl_status take_sizes(const tl_call *call, size_t k, const einsum_term *term, tl_dim *sizes)
 {
     const tl_tensor *in = call->inputs[k];
@@ -80,6 +80,8 @@ static tl_status take_sizes(const tl_call *call, size_t k, const einsum_term *te
         tl_dim *size = &sizes[term->labels[i]], dim = in->dims[i];
         if (*size == EINSUM_NO_SIZE || *size == 1 || (*size < 0 && dim > 1))
             *size = dim;
+        else if (*size < 0 && dim < 0 && *size != dim)
+            *size = TL_DIM_UNKNOWN; /* one of them may be 1 */
         else if (dim >= 0 && dim != 1 && *size >= 0 && *size != dim)
             return tl_fail(call, TL_INVALID_INPUT, "dimension %d of input %zu is %lld, but the same letter has %lld", i,
                            k, (long long)dim, (long long)*size);
