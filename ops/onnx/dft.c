@@ -269,7 +269,7 @@ static tl_status stft_reshape(tl_call *call)
     const tl_tensor *x = call->inputs[STFT_SIGNAL];
     tl_tensor *y = call->outputs[0];
     const bool onesided = op_int(call, "onesided") != 0;
-    int64_t n, step;
+    int64_t n = -1, step = -1;
     tl_status status = nn_check_rank(call, STFT_SIGNAL, 3, 3);
     if (status == TL_OK)
         status = stft_sizes(call, &n, &step);
