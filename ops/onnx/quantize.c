@@ -31,7 +31,8 @@ tl_status quantize_shapes(const tl_call *call, int64_t axis, int64_t block_size,
                        (long long)op_elements(zero), (long long)op_elements(scale));
     if (x->rank == TL_RANK_UNKNOWN || scale->rank == TL_RANK_UNKNOWN)
         return TL_OK;
-    if (scale->rank == 0 || (block_size == 0 && scale->rank == 1 && scale->dims[0] == 1))
+    /* A list of one is a single scale, whatever the axis; so may be one of unknown length. */
+    if (scale->rank == 0 || (block_size == 0 && scale->rank == 1 && (scale->dims[0] == 1 || scale->dims[0] < 0)))
         return TL_OK;
     tl_status status = op_axis(call, "axis", axis, x->rank, &at);
     if (status)
