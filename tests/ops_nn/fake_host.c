@@ -90,6 +90,13 @@ static const tl_string *attribute_strings(const tl_node *node, const char *name,
     return a ? a->strings : NULL;
 }
 
+static const tl_tensor *attribute_tensor(const tl_node *node, const char *name)
+{
+    const tl_attribute_spec *spec;
+    const fake_attribute *a = find(node, name, TL_ATTR_TENSOR, &spec);
+    return a ? a->tensor : NULL;
+}
+
 static int32_t node_version(const tl_node *node)
 {
     return of(node)->version ? of(node)->version : of(node)->op->since_version;
@@ -185,6 +192,7 @@ static const tl_host fake = {
     .attribute_ints = attribute_ints,
     .attribute_floats = attribute_floats,
     .attribute_strings = attribute_strings,
+    .attribute_tensor = attribute_tensor,
     .node_version = node_version,
     .output = host_output,
     .string = host_string,
@@ -352,6 +360,12 @@ static tl_status plan_and_run(fake_case *test, frame *f, void *state, uint64_t p
     if (!call->workspace)
         return TL_NO_MEMORY;
     memset(call->workspace, 0xA5, call->workspace_size);
+    if (!test->op->run) { /* a view: the same elements under another shape */
+        RULE(test->op->flags & TL_OP_VIEW, "no run, and not a view");
+        RULE(fake_bytes(call->inputs[0]) == fake_bytes(call->outputs[0]), "a view of another size");
+        memcpy(call->outputs[0]->data, call->inputs[0]->data, fake_bytes(call->inputs[0]));
+        return TL_OK;
+    }
     test->running = true;
     status = test->op->run(call);
     test->running = false;

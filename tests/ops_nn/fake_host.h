@@ -16,6 +16,7 @@ typedef struct fake_attribute {
     const float *floats;
     const tl_string *strings;
     size_t count;
+    const tl_tensor *tensor;
 } fake_attribute;
 
 #define ATTR_I(label, value)                           \
