@@ -54,6 +54,21 @@ static tl_status parse_place(const Onnx__TensorProto *proto, place *where, tl_er
     return TL_OK;
 }
 
+/* Beside the model; or, if the caller named a folder, in that, by links from beside the model too. */
+static tl_status open_source(const tl_tensor_reader *reader, const char *location, tl_source *source)
+{
+    const tl_allocator *allocator = reader->arena->allocator;
+    if (!reader->cache)
+        return tl_source_open_inside(source, allocator, reader->folder, location, reader->error);
+    tl_status status = tl_source_open_linked(source, allocator, reader->cache, reader->cache, location, reader->error);
+    if (status == TL_IO && strcmp(reader->folder, reader->cache) != 0) {
+        tl_error second;
+        if (tl_source_open_linked(source, allocator, reader->folder, reader->cache, location, &second) == TL_OK)
+            return TL_OK;
+    }
+    return status;
+}
+
 static tl_status open_file(tl_tensor_reader *reader, const char *location, tl_source **source)
 {
     tl_names_entry *known = tl_names_find(&reader->files, location, strlen(location));
@@ -65,7 +80,7 @@ static tl_status open_file(tl_tensor_reader *reader, const char *location, tl_so
     const char *name = tl_arena_string(reader->arena, location);
     if (!opened || !name)
         return tl_error_no_memory(reader->error);
-    tl_status status = tl_source_open_inside(opened, reader->arena->allocator, reader->folder, location, reader->error);
+    tl_status status = open_source(reader, location, opened);
     if (status != TL_OK) {
         tl_error_prefix(reader->error, "external file '%.200s'", location);
         return status;

@@ -150,7 +150,8 @@ static tl_status load(tl_model *model, const char *path, const void *data, size_
         reader.size = source->mapping.size;
         reader.mapped = tl_source_is_mapped(source);
     }
-    if (options->external_data_path)
+    reader.cache = options->external_data_path;
+    if (!path)
         reader.folder = options->external_data_path;
     if (options->no_external_data) {
         reader.folder = NULL;

@@ -6,7 +6,9 @@
 
 /* All zero: the defaults. Pointers need to live only during the call. */
 typedef struct tl_load_options {
-    const char *external_data_path; /* folder of external tensors; default: the model file's own; from memory: none */
+    /* Folder of external tensors; default: the model file's own, where links are refused; from memory: none. Given,
+     * links are followed, in it and from beside the model, as long as the files that they end at lie inside it. */
+    const char *external_data_path;
     bool no_external_data;
     size_t max_model_bytes;  /* of the file without raw tensor data; 0: 256 MiB */
     size_t max_tensor_bytes; /* of one tensor; 0: 16 GiB */

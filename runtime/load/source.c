@@ -4,6 +4,8 @@
 #include "load/source.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -157,6 +159,54 @@ tl_status tl_source_open_inside(tl_source *source, const tl_allocator *allocator
         status = take_regular(source, allocator, at, true, error);
     if (at >= 0)
         close(at);
+    return status;
+}
+
+static bool leaves_folder(const char *location)
+{
+    const char *rest = location, *begin;
+    size_t length;
+    while (next_component(&rest, &begin, &length))
+        if (length == 2 && memcmp(begin, "..", 2) == 0)
+            return true;
+    return location[0] == '/';
+}
+
+/* What is left of `path` inside `folder`, both without links, or NULL: it lies elsewhere. */
+static const char *inside(const char *path, const char *folder)
+{
+    size_t length = strlen(folder);
+    if (strncmp(path, folder, length) != 0)
+        return NULL;
+    return length == 1 ? path + 1 : path[length] == '/' ? path + length + 1 : NULL;
+}
+
+tl_status tl_source_open_linked(tl_source *source, const tl_allocator *allocator, const char *base, const char *folder,
+                                const char *location, tl_error *error)
+{
+    *source = (tl_source){.allocator = NULL};
+    if (leaves_folder(location))
+        return tl_error_set(error, TL_INVALID_MODEL, "leaves the model's folder");
+    size_t size = strlen(base) + strlen(location) + 2;
+    char *path = tl_memory_alloc(allocator, size, 1);
+    if (!path)
+        return tl_error_no_memory(error);
+    snprintf(path, size, "%s/%s", base, location);
+    char *real_folder = realpath(folder, NULL), *real_file = real_folder ? realpath(path, NULL) : NULL;
+    char text[128];
+    const char *rest = real_file ? inside(real_file, real_folder) : NULL;
+    tl_status status;
+    if (!real_folder)
+        status = tl_error_set(error, TL_IO, "the folder '%s' cannot be opened: %s", folder, reason(text, sizeof text));
+    else if (!real_file)
+        status = tl_error_set(error, TL_IO, "'%s' cannot be opened: %s", path, reason(text, sizeof text));
+    else if (!rest)
+        status = tl_error_set(error, TL_IO, "it is a link to '%s', outside the folder '%s'", real_file, folder);
+    else
+        status = tl_source_open_inside(source, allocator, real_folder, rest, error);
+    free(real_folder);
+    free(real_file);
+    tl_memory_free(allocator, path);
     return status;
 }
 

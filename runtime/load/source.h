@@ -18,6 +18,10 @@ tl_status tl_source_open(tl_source *source, const tl_allocator *allocator, const
  * `folder` itself may be any path that the caller trusts. */
 tl_status tl_source_open_inside(tl_source *source, const tl_allocator *allocator, const char *folder,
                                 const char *location, tl_error *error);
+/* The same for a cache in which files are symlinks: links are followed from `base`/`location`, but the file that they
+ * end at must lie inside `folder`. `location` itself stays relative and without "..". */
+tl_status tl_source_open_linked(tl_source *source, const tl_allocator *allocator, const char *base, const char *folder,
+                                const char *location, tl_error *error);
 bool tl_source_is_mapped(const tl_source *source);
 /* Gives the bytes back; for tl_model.unmap. The tl_source itself is the caller's. */
 void tl_source_close(tl_mapping *mapping);

@@ -15,6 +15,7 @@ typedef struct tl_tensor_reader {
     size_t max_bytes;   /* of one tensor */
     const char *folder; /* of external data; NULL: refused, because of `no_folder` */
     const char *no_folder;
+    const char *cache;     /* the caller's folder, whose files links may lead to; NULL: none */
     tl_names files;        /* external files by location: tl_source * */
     tl_mapping **mappings; /* where opened files are noted, for their owner to close */
     int64_t dense_budget;  /* bytes that sparse tensors may still grow to */

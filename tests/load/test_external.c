@@ -306,6 +306,28 @@ START_TEST(obeys_options)
 }
 END_TEST
 
+/* A cache of downloads: beside the model are links into a folder of blobs. */
+START_TEST(follows_links_into_the_callers_folder)
+{
+    char blobs[128], from[192];
+    snprintf(blobs, sizeof blobs, "%s/models/sub", folder);
+    write_file("models/sub/blob", &numbers[2], 8);
+    snprintf(from, sizeof from, "%s/models/snapshot.bin", folder);
+    ck_assert_int_eq(symlink("sub/blob", from), 0);
+    message m = external("snapshot.bin", NULL, NULL);
+    refused_with(&m, NULL, TL_IO, "symbolic link");
+    tl_model *model = load_with(&m, &(tl_load_options){.external_data_path = blobs});
+    ck_assert_msg(model != NULL, "%s", test_error.message);
+    tl_model_free(model);
+    snprintf(from, sizeof from, "%s/models/sub/outside.bin", folder);
+    ck_assert_int_eq(symlink("../../outside.bin", from), 0);
+    message out = external("outside.bin", NULL, NULL);
+    refused_with(&out, &(tl_load_options){.external_data_path = blobs}, TL_IO, "outside the folder");
+    message up = external("../outside.bin", NULL, NULL);
+    refused_with(&up, &(tl_load_options){.external_data_path = blobs}, TL_INVALID_MODEL, "leaves the model's folder");
+}
+END_TEST
+
 /* A path without a folder means the current one. */
 START_TEST(looks_in_the_current_folder)
 {
@@ -353,6 +375,7 @@ int main(void)
     tcase_add_test(tests, refuses_what_is_no_file);
     tcase_add_test(tests, refuses_places_out_of_the_file);
     tcase_add_test(tests, obeys_options);
+    tcase_add_test(tests, follows_links_into_the_callers_folder);
     tcase_add_test(tests, looks_in_the_current_folder);
     tcase_add_test(tests, refuses_models_that_are_no_files);
     return run_case(tests, "external");

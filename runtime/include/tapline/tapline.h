@@ -120,8 +120,10 @@ enum {
 /* Set size = sizeof; every other field may be zero. Pointers need to live only during the call. */
 typedef struct tl_session_options {
     size_t size;
-    uint32_t flags;                    /* TL_SESSION_... */
-    const char *external_data_path;    /* the folder of external tensors; default: the model file's */
+    uint32_t flags; /* TL_SESSION_... */
+    /* The folder of external tensors; default: the model file's, in which symlinks are refused. If given, symlinks in
+     * it and beside the model are followed as long as they end inside it, as in a cache of downloaded models. */
+    const char *external_data_path;
     const char *const *disabled_rules; /* rewrites to leave out, by name; NULL-terminated */
     size_t max_model_bytes;            /* of the file without tensors; 0: 256 MiB */
     size_t max_tensor_bytes;           /* of one tensor in the file or folded; 0: 16 GiB */
