@@ -116,7 +116,7 @@ static const char *pick(const char *given, const char *usual)
 static model build(const rule *r)
 {
     model m = {.opset = 18, .tapline = r->version != 0 ? r->version : 1};
-    char names[64] = "X depthwise pointwise";
+    const char *names = r->bias != NULL ? "X depthwise pointwise bias" : "X depthwise pointwise";
     add_input(&m, "X", r->x_type != TL_UNDEFINED ? r->x_type : TL_FLOAT, pick(r->x, "2,8,3"));
     if (r->computed) {
         add_input(&m, "depthwise", TL_FLOAT, pick(r->depthwise, "3,1,3"));
@@ -125,10 +125,8 @@ static model build(const rule *r)
         add_weights(&m, "depthwise", pick(r->depthwise, "3,1,3"));
         add_weights(&m, "pointwise", pick(r->pointwise, "4,3,1"));
     }
-    if (r->bias != NULL) {
+    if (r->bias != NULL)
         add_weights(&m, "bias", r->bias);
-        strcat(names, " bias");
-    }
     add_node(&m, "tapline:SeparableConv1D", pick(r->inputs, names), "Y", r->attributes);
     add_output(&m, "Y", TL_FLOAT);
     return m;
@@ -276,8 +274,11 @@ START_TEST(each_shape)
         const char *symbol = dim < 0 ? tl_session_symbol(session, dim) : NULL;
         char number[32];
         snprintf(number, sizeof number, "%lld", (long long)dim);
-        strcat(text, i > 0 ? "," : "");
-        strcat(text, dim >= 0 ? number : symbol != NULL ? symbol : "?");
+        const size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? "," : "",
+                 dim >= 0         ? number
+                 : symbol != NULL ? symbol
+                                  : "?");
     }
     ck_assert_str_eq(text, shapes[_i].y);
     tl_session_destroy(session);
