@@ -42,7 +42,8 @@ static bool total_padding(const sepconv_match *match, const sepconv_end *input, 
     if ((cut_left | cut_right) != 0 && (conv->strides != 1 || conv->same_upper || conv->same_lower))
         return false;
     return !__builtin_add_overflow(input->left, conv->left - cut_left, left) &&
-           !__builtin_add_overflow(input->right, conv->right - cut_right, right) && *left >= 0 && *right >= 0;
+           !__builtin_add_overflow(input->right, conv->right - cut_right, right) && *left >= 0 && *right >= 0 &&
+           *left < INT64_MAX / 4 && *right < INT64_MAX / 4;
 }
 
 /* Which of the operator's paddings (left, right) is. */
@@ -270,26 +271,31 @@ static bool load_constants(const sepconv_fusion *fusion)
             load_affines(host, match->middle, match->middle_count) && load_affines(host, match->behind, behind));
 }
 
+/* What changes, as the Convs' own values serve where nothing does. */
+static void plan_folding(sepconv_fusion *fusion)
+{
+    const sepconv_match *match = &fusion->match;
+    sepconv_folded *folded = &fusion->folded;
+    folded->changes_bias =
+        match->middle_count > 0 || match->depthwise.bias != NULL || fusion->choice.output->affines > 0;
+    folded->has_bias = folded->changes_bias || match->pointwise.bias != NULL;
+}
+
 /* `room` holds 2 * (depthwise channels + filters) numbers. */
 static void fold(sepconv_fusion *fusion, double *room)
 {
     const tl_host *host = fusion->builder.host;
     const sepconv_match *match = &fusion->match;
     sepconv_folded *folded = &fusion->folded;
-    const size_t behind = fusion->choice.output->affines;
     const int64_t channels = match->pointwise.per_group;
     const bool shifted = match->middle_count > 0 || match->depthwise.bias != NULL;
     double *shifts = room + channels;
     folded->depthwise_scale = room;
     folded->scale = shifts + channels;
     folded->bias = folded->scale + match->pointwise.rows;
-    folded->changes_bias = shifted || behind > 0;
-    folded->has_bias = folded->changes_bias || match->pointwise.bias != NULL;
-    if (!folded->changes_bias)
-        return;
     for (size_t i = 0; i < match->middle_count; i++)
         folded->scales_depthwise |= scales(host, &match->middle[i]);
-    for (size_t i = 0; i < behind; i++)
+    for (size_t i = 0; i < fusion->choice.output->affines; i++)
         folded->scales_pointwise |= scales(host, &match->behind[i]);
     for (int64_t j = 0; j < channels; j++)
         fold_middle(fusion, j, &folded->depthwise_scale[j], &shifts[j]);
@@ -434,15 +440,18 @@ static tl_status apply(const tl_host *host, tl_rewrite *rewrite, tl_node *anchor
     if (!(TL_T_FLOATS & TL_T(fusion.builder.type)) || (depthwise->strides > 1 && depthwise->dilation_rate > 1) ||
         !choose_best(&fusion))
         return TL_OK;
+    plan_folding(&fusion);
+    if (!load_constants(&fusion))
+        return TL_NO_MEMORY;
+    if (!fusion.folded.changes_bias)
+        return build(&fusion);
+    /* Both sizes are those of constants here, which are in memory. */
     const size_t count = 2 * (size_t)(fusion.match.pointwise.per_group + fusion.match.pointwise.rows);
     double *room = host->alloc(host, count * sizeof *room, 64);
     if (room == NULL)
         return TL_NO_MEMORY;
-    tl_status status = TL_NO_MEMORY;
-    if (load_constants(&fusion)) {
-        fold(&fusion, room);
-        status = build(&fusion);
-    }
+    fold(&fusion, room);
+    const tl_status status = build(&fusion);
     host->free(host, room);
     return status;
 }

@@ -217,7 +217,7 @@ static bool read_slice(const tl_host *host, const tl_node *node, const sepconv_v
         return false;
     const tl_tensor *tensor = host->value_tensor(host->node_input(node, 0));
     const tl_dim length = tensor->rank == view->rank ? tensor->dims[time] : TL_DIM_UNKNOWN;
-    if (ends[0] < 0)
+    if (ends[0] < 0 && ends[0] > -INT32_MAX)
         *right = -ends[0];
     else if (ends[0] >= INT32_MAX)
         *right = 0;
