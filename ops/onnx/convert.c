@@ -93,11 +93,11 @@ static int64_t load_packed(tl_type type, const uint8_t *data, int64_t at)
 
 /* ---- blocks */
 
-#define WIDEN(T)                              \
-    do {                                      \
-        const T *from = (const T *)data + at; \
-        for (int64_t i = 0; i < n; i++)       \
-            buffer->i64[i] = from[i];         \
+#define WIDEN(T)                                   \
+    do {                                           \
+        const T *from = (const T *)data + at;      \
+        for (int64_t i = 0; i < n; i++)            \
+            buffer->i64[i] = from[i] + INT64_C(0); \
     } while (0)
 
 const void *op_load_block(tl_type type, const void *data, int64_t at, int64_t n, op_block *buffer)

@@ -28,6 +28,11 @@ static tl_status reduced_axes(const tl_call *call, const int64_t *list, int64_t 
     return TL_OK;
 }
 
+static bool has(uint32_t mask, int32_t axis)
+{
+    return (mask >> (axis & 31) & 1) != 0;
+}
+
 /* Sorts the axes, innermost first. */
 static void plan_axes(const tl_tensor *x, uint32_t mask, op_reduce_plan *p)
 {
@@ -38,7 +43,7 @@ static void plan_axes(const tl_tensor *x, uint32_t mask, op_reduce_plan *p)
     int64_t dims[2][TL_MAX_RANK] = {{0}}, strides[2][TL_MAX_RANK] = {{0}};
     int last = -1;
     for (int32_t i = x->rank - 1; i >= 0; stride *= x->dims[i], i--) {
-        const int is_reduced = mask >> i & 1;
+        const int is_reduced = has(mask, i);
         int32_t *count = is_reduced ? &reduced : &kept;
         if (x->dims[i] == 1)
             continue;
@@ -77,7 +82,7 @@ static tl_status shape(tl_call *call, uint32_t mask)
     const bool keep = op_int(call, "keepdims") != 0;
     out->rank = 0;
     for (int32_t i = 0; i < x->rank; i++)
-        if (!(mask >> i & 1))
+        if (!has(mask, i))
             out->dims[out->rank++] = x->dims[i];
         else if (keep)
             out->dims[out->rank++] = 1;

@@ -25,6 +25,7 @@ static void gather(const op_reduce_plan *p, tlk_reduction what, const float *x, 
     bool first = true;
     do {
         float part[OP_REDUCE_COLUMNS];
+        memset(part, 0, (size_t)columns * sizeof part[0]);
         if (p->columns == 1)
             part[0] = tlk_get()->reduce(what, x + at, p->n, bounds[0]);
         else

@@ -109,6 +109,7 @@ static void gather(const job *j, const int64_t *index, int64_t row_at, int64_t a
     const tl_tensor *out = call->outputs[0];
     const tl_type type = out->type;
     op_block total, block;
+    memset(&total, 0, op_staged_bytes(type, n));
     for (size_t k = 0; k < call->input_count; k++) {
         const tl_tensor *in = call->inputs[k];
         bool moves = false;

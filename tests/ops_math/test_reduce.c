@@ -4,13 +4,14 @@
 
 #include "../ops_nn/support.h"
 
-#define OPERATORS(X)                                                                                          \
-    X(ReduceSum_1)                                                                                            \
-    X(ReduceSum_13)                                                                                           \
-    X(ReduceMean_18)                                                                                          \
-    X(ReduceMax_20) X(ReduceMin_20) X(ReduceProd_18) X(ReduceL1_18) X(ReduceL2_18) X(ReduceLogSum_18)         \
-        X(ReduceLogSumExp_18) X(ReduceSumSquare_18) X(Softmax_1) X(Softmax_13) X(LogSoftmax_13) X(Hardmax_13) \
-            X(ArgMax_12) X(ArgMin_12) X(CumSum_11) X(CumProd_26)
+#define OPERATORS(X)                                                                                              \
+    X(ReduceSum_1)                                                                                                \
+    X(ReduceSum_13)                                                                                               \
+    X(ReduceMean_18)                                                                                              \
+    X(ReduceMax_20)                                                                                               \
+    X(ReduceMin_20) X(ReduceProd_18) X(ReduceL1_18) X(ReduceL2_18) X(ReduceLogSum_18) X(ReduceLogSumExp_18)       \
+        X(ReduceSumSquare_18) X(Softmax_1) X(Softmax_13) X(LogSoftmax_13) X(Hardmax_13) X(ArgMax_12) X(ArgMin_12) \
+            X(CumSum_11) X(CumProd_26)
 #define DECLARE(name) extern const tl_operator tl_op_##name;
 OPERATORS(DECLARE)
 
@@ -32,7 +33,7 @@ static int64_t reduced_index(const tl_tensor *x, uint32_t mask, int64_t i)
 {
     int64_t at = 0, stride = 1;
     for (int32_t d = x->rank - 1; d >= 0; d--) {
-        if (!(mask >> d & 1)) {
+        if (!(mask >> (d & 31) & 1)) {
             at += i % x->dims[d] * stride;
             stride *= x->dims[d];
         }
@@ -136,7 +137,7 @@ static void check_reduction(size_t k, tl_type type)
         else if (keep)
             shape[rank++] = 1;
     assert_shape(out, rank, shape);
-    double *want = malloc((size_t)elements(out) * sizeof *want), size = 0;
+    double *want = calloc((size_t)elements(out), sizeof *want), size = 0;
     for (int64_t i = 0; i < elements(out); i++)
         want[i] = start(kind);
     for (int64_t i = 0; i < elements(&x); i++) {
