@@ -99,14 +99,14 @@ void product_batch(product_plan *plan, const tl_tensor *a, const tl_tensor *b, c
     }
 }
 
-static bool is_empty(const product_plan *plan)
+bool product_is_empty(const product_plan *plan)
 {
     return plan->batch == 0 || plan->a.lines == 0 || plan->b.lines == 0;
 }
 
 void product_place(tl_call *call, product_plan *plan, bool b_packed)
 {
-    if (is_empty(plan))
+    if (product_is_empty(plan))
         return;
     plan->a_packed = nn_place(call, plan->a.matrices, plan->a.each);
     if (!b_packed)
@@ -192,7 +192,7 @@ static void run_task(void *context, int64_t begin, int64_t end, int32_t thread)
 void product_run(tl_call *call, const product_plan *plan, const void *a, const void *b, const void *b_packed,
                  const product_result *result)
 {
-    if (is_empty(plan))
+    if (product_is_empty(plan))
         return;
     pack_factor(call, &plan->a, plan->type, a, nn_at(call, plan->a_packed));
     if (!b_packed)

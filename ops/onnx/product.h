@@ -37,6 +37,8 @@ typedef struct product_plan {
 void product_set(product_plan *plan, tl_type type, product_factor a, product_factor b);
 /* The batch of numpy's product; where there is one B for all, A's matrices become the rows of one. */
 void product_batch(product_plan *plan, const tl_tensor *a, const tl_tensor *b, const tl_tensor *out);
+/* Nothing comes out: then no workspace is asked for, and none may be used. */
+bool product_is_empty(const product_plan *plan);
 /* Asks for the workspace; B's, unless it is packed already. */
 void product_place(tl_call *call, product_plan *plan, bool b_packed);
 

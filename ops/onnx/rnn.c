@@ -1,11 +1,10 @@
 /* RNN, GRU and LSTM: versions 7, 14 (layout) and 22 (bfloat16).
  *
  * For each direction the input's part of all gates is one matrix product over all times; then each time adds the
- * state's part. Weights are transposed, so that products read rows: at create if they are constants. */
+ * state's part. Weights are packed for the products: at create if they are constants. */
 #include <strings.h>
 
-#include "onnx/gemm.h"
-#include "onnx/nn.h"
+#include "onnx/product.h"
 
 typedef enum rnn_kind { RNN_SIMPLE, RNN_GRU, RNN_LSTM } rnn_kind;
 
@@ -38,15 +37,20 @@ typedef struct rnn_attributes {
     rnn_activation functions[2][3];
 } rnn_attributes;
 
+/* R multiplies the state in one product; GRU's hidden gate in one of its own, as it reads the reset state. */
+enum { PRODUCT_INPUT, PRODUCT_STATE, PRODUCT_HIDDEN, PRODUCTS };
+
 typedef struct rnn_state {
     rnn_attributes attributes;
-    void *w, *r; /* transposed constants, in float or double; or NULL */
+    product_factor factors[PRODUCTS];
+    void *packed[PRODUCTS]; /* constants: every direction's, one after the other; or NULL */
 } rnn_state;
 
 typedef struct rnn_plan {
     int64_t time, batch, input, hidden;
     int64_t sums_time, sums_batch, y_time, y_batch, y_direction; /* strides in elements */
-    size_t sums, h, c, reset, w, r;
+    size_t sums, biases, gates, h, c, reset, candidate;
+    product_plan products[PRODUCTS];
 } rnn_plan;
 
 typedef struct rnn_job {
@@ -55,8 +59,8 @@ typedef struct rnn_job {
     const rnn_activation *functions;
     const int32_t *lengths; /* or NULL */
     /* of this direction */
-    const void *x, *w, *r, *bias, *reset_bias, *peephole;
-    void *sums, *h[2], *c, *reset, *y;
+    const void *bias, *peephole;
+    void *sums, *biases, *gates, *h[2], *c, *reset, *candidate, *y;
     int current; /* which h is the state now */
     int64_t time;
     bool is_double;
@@ -201,29 +205,51 @@ static tl_status rnn_sizes(const tl_call *call, const rnn_attributes *a, tl_dim 
                            : status;
 }
 
+/* The factor of product k: (lines, depth) rows of W or R. */
+static product_factor rnn_factor(const rnn_attributes *a, int k, int64_t input, int64_t hidden, tl_type type)
+{
+    const int64_t lines = k == PRODUCT_HIDDEN                        ? hidden
+                          : k == PRODUCT_STATE && a->kind == RNN_GRU ? 2 * hidden
+                                                                     : a->gates * hidden;
+    const tl_tensor view = {.type = type, .rank = 2, .dims = {lines, k == PRODUCT_INPUT ? input : hidden}};
+    return product_factor_b(&view, true);
+}
+
+static bool has_product(const rnn_attributes *a, int k)
+{
+    return k != PRODUCT_HIDDEN || a->kind == RNN_GRU;
+}
+
 static void place_workspace(tl_call *call, const rnn_attributes *a, rnn_plan *plan, tl_type type)
 {
     const rnn_state *state = call->state;
     const size_t size = type == TL_DOUBLE ? sizeof(double) : sizeof(float);
-    int64_t rows = 0, all = 0, units = 0, width = a->gates * plan->hidden, weights = 0, twice = 0;
+    const int64_t width = a->gates * plan->hidden;
+    int64_t rows = 0, all = 0, units = 0, wide = 0;
     if (!nn_mul(plan->time, plan->batch, &rows) || !nn_mul(rows, width, &all))
         all = INT64_MAX;
-    if (!nn_mul(plan->batch, plan->hidden, &units) || !nn_mul(units, 2, &twice))
-        twice = INT64_MAX;
+    if (!nn_mul(plan->batch, width, &wide) || !nn_mul(plan->batch, plan->hidden, &units))
+        wide = units = INT64_MAX;
     plan->sums = nn_place(call, all, size);
-    plan->h = nn_place(call, twice, size);
+    plan->biases = nn_place(call, width, size);
+    plan->gates = nn_place(call, wide, size);
+    plan->h = nn_place(call, units, 2 * size);
     plan->c = nn_place(call, units, size);
     plan->reset = nn_place(call, units, size);
-    if (!state || !state->w)
-        plan->w = nn_place(call, nn_mul(width, plan->input, &weights) ? weights : INT64_MAX, size);
-    if (!state || !state->r)
-        plan->r = nn_place(call, nn_mul(width, plan->hidden, &weights) ? weights : INT64_MAX, size);
+    plan->candidate = nn_place(call, units, size);
+    for (int k = 0; k < PRODUCTS && has_product(a, k); k++) {
+        const int64_t depth = k == PRODUCT_INPUT ? plan->input : plan->hidden;
+        const tl_tensor view = {.type = type, .rank = 2, .dims = {k == PRODUCT_INPUT ? rows : plan->batch, depth}};
+        product_set(&plan->products[k], type, product_factor_a(&view, false),
+                    rnn_factor(a, k, plan->input, plan->hidden, type));
+        product_place(call, &plan->products[k], state && state->packed[k]);
+    }
 }
 
 static uint64_t rnn_packed(const tl_call *call)
 {
     const rnn_state *state = call->state;
-    return !state ? 0 : (state->w ? 1 << IN_W : 0) | (state->r ? 1 << IN_R : 0);
+    return !state ? 0 : (state->packed[PRODUCT_INPUT] ? 1 << IN_W : 0) | (state->packed[PRODUCT_STATE] ? 1 << IN_R : 0);
 }
 
 static tl_status rnn_reshape(tl_call *call, rnn_kind kind)
@@ -268,7 +294,7 @@ static tl_status rnn_reshape(tl_call *call, rnn_kind kind)
     plan->y_direction = local.batch_first ? hidden : batch * hidden;
     call->workspace_size = 0;
     nn_widen_place(call, rnn_packed(call));
-    place_workspace(call, &local, plan, call->inputs[IN_X]->type);
+    place_workspace(call, &local, plan, call->inputs[IN_X]->type == TL_DOUBLE ? TL_DOUBLE : TL_FLOAT);
     return TL_OK;
 }
 
@@ -279,16 +305,35 @@ static int64_t plan_length(const rnn_job *job, int64_t b)
     return job->lengths ? job->lengths[b] : job->plan->time;
 }
 
-#define REAL           float
-#define REAL_GEMM      gemm_f32
-#define MATH(function) function##f
-#define T(name)        name##_f32
+/* Functions that the kernels have too. */
+static bool has_kernel(const rnn_activation *f, tlk_activation *activation)
+{
+    static const struct {
+        bool there;
+        tlk_activation_kind kind;
+    } kernels[] = {[RNN_SIGMOID] = {true, TLK_SIGMOID},
+                   [RNN_TANH] = {true, TLK_TANH},
+                   [RNN_LEAKY_RELU] = {true, TLK_LEAKY_RELU},
+                   [RNN_HARD_SIGMOID] = {true, TLK_HARD_SIGMOID},
+                   [RNN_ELU] = {true, TLK_ELU},
+                   [RNN_SOFTSIGN] = {true, TLK_SOFTSIGN},
+                   [RNN_SOFTPLUS] = {true, TLK_SOFTPLUS}};
+    if ((size_t)f->kind >= sizeof kernels / sizeof kernels[0] || !kernels[f->kind].there)
+        return false;
+    *activation = (tlk_activation){.kind = kernels[f->kind].kind, .a = f->alpha, .b = f->beta};
+    return true;
+}
+
+#define REAL            float
+#define KERNEL_ACTIVATE 1
+#define MATH(function)  function##f
+#define T(name)         name##_f32
 #include "onnx/rnn_template.h"
 
-#define REAL           double
-#define REAL_GEMM      gemm_f64
-#define MATH(function) function
-#define T(name)        name##_f64
+#define REAL            double
+#define KERNEL_ACTIVATE 0
+#define MATH(function)  function
+#define T(name)         name##_f64
 #include "onnx/rnn_template.h"
 
 #define UNITS 64 /* hidden units that are computed together */
@@ -311,20 +356,88 @@ UNIT_TASK(lstm_task, lstm_units)
 UNIT_TASK(gru_gates_task, gru_gates)
 UNIT_TASK(gru_task, gru_units)
 
-static void run_steps(tl_call *call, rnn_job *job, bool reverse)
+/* Direction d's packed weights of product k; NULL: they are packed in the run. */
+static const void *packed_weights(const tl_call *call, int k, int64_t d)
+{
+    const rnn_state *state = call->state;
+    return state->packed[k] ? (const char *)state->packed[k] + (size_t)d * state->factors[k].each : NULL;
+}
+
+/* Packs run-time weights of direction d into the workspace: they are the same for all times. */
+static const void *direction_weights(tl_call *call, int k, int64_t d)
+{
+    const rnn_plan *plan = call->plan;
+    const tl_tensor *in = call->inputs[k == PRODUCT_INPUT ? IN_W : IN_R];
+    const size_t size = in->type == TL_DOUBLE ? sizeof(double) : sizeof(float);
+    const product_factor *f = &plan->products[k].b;
+    const void *packed = packed_weights(call, k, d);
+    if (packed || product_is_empty(&plan->products[k]))
+        return packed;
+    int64_t row = d * in->dims[1] + (k == PRODUCT_HIDDEN ? 2 * plan->hidden : 0);
+    if (f->depth > 0)
+        product_pack(f, in->type, (const char *)in->data + (size_t)(row * f->depth) * size, 0, f->pieces,
+                     nn_at(call, plan->products[k].b_packed));
+    else
+        memset(nn_at(call, plan->products[k].b_packed), 0, f->each);
+    return nn_at(call, plan->products[k].b_packed);
+}
+
+static void *sums_at(const rnn_job *job, int64_t column)
+{
+    const size_t size = job->is_double ? sizeof(double) : sizeof(float);
+    return (char *)job->sums + (size_t)(job->time * job->plan->sums_time + column) * size;
+}
+
+/* The state's part of the gates of one time. */
+static void multiply_state(tl_call *call, const rnn_job *job, const void *const *packed)
 {
     const rnn_plan *plan = job->plan;
-    const int64_t blocks = nn_ceil_div(plan->hidden, UNITS);
-    const double cost = (double)plan->batch * (double)job->attributes->gates * UNITS * (double)plan->hidden;
-    const int64_t grain = nn_grain(cost > 1e9 ? (int64_t)1e9 : (int64_t)cost, 1 << 15);
+    const void *h = job->h[job->current];
+    product_result result = {.c = job->gates,
+                             .add = sums_at(job, 0),
+                             .add_row_step = plan->sums_batch,
+                             .add_column_step = 1,
+                             .alpha = 1,
+                             .beta = 1};
+    product_run(call, &plan->products[PRODUCT_STATE], h, NULL, packed[PRODUCT_STATE], &result);
+    if (!job->attributes->linear_before_reset)
+        return;
+    const size_t size = job->is_double ? sizeof(double) : sizeof(float);
+    result.c = job->candidate;
+    result.add = job->bias ? (const char *)job->bias + (size_t)(5 * plan->hidden) * size : NULL;
+    result.add_row_step = 0;
+    product_run(call, &plan->products[PRODUCT_HIDDEN], h, NULL, packed[PRODUCT_HIDDEN], &result);
+}
+
+/* GRU's hidden gate, where it reads the reset state. */
+static void multiply_reset(tl_call *call, const rnn_job *job, const void *const *packed)
+{
+    const rnn_plan *plan = job->plan;
+    const product_result result = {.c = job->candidate,
+                                   .add = sums_at(job, 2 * plan->hidden),
+                                   .add_row_step = plan->sums_batch,
+                                   .add_column_step = 1,
+                                   .alpha = 1,
+                                   .beta = 1};
+    product_run(call, &plan->products[PRODUCT_HIDDEN], job->reset, NULL, packed[PRODUCT_HIDDEN], &result);
+}
+
+static void run_steps(tl_call *call, rnn_job *job, bool reverse, const void *const *packed)
+{
+    const rnn_plan *plan = job->plan;
+    const rnn_kind kind = job->attributes->kind;
+    const int64_t blocks = nn_ceil_div(plan->hidden, UNITS), grain = nn_grain(plan->batch * UNITS, 1 << 12);
     for (int64_t step = 0; step < plan->time; step++) {
         job->time = reverse ? plan->time - 1 - step : step;
-        if (job->attributes->kind == RNN_GRU)
+        multiply_state(call, job, packed);
+        if (kind == RNN_GRU)
             call->host->parallel_for(call, gru_gates_task, job, blocks, grain);
+        if (kind == RNN_GRU && !job->attributes->linear_before_reset)
+            multiply_reset(call, job, packed);
         call->host->parallel_for(call,
-                                 job->attributes->kind == RNN_GRU    ? gru_task
-                                 : job->attributes->kind == RNN_LSTM ? lstm_task
-                                                                     : rnn_task,
+                                 kind == RNN_GRU    ? gru_task
+                                 : kind == RNN_LSTM ? lstm_task
+                                                    : rnn_task,
                                  job, blocks, grain);
         job->current = !job->current;
     }
@@ -354,21 +467,6 @@ static void write_state(const rnn_job *job, const tl_tensor *to, int64_t d, cons
         memcpy((char *)to->data + (size_t)state_at(job, d, b) * size, from + (size_t)b * bytes, bytes);
 }
 
-/* Direction d's weights, transposed; `packed` holds all directions if they were constant. */
-static const void *weights(const tl_call *call, size_t k, const void *packed, int64_t d, size_t offset)
-{
-    const tl_tensor *in = call->inputs[k];
-    const int64_t rows = in->dims[1], columns = in->dims[2], at = d * rows * columns;
-    const bool is_double = call->inputs[IN_X]->type == TL_DOUBLE;
-    if (packed)
-        return is_double ? (const void *)((const double *)packed + at) : (const void *)((const float *)packed + at);
-    if (is_double)
-        transpose_weights_f64((const double *)in->data + at, nn_at(call, offset), rows, columns);
-    else
-        transpose_weights_f32((const float *)in->data + at, nn_at(call, offset), rows, columns);
-    return nn_at(call, offset);
-}
-
 static const void *part(const tl_tensor *tensor, int64_t at, size_t size)
 {
     return tensor ? (const char *)tensor->data + (size_t)at * size : NULL;
@@ -377,32 +475,37 @@ static const void *part(const tl_tensor *tensor, int64_t at, size_t size)
 static void run_direction(tl_call *call, const rnn_attributes *a, int64_t d)
 {
     const rnn_plan *plan = call->plan;
-    const rnn_state *state = call->state;
     const tl_tensor *x = call->inputs[IN_X], *lengths = op_input(call, IN_LENGTHS), *y = op_output(call, 0);
     const size_t size = x->type == TL_DOUBLE ? sizeof(double) : sizeof(float);
     const int64_t width = a->gates * plan->hidden;
+    const void *packed[PRODUCTS] = {NULL};
     rnn_job job = {.plan = plan,
                    .attributes = a,
                    .functions = a->functions[d],
                    .lengths = lengths ? lengths->data : NULL,
-                   .x = x->data,
-                   .w = weights(call, IN_W, state ? state->w : NULL, d, plan->w),
-                   .r = weights(call, IN_R, state ? state->r : NULL, d, plan->r),
                    .bias = part(op_input(call, IN_B), d * 2 * width, size),
                    .peephole = part(op_input(call, IN_P), d * 3 * plan->hidden, size),
                    .sums = nn_at(call, plan->sums),
+                   .biases = nn_at(call, plan->biases),
+                   .gates = nn_at(call, plan->gates),
                    .c = nn_at(call, plan->c),
                    .reset = nn_at(call, plan->reset),
+                   .candidate = nn_at(call, plan->candidate),
                    .y = y ? (char *)y->data + (size_t)(d * plan->y_direction) * size : NULL,
                    .is_double = size == sizeof(double)};
-    job.reset_bias = job.bias ? (const char *)job.bias + (size_t)(width + 2 * plan->hidden) * size : NULL;
     job.h[0] = nn_at(call, plan->h);
     job.h[1] = (char *)job.h[0] + (size_t)(plan->batch * plan->hidden) * size;
     read_state(&job, op_input(call, IN_H), d, job.h[0], size);
     read_state(&job, op_input(call, IN_C), d, job.c, size);
-    call->host->parallel_for(call, job.is_double ? input_task_f64 : input_task_f32, &job, plan->time * plan->batch,
-                             nn_max(16, nn_grain(nn_max(1, plan->input) * width, 1 << 16)));
-    run_steps(call, &job, d == a->directions - 1 && a->reverse);
+    for (int k = 0; k < PRODUCTS && has_product(a, k); k++)
+        packed[k] = direction_weights(call, k, d);
+    if (job.is_double)
+        add_biases_f64(&job);
+    else
+        add_biases_f32(&job);
+    const product_result sums = {.c = job.sums, .add = job.biases, .add_column_step = 1, .alpha = 1, .beta = 1};
+    product_run(call, &plan->products[PRODUCT_INPUT], x->data, NULL, packed[PRODUCT_INPUT], &sums);
+    run_steps(call, &job, d == a->directions - 1 && a->reverse, packed);
     write_state(&job, op_output(call, 1), d, job.h[job.current], size);
     write_state(&job, op_output(call, 2), d, job.c, size);
 }
@@ -431,39 +534,45 @@ static tl_status rnn_run(tl_call *call)
 
 /* ---- Create */
 
-/* A constant W or R of all directions, transposed; NULL where input k is not constant. */
-static tl_status pack_weights(const tl_call *call, size_t k, void **packed)
+/* Product k's constant weights, of every direction. Shapes that do not fit each other are not packed: reshape reports
+ * them. */
+static tl_status pack_weights(const tl_call *call, int k, rnn_state *state)
 {
-    const tl_tensor *in = call->inputs[k];
+    const rnn_attributes *a = &state->attributes;
+    const tl_tensor *in = call->inputs[k == PRODUCT_INPUT ? IN_W : IN_R];
+    const tl_type type = in->type == TL_DOUBLE ? TL_DOUBLE : TL_FLOAT;
     float *floats;
-    *packed = NULL;
-    if (!in->data || in->rank != 3)
-        return TL_OK; /* not known, or an error that reshape reports */
-    tl_status status = nn_pack_half(call, k, &floats);
+    size_t bytes;
+    if (!in->data || in->rank != 3 || op_elements(in) == 0 || in->dims[0] != a->directions ||
+        in->dims[1] % a->gates != 0)
+        return TL_OK;
+    const int64_t hidden = in->dims[1] / a->gates, depth = in->dims[2];
+    if (k != PRODUCT_INPUT && depth != hidden)
+        return TL_OK;
+    const product_factor f = rnn_factor(a, k, depth, hidden, type);
+    tl_status status = nn_pack_half(call, k == PRODUCT_INPUT ? IN_W : IN_R, &floats);
     if (status != TL_OK)
         return status;
-    const size_t size = in->type == TL_DOUBLE ? sizeof(double) : sizeof(float);
-    const int64_t each = in->dims[1] * in->dims[2];
-    *packed = call->host->alloc(call->host, (size_t)op_elements(in) * size, 64);
-    for (int64_t d = 0; *packed && d < in->dims[0]; d++)
-        if (in->type == TL_DOUBLE)
-            transpose_weights_f64((const double *)in->data + d * each, (double *)*packed + d * each, in->dims[1],
-                                  in->dims[2]);
-        else
-            transpose_weights_f32((floats ? floats : (const float *)in->data) + d * each, (float *)*packed + d * each,
-                                  in->dims[1], in->dims[2]);
+    if (f.each != SIZE_MAX && !__builtin_mul_overflow((size_t)a->directions, f.each, &bytes))
+        state->packed[k] = call->host->alloc(call->host, bytes, 64);
+    const int64_t size = type == TL_DOUBLE ? sizeof(double) : sizeof(float);
+    for (int64_t d = 0; state->packed[k] && d < a->directions; d++) {
+        int64_t row = d * in->dims[1] + (k == PRODUCT_HIDDEN ? 2 * hidden : 0);
+        product_pack(&f, type, (floats ? (const char *)floats : (const char *)in->data) + row * depth * size, 0,
+                     f.pieces, (char *)state->packed[k] + (size_t)d * f.each);
+    }
     if (floats)
         call->host->free(call->host, floats);
-    return *packed ? TL_OK : tl_fail(call, TL_NO_MEMORY, "no memory for packed weights");
+    state->factors[k] = f;
+    return state->packed[k] ? TL_OK : tl_fail(call, TL_NO_MEMORY, "no memory for packed weights");
 }
 
 static void rnn_destroy(const tl_host *host, void *memory)
 {
     rnn_state *state = memory;
-    if (state->w)
-        host->free(host, state->w);
-    if (state->r)
-        host->free(host, state->r);
+    for (int k = 0; k < PRODUCTS; k++)
+        if (state->packed[k])
+            host->free(host, state->packed[k]);
     host->free(host, state);
 }
 
@@ -473,10 +582,8 @@ static tl_status rnn_create(tl_call *call, rnn_kind kind)
     if (!state)
         return TL_NO_MEMORY;
     tl_status status = parse_attributes(call, kind, &state->attributes);
-    if (status == TL_OK)
-        status = pack_weights(call, IN_W, &state->w);
-    if (status == TL_OK)
-        status = pack_weights(call, IN_R, &state->r);
+    for (int k = 0; k < PRODUCTS && status == TL_OK && has_product(&state->attributes, k); k++)
+        status = pack_weights(call, k, state);
     if (status != TL_OK) {
         rnn_destroy(call->host, state);
         return status;

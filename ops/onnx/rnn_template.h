@@ -1,11 +1,18 @@
-/* rnn.c's functions for one type: REAL is the element, T(name) a function's name, MATH(f) libm's f for it, REAL_GEMM
- * the matrix product. */
+/* rnn.c's functions for one type: REAL is the element, T(name) a function's name, MATH(f) libm's f for it;
+ * KERNEL_ACTIVATE is 1 where ops/kernels has activations for it. */
 
 static void T(activate)(const rnn_activation *f, const rnn_attributes *attributes, REAL *x, int64_t n)
 {
     const REAL alpha = (REAL)f->alpha, beta = (REAL)f->beta, limit = (REAL)attributes->clip;
     for (int64_t i = 0; attributes->clipped && i < n; i++)
         x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+#if KERNEL_ACTIVATE
+    tlk_activation activation;
+    if (has_kernel(f, &activation)) {
+        tlk_get()->activate(&activation, x, x, n);
+        return;
+    }
+#endif
     switch (f->kind) {
     case RNN_SIGMOID:
         for (int64_t i = 0; i < n; i++)
@@ -56,23 +63,6 @@ static void T(activate)(const rnn_activation *f, const rnn_attributes *attribute
     }
 }
 
-/* The gates' columns [first, first + n) of the hidden units, for every batch: sums += state * R'. */
-static void T(recur)(const rnn_job *job, int64_t gate, int64_t first, int64_t n, const REAL *state, REAL *sums,
-                     int64_t sums_row)
-{
-    const rnn_plan *plan = job->plan;
-    const int64_t width = job->attributes->gates * plan->hidden;
-    gemm_shape s = {.m = plan->batch,
-                    .n = n,
-                    .k = plan->hidden,
-                    .a_row = plan->hidden,
-                    .a_step = 1,
-                    .b_row = width,
-                    .c_row = sums_row,
-                    .add = true};
-    REAL_GEMM(&s, state, (const REAL *)job->r + gate * plan->hidden + first, sums);
-}
-
 /* What a finished unit leaves: the output, and the next state; zero and the old state behind a sequence's end. */
 static void T(leave)(const rnn_job *job, int64_t b, int64_t first, int64_t n, const REAL *values)
 {
@@ -92,12 +82,10 @@ static void T(leave)(const rnn_job *job, int64_t b, int64_t first, int64_t n, co
 
 static void T(rnn_units)(const rnn_job *job, int64_t first, int64_t n)
 {
-    const rnn_plan *plan = job->plan;
-    REAL *sums = (REAL *)job->sums + job->time * plan->sums_time + first;
-    T(recur)(job, 0, first, n, job->h[job->current], sums, plan->sums_batch);
-    for (int64_t b = 0; b < plan->batch; b++) {
-        T(activate)(&job->functions[0], job->attributes, sums + b * plan->sums_batch, n);
-        T(leave)(job, b, first, n, sums + b * plan->sums_batch);
+    for (int64_t b = 0; b < job->plan->batch; b++) {
+        REAL *gates = (REAL *)job->gates + b * job->plan->hidden + first;
+        T(activate)(&job->functions[0], job->attributes, gates, n);
+        T(leave)(job, b, first, n, gates);
     }
 }
 
@@ -131,50 +119,36 @@ static void T(lstm_cell)(const rnn_job *job, int64_t b, int64_t first, int64_t n
 
 static void T(lstm_units)(const rnn_job *job, int64_t first, int64_t n)
 {
-    const rnn_plan *plan = job->plan;
-    REAL *sums = (REAL *)job->sums + job->time * plan->sums_time + first;
-    for (int64_t gate = 0; gate < 4; gate++)
-        T(recur)(job, gate, first, n, job->h[job->current], sums + gate * plan->hidden, plan->sums_batch);
-    for (int64_t b = 0; b < plan->batch; b++)
-        T(lstm_cell)(job, b, first, n, sums + b * plan->sums_batch);
+    for (int64_t b = 0; b < job->plan->batch; b++)
+        T(lstm_cell)(job, b, first, n, (REAL *)job->gates + b * 4 * job->plan->hidden + first);
 }
 
-/* The update and reset gates; and what the hidden gate reads: the reset state, or the product before the reset. */
+/* The update and reset gates; and, unless the reset comes after the product, the reset state that this one reads. */
 static void T(gru_gates)(const rnn_job *job, int64_t first, int64_t n)
 {
-    const rnn_plan *plan = job->plan;
-    const int64_t hidden = plan->hidden;
-    const REAL *h = job->h[job->current];
-    REAL *sums = (REAL *)job->sums + job->time * plan->sums_time + first, *reset = (REAL *)job->reset + first;
-    const REAL *bias = job->reset_bias ? (const REAL *)job->reset_bias + first : NULL;
-    T(recur)(job, 0, first, n, h, sums, plan->sums_batch);
-    T(recur)(job, 1, first, n, h, sums + hidden, plan->sums_batch);
-    for (int64_t b = 0; b < plan->batch; b++) {
-        REAL *z = sums + b * plan->sums_batch, *r = z + hidden;
+    const int64_t hidden = job->plan->hidden;
+    for (int64_t b = 0; b < job->plan->batch; b++) {
+        REAL *z = (REAL *)job->gates + b * 2 * hidden + first, *r = z + hidden;
+        const REAL *h = (const REAL *)job->h[job->current] + b * hidden + first;
+        REAL *reset = (REAL *)job->reset + b * hidden + first;
         T(activate)(&job->functions[0], job->attributes, z, n);
         T(activate)(&job->functions[0], job->attributes, r, n);
-        for (int64_t j = 0; j < n; j++)
-            reset[b * hidden + j] = !job->attributes->linear_before_reset ? r[j] * h[b * hidden + first + j]
-                                    : bias                                ? bias[j]
-                                                                          : 0;
+        for (int64_t j = 0; !job->attributes->linear_before_reset && j < n; j++)
+            reset[j] = r[j] * h[j];
     }
-    if (job->attributes->linear_before_reset)
-        T(recur)(job, 2, first, n, h, reset, hidden);
 }
 
 static void T(gru_units)(const rnn_job *job, int64_t first, int64_t n)
 {
     const rnn_plan *plan = job->plan;
     const int64_t hidden = plan->hidden;
-    REAL *sums = (REAL *)job->sums + job->time * plan->sums_time + first;
-    if (!job->attributes->linear_before_reset)
-        T(recur)(job, 2, first, n, job->reset, sums + 2 * hidden, plan->sums_batch);
     for (int64_t b = 0; b < plan->batch; b++) {
-        REAL *z = sums + b * plan->sums_batch, *r = z + hidden, *c = r + hidden;
-        const REAL *reset = (const REAL *)job->reset + b * hidden + first;
-        const REAL *h = (const REAL *)job->h[job->current] + b * hidden + first;
+        const REAL *z = (const REAL *)job->gates + b * 2 * hidden + first, *r = z + hidden;
+        const REAL *sums = (const REAL *)job->sums + job->time * plan->sums_time + b * plan->sums_batch;
+        const REAL *h = (const REAL *)job->h[job->current] + b * hidden + first, *x = sums + 2 * hidden + first;
+        REAL *c = (REAL *)job->candidate + b * hidden + first; /* with the state's part in it */
         for (int64_t j = 0; job->attributes->linear_before_reset && j < n; j++)
-            c[j] += r[j] * reset[j];
+            c[j] = x[j] + r[j] * c[j];
         T(activate)(&job->functions[1], job->attributes, c, n);
         for (int64_t j = 0; j < n; j++)
             c[j] = (1 - z[j]) * c[j] + z[j] * h[j];
@@ -182,42 +156,20 @@ static void T(gru_units)(const rnn_job *job, int64_t first, int64_t n)
     }
 }
 
-/* The input's part of all gates, for rows [begin, end) of X: bias + X * W'. */
-static void T(input_task)(void *context, int64_t begin, int64_t end, int32_t thread)
+/* What every time's gates begin with: both biases. The hidden gate's recurrent one waits for the reset where that comes
+ * after the product. */
+static void T(add_biases)(const rnn_job *job)
 {
-    const rnn_job *job = context;
-    const rnn_plan *plan = job->plan;
-    const int64_t width = job->attributes->gates * plan->hidden;
-    REAL *sums = (REAL *)job->sums + begin * width;
-    const REAL *bias = job->bias;
-    gemm_shape s = {.m = end - begin,
-                    .n = width,
-                    .k = plan->input,
-                    .a_row = plan->input,
-                    .a_step = 1,
-                    .b_row = width,
-                    .c_row = width,
-                    .add = true};
-    (void)thread;
-    for (int64_t row = 0; row < s.m; row++)
-        for (int64_t j = 0; j < width; j++)
-            /* The hidden gate's recurrent bias waits for the reset where that comes after the product. */
-            sums[row * width + j] = !bias ? 0
-                                    : job->attributes->linear_before_reset && j >= 2 * plan->hidden
-                                        ? bias[j]
-                                        : bias[j] + bias[width + j];
-    REAL_GEMM(&s, (const REAL *)job->x + begin * plan->input, job->w, sums);
-}
-
-/* columns by rows -> rows by columns, of each direction's weights */
-static void T(transpose_weights)(const REAL *from, REAL *to, int64_t rows, int64_t columns)
-{
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            to[j * rows + i] = from[i * columns + j];
+    const int64_t hidden = job->plan->hidden, width = job->attributes->gates * hidden;
+    const REAL *from = job->bias;
+    REAL *to = job->biases;
+    for (int64_t j = 0; j < width; j++)
+        to[j] = !from                                                     ? 0
+                : job->attributes->linear_before_reset && j >= 2 * hidden ? from[j]
+                                                                          : from[j] + from[width + j];
 }
 
 #undef REAL
-#undef REAL_GEMM
 #undef MATH
+#undef KERNEL_ACTIVATE
 #undef T
