@@ -1,7 +1,7 @@
 /* ConvTranspose: versions 1, 11 and 22 say the same; 22 adds bfloat16. The matrix product of the filters with the input
  * gives what each input position adds to each tap of the output; then the taps are added where they lie. */
 #include "onnx/conv.h"
-#include "onnx/gemm.h"
+#include "onnx/product.h"
 
 typedef struct transpose_state {
     conv_window window;
@@ -9,14 +9,30 @@ typedef struct transpose_state {
     bool shape_given;
     int64_t shape[CONV_MAX_SPATIAL];   /* output_shape */
     int64_t padding[CONV_MAX_SPATIAL]; /* output_padding */
-    float *weights;                    /* a constant half-typed W in float; NULL: read W */
+    product_factor factor;             /* of a constant W, one matrix for each group */
+    void *packed;
 } transpose_state;
 
 /* `filters` and `channels` are those of one group; kernel, strides, dilations and pads those of the output's side. */
 typedef struct transpose_plan {
     conv_geometry g;
     size_t columns; /* filters * taps rows of in_area */
+    product_plan product;
 } transpose_plan;
+
+/* W of one group as a factor: its lines are taps of filters, over the channels. */
+static product_factor weight_factor(int64_t channels, int64_t lines, int64_t groups, tl_type type)
+{
+    product_factor f = {
+        .lines = lines, .depth = channels, .line_step = 1, .depth_step = lines, .matrices = groups};
+    product_factor_side(&f, type, true);
+    return f;
+}
+
+static tl_type product_type(tl_type type)
+{
+    return type == TL_DOUBLE ? TL_DOUBLE : TL_FLOAT; /* halves are widened */
+}
 
 /* ---- Attributes */
 
@@ -55,6 +71,33 @@ static tl_status transpose_parse(const tl_call *call, transpose_state *state)
     return status;
 }
 
+/* Shapes that do not fit each other are not packed: reshape reports them. */
+static tl_status transpose_pack(tl_call *call, transpose_state *state)
+{
+    const tl_tensor *w = call->inputs[1];
+    float *floats;
+    size_t bytes;
+    if (!w->data || w->rank < 3 || op_elements(w) == 0 || w->dims[0] % state->group != 0)
+        return TL_OK;
+    tl_status status = nn_pack_half(call, 1, &floats);
+    if (status != TL_OK)
+        return status;
+    const tl_type type = product_type(w->type);
+    state->factor =
+        weight_factor(w->dims[0] / state->group, op_product(w, 1, w->rank), state->group, type);
+    const product_factor *f = &state->factor;
+    if (f->each != SIZE_MAX && !__builtin_mul_overflow((size_t)f->matrices, f->each, &bytes))
+        state->packed = call->host->alloc(call->host, bytes, 64);
+    if (state->packed)
+        product_pack(f, type, floats ? floats : w->data, 0, f->matrices * f->pieces, state->packed);
+    if (floats)
+        call->host->free(call->host, floats);
+    if (!state->packed)
+        return tl_fail(call, TL_NO_MEMORY, "no memory for packed weights");
+    call->packed = 1 << 1;
+    return TL_OK;
+}
+
 static tl_status transpose_create(tl_call *call)
 {
     transpose_state *state = nn_new_state(call, sizeof *state);
@@ -62,28 +105,26 @@ static tl_status transpose_create(tl_call *call)
         return TL_NO_MEMORY;
     tl_status status = transpose_parse(call, state);
     if (status == TL_OK)
-        status = nn_pack_half(call, 1, &state->weights);
-    if (status != TL_OK) {
+        status = transpose_pack(call, state);
+    if (status != TL_OK)
         call->host->free(call->host, state);
-        return status;
-    }
-    call->state = state;
-    call->packed = state->weights ? 1 << 1 : 0;
-    return TL_OK;
+    else
+        call->state = state;
+    return status;
 }
 
 static void transpose_destroy(const tl_host *host, void *memory)
 {
     transpose_state *state = memory;
-    if (state->weights)
-        host->free(host, state->weights);
+    if (state->packed)
+        host->free(host, state->packed);
     host->free(host, state);
 }
 
 static uint64_t transpose_packed(const tl_call *call)
 {
     const transpose_state *state = call->state;
-    return state && state->weights ? 1 << 1 : 0;
+    return state && state->packed ? 1 << 1 : 0;
 }
 
 /* ---- Shapes */
@@ -211,42 +252,23 @@ static tl_status transpose_reshape(tl_call *call)
     if (!nn_mul(g->filters, g->taps, &rows) || !nn_mul(rows, g->in_area, &rows))
         rows = INT64_MAX;
     plan->columns = nn_place(call, rows, x->type == TL_DOUBLE ? sizeof(double) : sizeof(float));
+    const tl_type type = product_type(x->type);
+    const product_factor input = {.lines = g->in_area, .depth = g->channels, .line_step = 1, .depth_step = g->in_area,
+                                  .matrices = 1};
+    product_factor weights = weight_factor(g->channels, g->filters * g->taps, local.group, type);
+    product_set(&plan->product, type, input, weights);
+    product_place(call, &plan->product, local.packed != NULL);
     return TL_OK;
 }
 
 /* ---- Run */
 
-#define TILE 256 /* input positions at a time */
-
 typedef struct transpose_job {
     const conv_geometry *g;
-    const void *x, *w, *bias; /* of the current image and group */
+    const void *bias; /* of the current group */
     void *y, *columns;
     bool is_double;
 } transpose_job;
-
-/* Columns of the product, a tile of input positions at a time. */
-static void product_task(void *context, int64_t begin, int64_t end, int32_t thread)
-{
-    const transpose_job *job = context;
-    const conv_geometry *g = job->g;
-    const int64_t rows = g->filters * g->taps;
-    (void)thread;
-    for (int64_t tile = begin; tile < end; tile++) {
-        int64_t first = tile * TILE;
-        gemm_shape s = {.m = rows,
-                        .n = nn_min(TILE, g->in_area - first),
-                        .k = g->channels,
-                        .a_row = 1,
-                        .a_step = rows,
-                        .b_row = g->in_area,
-                        .c_row = g->in_area};
-        if (job->is_double)
-            gemm_f64(&s, job->w, (const double *)job->x + first, (double *)job->columns + first);
-        else
-            gemm_f32(&s, job->w, (const float *)job->x + first, (float *)job->columns + first);
-    }
-}
 
 /* Adds what one row of the input gives to one tap: y[at + i * stride] += columns[i] where that exists. */
 #define ADD_ROW(name, type)                                                                             \
@@ -306,27 +328,42 @@ static void add_task(void *context, int64_t begin, int64_t end, int32_t thread)
     }
 }
 
-static tl_status transpose_real(tl_call *call)
+/* The packed weights of every group. */
+static const char *packed_weights(tl_call *call)
 {
     const transpose_plan *plan = call->plan;
     const transpose_state *state = call->state;
+    const product_factor *f = &plan->product.b;
+    if (state->packed)
+        return state->packed;
+    if (!product_is_empty(&plan->product) && f->depth > 0)
+        product_pack(f, plan->product.type, call->inputs[1]->data, 0, f->matrices * f->pieces,
+                     nn_at(call, plan->product.b_packed));
+    else if (!product_is_empty(&plan->product))
+        memset(nn_at(call, plan->product.b_packed), 0, (size_t)f->matrices * f->each);
+    return nn_at(call, plan->product.b_packed);
+}
+
+static tl_status transpose_real(tl_call *call)
+{
+    const transpose_plan *plan = call->plan;
     const conv_geometry *g = &plan->g;
     const tl_tensor *bias = op_input(call, 2);
     const bool is_double = call->inputs[0]->type == TL_DOUBLE;
     const int64_t size = is_double ? sizeof(double) : sizeof(float);
-    const char *w = state && state->weights ? (const char *)state->weights : call->inputs[1]->data;
     if (op_elements(call->outputs[0]) == 0)
         return TL_OK;
+    const char *weights = packed_weights(call);
+    const product_result columns = {.c = nn_at(call, plan->columns), .transposed = true, .alpha = 1};
     for (int64_t i = 0; i < g->batch * g->group; i++) {
-        int64_t group = i % g->group;
+        const int64_t group = i % g->group;
         transpose_job job = {.g = g,
-                             .x = (const char *)call->inputs[0]->data + i * g->channels * g->in_area * size,
-                             .w = w + group * g->channels * g->filters * g->taps * size,
                              .bias = bias ? (const char *)bias->data + group * g->filters * size : NULL,
                              .y = (char *)call->outputs[0]->data + i * g->filters * g->out_area * size,
-                             .columns = nn_at(call, plan->columns),
+                             .columns = columns.c,
                              .is_double = is_double};
-        call->host->parallel_for(call, product_task, &job, nn_ceil_div(g->in_area, TILE), 1);
+        product_run(call, &plan->product, (const char *)call->inputs[0]->data + i * g->channels * g->in_area * size, NULL,
+                    weights + (size_t)group * plan->product.b.each, &columns);
         call->host->parallel_for(call, add_task, &job, g->filters, nn_grain(g->taps * g->in_area, 1 << 14));
     }
     return TL_OK;

@@ -1,4 +1,5 @@
 /* The contractions of Einsum. Numbers are float, double or, for all integers, uint64_t, which wraps as they do. */
+#include "kernels/gemm.h"
 #include "onnx/einsum.h"
 #include "onnx/gemm.h"
 #include "onnx/number.h"
@@ -218,11 +219,18 @@ static void sum_over(einsum_walk *walk, const einsum_view *from, const einsum_vi
 
 /* ---- A contraction of two */
 
+/* C = A B for a batch of dense matrices. Floats of some size go through the packed kernel: operands are packed per
+ * batch item, and `swap` computes the transposed product, which is better for few columns. */
 typedef struct einsum_product {
     tl_type type;
     const char *a, *b;
     char *c;
     int64_t size, m, n, k;
+    const tlk_gemm_kernel *kernel; /* NULL: plain loops */
+    bool swap;
+    char *packed;
+    size_t packed_a, packed_b; /* bytes */
+    int64_t item;              /* the one that is packed, where threads share it */
 } einsum_product;
 
 /* Rows of the batch of matrix products, counted through. */
@@ -245,6 +253,102 @@ static void product_rows(void *context, int64_t begin, int64_t end, int32_t thre
         else
             gemm_u64(&shape, a, b, c);
         begin += rows;
+    }
+}
+
+static void pack_item(const einsum_product *job, int64_t item, char *packed)
+{
+    const tlk_gemm_kernel *kernel = job->kernel;
+    const char *a = job->a + item * job->m * job->k * job->size, *b = job->b + item * job->k * job->n * job->size;
+    if (job->swap) {
+        kernel->pack_a(b, 1, job->n, job->n, job->k, 0, kernel->blocks(job->n), packed);
+        kernel->pack_b(a, 1, job->k, job->m, job->k, 0, kernel->panels(job->m), packed + job->packed_a);
+    } else {
+        kernel->pack_a(a, job->k, 1, job->m, job->k, 0, kernel->blocks(job->m), packed);
+        kernel->pack_b(b, job->n, 1, job->n, job->k, 0, kernel->panels(job->n), packed + job->packed_a);
+    }
+}
+
+static void multiply_blocks(const einsum_product *job, int64_t item, const char *packed, int64_t begin, int64_t end)
+{
+    tlk_gemm gemm = {.m = job->swap ? job->n : job->m,
+                     .n = job->swap ? job->m : job->n,
+                     .depth = job->k,
+                     .c = job->c + item * job->m * job->n * job->size,
+                     .c_row_step = job->swap ? 1 : job->n,
+                     .c_column_step = job->swap ? job->n : 1,
+                     .alpha = 1,
+                     .activation = {.kind = TLK_LINEAR}};
+    job->kernel->run(&gemm, packed, packed + job->packed_a, begin, end, 0, job->kernel->panels(gemm.n));
+}
+
+static int64_t block_count(const einsum_product *job)
+{
+    return job->kernel->blocks(job->swap ? job->n : job->m);
+}
+
+/* Items of the batch, each thread with its own packed operands. */
+static void product_items(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const einsum_product *job = context;
+    char *packed = job->packed + (size_t)thread * (job->packed_a + job->packed_b);
+    for (int64_t item = begin; item < end; item++) {
+        pack_item(job, item, packed);
+        multiply_blocks(job, item, packed, 0, block_count(job));
+    }
+}
+
+/* Blocks of rows of the item that is packed. */
+static void product_blocks(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const einsum_product *job = context;
+    (void)thread;
+    multiply_blocks(job, job->item, job->packed, begin, end);
+}
+
+/* Chooses the kernel, and takes memory for packed operands. */
+static void choose_kernel(einsum_walk *walk, einsum_product *job)
+{
+    bool floats = walk->type != TL_UINT64;
+    double work = (double)job->m * (double)job->n * (double)job->k;
+    if (!floats || work < 4096 || (job->m == 1 && job->n == 1))
+        return;
+    job->kernel = tlk_get()->gemm[walk->type == TL_FLOAT ? TLK_F32 : TLK_F64];
+    job->swap = job->n < 16 && job->m > job->n;
+    job->packed_a = job->kernel->packed_a_size(job->swap ? job->n : job->m, job->k);
+    job->packed_b = job->kernel->packed_b_size(job->swap ? job->m : job->n, job->k);
+    if (job->packed_a > SIZE_MAX / 4 || job->packed_b > SIZE_MAX / 4) {
+        walk->fits = false;
+        return;
+    }
+    job->packed_a = (job->packed_a + 63) & ~(size_t)63;
+    job->packed_b = (job->packed_b + 63) & ~(size_t)63;
+    size_t bytes;
+    if (__builtin_mul_overflow(job->packed_a + job->packed_b, (size_t)walk->call->thread_count, &bytes) ||
+        bytes > INT64_MAX / 2)
+        walk->fits = false;
+    else
+        job->packed = take(walk, (int64_t)bytes / walk->size);
+}
+
+static void multiply(tl_call *call, einsum_product *job, int64_t items)
+{
+    bool parallel = call->thread_count > 1;
+    if (!job->kernel) {
+        int64_t each = job->n * job->k, rows = items * job->m, grain = 1 + 65536 / (each > 65536 ? 65536 : each);
+        if (parallel && rows > grain)
+            call->host->parallel_for(call, product_rows, job, rows, grain);
+        else
+            product_rows(job, 0, rows, 0);
+    } else if (parallel && items < call->thread_count) {
+        for (job->item = 0; job->item < items; job->item++) {
+            pack_item(job, job->item, job->packed);
+            call->host->parallel_for(call, product_blocks, job, block_count(job), 1);
+        }
+    } else if (parallel) {
+        call->host->parallel_for(call, product_items, job, items, 1);
+    } else {
+        product_items(job, 0, items, 0);
     }
 }
 
@@ -310,7 +414,7 @@ static void contract(einsum_walk *walk, int next, einsum_view *a, einsum_view *b
     set_dense(result);
     char *data = take(walk, product(result, 0, result->rank));
     result->data = data;
-    if (!walk->memory || !data)
+    if (!walk->fits)
         return;
     einsum_product job = {.type = walk->type,
                           .a = left.data,
@@ -320,11 +424,9 @@ static void contract(einsum_walk *walk, int next, einsum_view *a, einsum_view *b
                           .m = product(&left, batch, m_end),
                           .n = product(&right, k_end, right.rank),
                           .k = product(&left, m_end, left.rank)};
-    int64_t rows = product(&left, 0, m_end), grain = 1 + 65536 / (job.n * job.k > 65536 ? 65536 : job.n * job.k);
-    if (rows > grain && walk->call->thread_count > 1)
-        walk->call->host->parallel_for(walk->call, product_rows, &job, rows, grain);
-    else
-        product_rows(&job, 0, rows, 0);
+    choose_kernel(walk, &job);
+    if (walk->memory && walk->fits)
+        multiply(walk->call, &job, product(&left, 0, batch));
 }
 
 /* ---- All of them */

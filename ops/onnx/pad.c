@@ -99,7 +99,7 @@ static inline int64_t pad_source(const pad_axis *axis, pad_mode mode, int64_t i)
 static tl_status read_pads(const tl_call *call, int32_t rank, int64_t *pads, bool *known)
 {
     int64_t list[2 * TL_MAX_RANK], count, axes[TL_MAX_RANK], axis_count = -1;
-    int32_t at[TL_MAX_RANK];
+    int32_t at[TL_MAX_RANK] = {0};
     tl_status status = TL_OK;
     *known = true;
     if (call->host->node_version(call->node) < 11) {
@@ -170,8 +170,8 @@ static tl_status pad_reshape(tl_call *call)
 {
     const tl_tensor *data = call->inputs[0], *value = op_input(call, 2);
     tl_tensor *out = call->outputs[0];
-    int64_t pads[2 * TL_MAX_RANK];
-    pad_axis axes[TL_MAX_RANK];
+    int64_t pads[2 * TL_MAX_RANK] = {0};
+    pad_axis axes[TL_MAX_RANK] = {{0}};
     pad_mode mode = PAD_CONSTANT;
     bool known;
     tl_status status = read_mode(call, &mode);

@@ -12,7 +12,7 @@ static bool is_swapped(const product_factor *b, tl_type type)
     return b->lines < tlk_get()->vector_bytes / (type == TL_DOUBLE ? 8 : 4);
 }
 
-static void set_side(product_factor *f, tl_type type, bool left)
+void product_factor_side(product_factor *f, tl_type type, bool left)
 {
     const tlk_gemm_kernel *kernel = kernel_of(type);
     const int64_t depth = nn_max(f->depth, 1);
@@ -47,7 +47,7 @@ product_factor product_factor_b(const tl_tensor *b, bool transposed)
                         .line_step = transposed ? columns : 1,
                         .depth_step = transposed ? 1 : columns,
                         .matrices = rank > 2 ? op_product(b, 0, rank - 2) : 1};
-    set_side(&f, b->type, is_swapped(&f, b->type));
+    product_factor_side(&f, b->type, is_swapped(&f, b->type));
     return f;
 }
 
@@ -74,7 +74,7 @@ void product_set(product_plan *plan, tl_type type, product_factor a, product_fac
     plan->type = type;
     plan->b = b;
     plan->a = a;
-    set_side(&plan->a, type, !b.left);
+    product_factor_side(&plan->a, type, !b.left);
     plan->batch = 1;
 }
 
@@ -88,7 +88,7 @@ void product_batch(product_plan *plan, const tl_tensor *a, const tl_tensor *b, c
         plan->a.lines *= plan->a.matrices;
         plan->a.matrices = 1;
         plan->rank = 0;
-        set_side(&plan->a, plan->type, plan->a.left);
+        product_factor_side(&plan->a, plan->type, plan->a.left);
         return;
     }
     nn_broadcast_strides(&batch_a, plan->rank, plan->a_steps);
@@ -164,8 +164,8 @@ static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_
                            .n = swapped ? m : n,
                            .depth = nn_max(plan->b.depth, 1),
                            .c = (char *)r->c + matrix * m * n * (int64_t)nn_type_size(plan->type),
-                           .c_row_step = swapped ? 1 : n,
-                           .c_column_step = swapped ? n : 1,
+                           .c_row_step = r->transposed ? (swapped ? m : 1) : (swapped ? 1 : n),
+                           .c_column_step = r->transposed ? (swapped ? 1 : m) : (swapped ? n : 1),
                            .add = r->add,
                            .add_row_step = swapped ? r->add_column_step : r->add_row_step,
                            .add_column_step = swapped ? r->add_row_step : r->add_column_step,

@@ -21,6 +21,9 @@ typedef struct product_factor {
 product_factor product_factor_a(const tl_tensor *a, bool transposed);
 product_factor product_factor_b(const tl_tensor *b, bool transposed);
 
+/* Packs it as the kernel's left or right operand; product_factor_b has chosen already, product_set does for A. */
+void product_factor_side(product_factor *factor, tl_type type, bool left);
+
 /* Packs pieces [begin, end) of all matrices one after the other, at `data`. */
 void product_pack(const product_factor *factor, tl_type type, const void *data, int64_t begin, int64_t end,
                   void *packed);
@@ -46,6 +49,7 @@ void product_place(tl_call *call, product_plan *plan, bool b_packed);
  * may be 0; it is the same for every matrix of a batch. */
 typedef struct product_result {
     void *c;
+    bool transposed; /* c is n by m; without add */
     const void *add;
     int64_t add_row_step, add_column_step;
     double alpha, beta;

@@ -57,7 +57,7 @@ typedef struct quantize_job {
     const quantize_plan *plan;
     tl_type precision; /* that the quotient is rounded to; TL_FLOAT: as it is */
     bool saturate;
-    float low, high;
+    int32_t low, high;
 } quantize_job;
 
 static bool is_integer(tl_type type)
@@ -69,22 +69,47 @@ static void set_range(quantize_job *job)
 {
     unsigned bits = op_type_bits(job->y->type);
     bool is_signed = (TL_T(job->y->type) & (TL_T_SIGNED | TL_T(TL_INT4) | TL_T(TL_INT2))) != 0;
-    float count = (float)(1u << bits);
+    int32_t count = (int32_t)1 << bits;
     job->low = is_signed ? -count / 2 : 0;
     job->high = is_signed ? count / 2 - 1 : count - 1;
 }
 
-/* Rounds to nearest even and holds the sum in range. NaN becomes the lowest. */
+/* Rounds to nearest even and holds the sum in range. NaN becomes the lowest. In terms of integers, because comparisons
+ * of floats may trap, and then a loop of them is not vectorised. */
+static inline int32_t to_integer(float quotient, int32_t zero, int32_t low, int32_t high)
+{
+    const int32_t bound = 0x48800000, infinity = 0x7f800000, sign_bit = INT32_MIN; /* bound: 2^18, beyond all ranges */
+    const float magic = 12582912; /* 1.5 * 2^23: adding it leaves the whole number in the lowest bits */
+    int32_t bits, sign;
+    memcpy(&bits, &quotient, sizeof bits);
+    sign = bits & sign_bit;
+    bits &= INT32_MAX;
+    sign = bits > infinity ? sign_bit : sign;
+    bits = bits > bound ? bound : bits;
+    bits |= sign;
+    memcpy(&quotient, &bits, sizeof bits);
+    quotient += magic;
+    memcpy(&bits, &quotient, sizeof bits);
+    bits = bits - 0x4b400000 + zero; /* the bits of magic */
+    bits = bits > low ? bits : low;
+    return bits < high ? bits : high;
+}
+
 static void to_integers(const quantize_job *job, const float *quotients, const float *zeros, int64_t n, int32_t *to)
 {
-    const float bound = 262144, magic = 12582912; /* 1.5 * 2^23: adding it leaves no bits behind the point */
-    for (int64_t i = 0; i < n; i++) {
-        float q = quotients[i] > -bound ? quotients[i] : -bound;
-        q = q < bound ? q : bound;
-        q = (q + magic) - magic + zeros[i];
-        q = q > job->low ? q : job->low;
-        to[i] = (int32_t)(q < job->high ? q : job->high);
-    }
+    const int32_t low = job->low, high = job->high;
+    for (int64_t i = 0; i < n; i++)
+        to[i] = to_integer(quotients[i], (int32_t)zeros[i], low, high);
+}
+
+/* The plain case: floats, one scale, bytes. */
+static void quantize_bytes(const quantize_job *job, int64_t at, int64_t n, float scale, int32_t zero)
+{
+    const float *restrict from = (const float *)job->x->data + at;
+    const int32_t low = job->low, high = job->high;
+    uint8_t *restrict to = (uint8_t *)job->y->data + at;
+    for (int64_t i = 0; i < n; i++)
+        to[i] = (uint8_t)to_integer(from[i] / scale, zero, low, high);
 }
 
 #define STORE(element)                                \
@@ -129,6 +154,15 @@ static void quantize_chunk(const quantize_job *job, int64_t at, int64_t n, int64
     float quotients[OP_BLOCK], scales[OP_BLOCK], zeros[OP_BLOCK];
     int32_t integers[OP_BLOCK];
     uint16_t halves[OP_BLOCK];
+    bool bytes = job->y->type == TL_INT8 || job->y->type == TL_UINT8;
+    if (step == 0 && bytes && job->x->type == TL_FLOAT && job->precision == TL_FLOAT) {
+        zeros[0] = 0;
+        quantize_load(job->scale, scale, 1, 1, scales);
+        if (job->zero)
+            quantize_load(job->zero, scale, 1, 1, zeros);
+        quantize_bytes(job, at, n, scales[0], (int32_t)zeros[0]);
+        return;
+    }
     quantize_load(job->x, at, 1, n, quotients);
     quantize_load(job->scale, scale, step, n, scales);
     if (job->zero)

@@ -27,20 +27,6 @@ static inline int64_t op_reduce_row(const op_reduce_plan *plan, int64_t row)
     return at;
 }
 
-/* Steps through the reduced axes around the kernel's loops, last axis fastest: false after the last step. `index` is
- * zero at first, `at` changes by what the step moves. */
-static inline bool op_reduce_step(const op_reduce_plan *plan, int64_t *index, int64_t *at)
-{
-    for (int32_t i = plan->reduced - 1; i >= 0; i--) {
-        *at += plan->reduced_strides[i];
-        if (++index[i] < plan->reduced_dims[i])
-            return true;
-        *at -= plan->reduced_dims[i] * plan->reduced_strides[i];
-        index[i] = 0;
-    }
-    return false;
-}
-
 typedef enum op_reduce_kind {
     OP_REDUCE_SUM,
     OP_REDUCE_MEAN,

@@ -2,6 +2,20 @@
 #include "kernels/kernels.h"
 #include "onnx/reduce.h"
 
+/* Steps through the reduced axes around the kernels' loops, last axis fastest: false after the last step. `index` is
+ * zero at first, `at` changes by what the step moves. */
+static __attribute__((noinline)) bool next_line(const op_reduce_plan *plan, int64_t *index, int64_t *at)
+{
+    for (int32_t i = plan->reduced - 1; i >= 0; i--) {
+        *at += plan->reduced_strides[i];
+        if (++index[i] < plan->reduced_dims[i])
+            return true;
+        *at -= plan->reduced_dims[i] * plan->reduced_strides[i];
+        index[i] = 0;
+    }
+    return false;
+}
+
 /* ---- float: vectors do the inner loops, double joins their results */
 
 static double join(tlk_reduction what, double a, double b)
@@ -18,8 +32,8 @@ static double join(tlk_reduction what, double a, double b)
     }
 }
 
-static void gather(const op_reduce_plan *p, tlk_reduction what, const float *x, int64_t columns, const float *bounds,
-                   double *result)
+static __attribute__((noinline)) void gather(const op_reduce_plan *p, tlk_reduction what, const float *x,
+                                             int64_t columns, const float *bounds, double *result)
 {
     int64_t index[TL_MAX_RANK] = {0}, at = 0;
     bool first = true;
@@ -33,7 +47,7 @@ static void gather(const op_reduce_plan *p, tlk_reduction what, const float *x, 
         for (int64_t c = 0; c < columns; c++)
             result[c] = first ? (double)part[c] : join(what, result[c], (double)part[c]);
         first = false;
-    } while (op_reduce_step(p, index, &at));
+    } while (next_line(p, index, &at));
 }
 
 static tlk_reduction vector_reduction(op_reduce_kind kind)
@@ -111,10 +125,10 @@ void op_reduce_f32(void *job, int64_t begin, int64_t end, int32_t thread)
                 const T u = line[i * p->columns]; \
                 STEP;                             \
             }                                     \
-        } while (op_reduce_step(p, index, &at));  \
+        } while (next_line(p, index, &at));       \
     } while (0)
 
-static double line_f64(const op_reduce_plan *p, op_reduce_kind kind, const double *x)
+static __attribute__((noinline)) double line_f64(const op_reduce_plan *p, op_reduce_kind kind, const double *x)
 {
     double total = 0.0, bound = 0.0;
     switch (kind) {
@@ -151,49 +165,49 @@ static double line_f64(const op_reduce_plan *p, op_reduce_kind kind, const doubl
 }
 
 /* Sums and products of integers wrap. What has roots and logarithms is cut to whole. */
-#define LINE(name, T, lowest, highest, negative, to_integer)                  \
-    static T name(const op_reduce_plan *p, op_reduce_kind kind, const T *x)   \
-    {                                                                         \
-        uint64_t total = 0;                                                   \
-        double real = 0.0, bound = 0.0;                                       \
-        T extreme = (lowest);                                                 \
-        switch (kind) {                                                       \
-        case OP_REDUCE_L1:                                                    \
-            FOR_EACH(T, total += (negative) ? 0 - (uint64_t)u : (uint64_t)u); \
-            return (T)total;                                                  \
-        case OP_REDUCE_SUM_SQUARE:                                            \
-            FOR_EACH(T, total += (uint64_t)u * (uint64_t)u);                  \
-            return (T)total;                                                  \
-        case OP_REDUCE_PRODUCT:                                               \
-            total = 1;                                                        \
-            FOR_EACH(T, total *= (uint64_t)u);                                \
-            return (T)total;                                                  \
-        case OP_REDUCE_MAX:                                                   \
-            FOR_EACH(T, extreme = u > extreme ? u : extreme);                 \
-            return extreme;                                                   \
-        case OP_REDUCE_MIN:                                                   \
-            extreme = (highest);                                              \
-            FOR_EACH(T, extreme = u < extreme ? u : extreme);                 \
-            return extreme;                                                   \
-        case OP_REDUCE_LOG_SUM_EXP:                                           \
-            FOR_EACH(T, extreme = u > extreme ? u : extreme);                 \
-            bound = (double)extreme;                                          \
-            FOR_EACH(T, real += exp((double)u - bound));                      \
-            return to_integer(finish(kind, real, p->count, bound));           \
-        case OP_REDUCE_L2:                                                    \
-            FOR_EACH(T, real += (double)u * (double)u);                       \
-            return to_integer(finish(kind, real, p->count, bound));           \
-        case OP_REDUCE_LOG_SUM:                                               \
-            FOR_EACH(T, real += (double)u);                                   \
-            return to_integer(finish(kind, real, p->count, bound));           \
-        case OP_REDUCE_MEAN:                                                  \
-            FOR_EACH(T, total += (uint64_t)u);                                \
-            return p->count ? (T)total / (T)p->count : 0;                     \
-        case OP_REDUCE_SUM:                                                   \
-            break;                                                            \
-        }                                                                     \
-        FOR_EACH(T, total += (uint64_t)u);                                    \
-        return (T)total;                                                      \
+#define LINE(name, T, lowest, highest, negative, to_integer)                                          \
+    static __attribute__((noinline)) T name(const op_reduce_plan *p, op_reduce_kind kind, const T *x) \
+    {                                                                                                 \
+        uint64_t total = 0;                                                                           \
+        double real = 0.0, bound = 0.0;                                                               \
+        T extreme = (lowest);                                                                         \
+        switch (kind) {                                                                               \
+        case OP_REDUCE_L1:                                                                            \
+            FOR_EACH(T, total += (negative) ? 0 - (uint64_t)u : (uint64_t)u);                         \
+            return (T)total;                                                                          \
+        case OP_REDUCE_SUM_SQUARE:                                                                    \
+            FOR_EACH(T, total += (uint64_t)u * (uint64_t)u);                                          \
+            return (T)total;                                                                          \
+        case OP_REDUCE_PRODUCT:                                                                       \
+            total = 1;                                                                                \
+            FOR_EACH(T, total *= (uint64_t)u);                                                        \
+            return (T)total;                                                                          \
+        case OP_REDUCE_MAX:                                                                           \
+            FOR_EACH(T, extreme = u > extreme ? u : extreme);                                         \
+            return extreme;                                                                           \
+        case OP_REDUCE_MIN:                                                                           \
+            extreme = (highest);                                                                      \
+            FOR_EACH(T, extreme = u < extreme ? u : extreme);                                         \
+            return extreme;                                                                           \
+        case OP_REDUCE_LOG_SUM_EXP:                                                                   \
+            FOR_EACH(T, extreme = u > extreme ? u : extreme);                                         \
+            bound = (double)extreme;                                                                  \
+            FOR_EACH(T, real += exp((double)u - bound));                                              \
+            return to_integer(finish(kind, real, p->count, bound));                                   \
+        case OP_REDUCE_L2:                                                                            \
+            FOR_EACH(T, real += (double)u * (double)u);                                               \
+            return to_integer(finish(kind, real, p->count, bound));                                   \
+        case OP_REDUCE_LOG_SUM:                                                                       \
+            FOR_EACH(T, real += (double)u);                                                           \
+            return to_integer(finish(kind, real, p->count, bound));                                   \
+        case OP_REDUCE_MEAN:                                                                          \
+            FOR_EACH(T, total += (uint64_t)u);                                                        \
+            return p->count ? (T)total / (T)p->count : 0;                                             \
+        case OP_REDUCE_SUM:                                                                           \
+            break;                                                                                    \
+        }                                                                                             \
+        FOR_EACH(T, total += (uint64_t)u);                                                            \
+        return (T)total;                                                                              \
     }
 LINE(line_i64, int64_t, INT64_MIN, INT64_MAX, u < 0, op_to_int64)
 LINE(line_u64, uint64_t, 0, UINT64_MAX, false, op_to_uint64)

@@ -190,7 +190,7 @@ static tl_status resize_reshape(tl_call *call)
     const tl_tensor *x = call->inputs[0];
     tl_tensor *out = call->outputs[0];
     resize_plan plan;
-    int32_t axes[TL_MAX_RANK], axis_count;
+    int32_t axes[TL_MAX_RANK] = {0}, axis_count;
     tl_status status = read_attributes(call, &plan);
     out->rank = x->rank;
     if (status || x->rank == TL_RANK_UNKNOWN)
@@ -218,7 +218,7 @@ static tl_status resize_reshape(tl_call *call)
 static tl_status read_region(const tl_call *call, resize_plan *plan)
 {
     const tl_tensor *roi = op_input(call, 1);
-    int32_t axes[TL_MAX_RANK], count;
+    int32_t axes[TL_MAX_RANK] = {0}, count;
     tl_status status = read_resized_axes(call, plan->rank, axes, &count);
     if (status)
         return status;

@@ -234,60 +234,98 @@ static tl_status compute_nearest(tl_call *call, const resize_plan *plan)
 
 typedef struct pass_job {
     const resize_axis *axis;
-    const int64_t *indices; /* first tap of each output coordinate; INT64_MIN: the extrapolation value goes there */
-    const double *weights;
+    const int64_t *indices; /* taps of each output coordinate; the first is -1: the extrapolation value goes there */
+    const double *weights;  /* as `real`, closely packed */
     int64_t inner;
     const void *from;
     void *to;
     double extrapolation;
 } pass_job;
 
-#define PASS(name, real)                                                                        \
-    static void name(void *context, int64_t begin, int64_t end, int32_t thread)                 \
-    {                                                                                           \
-        const pass_job *job = context;                                                          \
-        const resize_axis *axis = job->axis;                                                    \
-        int64_t inner = job->inner, taps = axis->taps;                                          \
-        (void)thread;                                                                           \
-        for (int64_t row = begin; row < end; row++) {                                           \
-            int64_t o = row % axis->out;                                                        \
-            const real *from = (const real *)job->from + row / axis->out * axis->in * inner;    \
-            real *to = (real *)job->to + row * inner;                                           \
-            const double *weights = job->weights + o * taps;                                    \
-            bool outside = job->indices[o] == INT64_MIN;                                        \
-            for (int64_t i = 0; i < inner; i++)                                                 \
-                to[i] = outside ? (real)job->extrapolation : 0;                                 \
-            for (int64_t k = 0; !outside && k < taps; k++) {                                    \
-                const real *source = from + clamp_index(job->indices[o] + k, axis->in) * inner; \
-                real weight = (real)weights[k];                                                 \
-                for (int64_t i = 0; i < inner; i++)                                             \
-                    to[i] += weight * source[i];                                                \
-            }                                                                                   \
-        }                                                                                       \
+/* A task of the first kind takes rows of what lies behind the axis; one of the second kind, where nothing does, takes
+ * whole lines along the axis. */
+#define PASS(name, real)                                                                                \
+    static void name##_rows(void *context, int64_t begin, int64_t end, int32_t thread)                  \
+    {                                                                                                   \
+        const pass_job *job = context;                                                                  \
+        const resize_axis *axis = job->axis;                                                            \
+        int64_t inner = job->inner, taps = axis->taps;                                                  \
+        (void)thread;                                                                                   \
+        for (int64_t row = begin; row < end; row++) {                                                   \
+            int64_t o = row % axis->out;                                                                \
+            const real *from = (const real *)job->from + row / axis->out * axis->in * inner;            \
+            real *restrict to = (real *)job->to + row * inner;                                          \
+            const real *weights = (const real *)(const void *)job->weights + o * taps;                  \
+            const int64_t *indices = job->indices + o * taps;                                           \
+            bool outside = indices[0] < 0;                                                              \
+            for (int64_t i = 0; i < inner; i++)                                                         \
+                to[i] = outside ? (real)job->extrapolation : weights[0] * from[indices[0] * inner + i]; \
+            for (int64_t k = 1; !outside && k < taps; k++) {                                            \
+                const real *source = from + indices[k] * inner;                                         \
+                for (int64_t i = 0; i < inner; i++)                                                     \
+                    to[i] += weights[k] * source[i];                                                    \
+            }                                                                                           \
+        }                                                                                               \
+    }                                                                                                   \
+    static void name##_lines(void *context, int64_t begin, int64_t end, int32_t thread)                 \
+    {                                                                                                   \
+        const pass_job *job = context;                                                                  \
+        const resize_axis *axis = job->axis;                                                            \
+        int64_t taps = axis->taps;                                                                      \
+        (void)thread;                                                                                   \
+        for (int64_t line = begin; line < end; line++) {                                                \
+            const real *from = (const real *)job->from + line * axis->in;                               \
+            real *restrict to = (real *)job->to + line * axis->out;                                     \
+            const real *weights = (const real *)(const void *)job->weights;                             \
+            const int64_t *indices = job->indices;                                                      \
+            for (int64_t o = 0; o < axis->out; o++, weights += taps, indices += taps) {                 \
+                real sum = (real)job->extrapolation;                                                    \
+                if (indices[0] >= 0) {                                                                  \
+                    sum = weights[0] * from[indices[0]];                                                \
+                    for (int64_t k = 1; k < taps; k++)                                                  \
+                        sum += weights[k] * from[indices[k]];                                           \
+                }                                                                                       \
+                to[o] = sum;                                                                            \
+            }                                                                                           \
+        }                                                                                               \
     }
 PASS(pass_float, float)
 PASS(pass_double, double)
+
+/* The tables of an axis: indices of all taps, and their weights in the type that the pass computes in. Behind them is
+ * room for one row of weights as they are computed. */
+static void fill_tables(const resize_plan *plan, const resize_axis *axis, bool wide, int64_t *indices, double *weights)
+{
+    int64_t taps = axis->taps;
+    double *row = weights + axis->out * taps;
+    for (int64_t o = 0; o < axis->out; o++) {
+        bool outside;
+        int64_t first = weigh(plan, axis, source_of(plan, axis, o, &outside), row);
+        for (int64_t k = 0; k < taps; k++) {
+            indices[o * taps + k] = outside ? -1 : clamp_index(first + k, axis->in);
+            if (wide)
+                weights[o * taps + k] = row[k];
+            else
+                ((float *)(void *)weights)[o * taps + k] = (float)row[k];
+        }
+    }
+}
 
 static void run_pass(tl_call *call, const resize_plan *plan, int32_t which, int64_t outer, int64_t inner, bool wide,
                      const void *from, void *to)
 {
     const resize_axis *axis = &plan->axes[which];
     int64_t *indices = call->workspace;
-    double *weights = (double *)call->workspace + axis->out;
-    for (int64_t o = 0; o < axis->out; o++) {
-        bool outside;
-        double at = source_of(plan, axis, o, &outside);
-        indices[o] = weigh(plan, axis, at, weights + o * axis->taps);
-        if (outside)
-            indices[o] = INT64_MIN;
-    }
+    double *weights = (double *)call->workspace + axis->out * axis->taps;
+    fill_tables(plan, axis, wide, indices, weights);
     pass_job job = {axis, indices, weights, inner, from, to, plan->extrapolation};
-    tl_task task = wide ? pass_double : pass_float;
-    int64_t rows = outer * axis->out, grain = 1 + PIECE / inner;
-    if (rows > grain && call->thread_count > 1)
-        call->host->parallel_for(call, task, &job, rows, grain);
+    bool lines = inner == 1;
+    tl_task task = lines ? (wide ? pass_double_lines : pass_float_lines) : (wide ? pass_double_rows : pass_float_rows);
+    int64_t range = lines ? outer : outer * axis->out, grain = 1 + PIECE / (lines ? axis->out : inner);
+    if (range > grain && call->thread_count > 1)
+        call->host->parallel_for(call, task, &job, range, grain);
     else
-        task(&job, 0, rows, 0);
+        task(&job, 0, range, 0);
 }
 
 static void load_all(const tl_tensor *x, bool wide, void *to)

@@ -212,7 +212,7 @@ static tl_status cache_axis(const tl_call *call, int32_t rank, int32_t *axis, bo
 static tl_status cache_reshape(tl_call *call)
 {
     const tl_tensor *past = call->inputs[0], *update = call->inputs[1], *places = op_input(call, 2);
-    int32_t axis;
+    int32_t axis = 0;
     bool circular;
     op_copy_shape(call->outputs[0], past);
     if (past->rank == TL_RANK_UNKNOWN)
@@ -237,7 +237,7 @@ static tl_status cache_reshape(tl_call *call)
 static tl_status cache_run(tl_call *call)
 {
     const tl_tensor *past = call->inputs[0], *update = call->inputs[1], *places = op_input(call, 2);
-    int32_t axis;
+    int32_t axis = 0;
     bool circular;
     tl_status status = cache_axis(call, past->rank, &axis, &circular);
     if (status || op_elements(past) == 0)

@@ -167,7 +167,7 @@ static tl_status slice_reshape(tl_call *call)
     const tl_tensor *data = call->inputs[0];
     tl_tensor *out = call->outputs[0];
     slice_lists lists;
-    int32_t axes[TL_MAX_RANK];
+    int32_t axes[TL_MAX_RANK] = {0};
     int64_t count, begin[TL_MAX_RANK], step[TL_MAX_RANK];
     tl_status status = read_lists(call, &lists);
     op_copy_shape(out, data);

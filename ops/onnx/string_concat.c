@@ -12,7 +12,7 @@ static tl_status concat_reshape(tl_call *call)
 /* Strides in elements, 0 where the input is broadcast. */
 static void broadcast_strides(const tl_tensor *in, const tl_tensor *out, int64_t *strides)
 {
-    int64_t dense[TL_MAX_RANK];
+    int64_t dense[TL_MAX_RANK] = {0};
     op_strides(in, 1, dense);
     for (int32_t i = 0; i < out->rank; i++) {
         int32_t k = i - (out->rank - in->rank);

@@ -43,15 +43,22 @@ typedef struct tfidf_state {
     tfidf_gram grams[]; /* sorted by length, tokens, number */
 } tfidf_state;
 
+static int64_t number_at(const tfidf_tokens *tokens, int64_t i)
+{
+    if (tokens->int64s)
+        return tokens->int64s[i];
+    return tokens->int32s ? tokens->int32s[i] : 0;
+}
+
 static int compare_tokens(const tfidf_tokens *a, int64_t i, const tfidf_tokens *b, int64_t k)
 {
-    if (a->strings) {
+    if (a->strings && b->strings) {
         const tl_string *x = &a->strings[i], *y = &b->strings[k];
         size_t n = x->size < y->size ? x->size : y->size;
         int order = n > 0 ? memcmp(x->data, y->data, n) : 0;
         return order ? order : (x->size > y->size) - (x->size < y->size);
     }
-    int64_t x = a->int64s ? a->int64s[i] : a->int32s[i], y = b->int64s ? b->int64s[k] : b->int32s[k];
+    int64_t x = number_at(a, i), y = number_at(b, k);
     return (x > y) - (x < y);
 }
 

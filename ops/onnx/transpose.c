@@ -52,7 +52,7 @@ static tl_status transpose_reshape(tl_call *call)
 {
     const tl_tensor *data = call->inputs[0];
     tl_tensor *out = call->outputs[0];
-    int32_t perm[TL_MAX_RANK];
+    int32_t perm[TL_MAX_RANK] = {0};
     if (data->rank == TL_RANK_UNKNOWN) {
         size_t count;
         op_ints(call, "perm", &count);
@@ -77,7 +77,7 @@ static tl_status transpose_reshape(tl_call *call)
 static tl_status transpose_packed(const tl_call *call)
 {
     const tl_tensor *data = call->inputs[0];
-    int32_t perm[TL_MAX_RANK];
+    int32_t perm[TL_MAX_RANK] = {0};
     int64_t dense[TL_MAX_RANK], from[TL_MAX_RANK];
     tl_status status = read_perm(call, data->rank, perm);
     if (status)

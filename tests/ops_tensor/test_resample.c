@@ -278,6 +278,40 @@ START_TEST(einsum_any)
 }
 END_TEST
 
+/* Large enough for the packed kernel: many columns, few columns, one item and several. */
+START_TEST(einsum_large)
+{
+    static const struct {
+        const char *equation;
+        int32_t ranks[2];
+        int64_t dims[2][3];
+    } cases[] = {{"ij,jk->ik", {2, 2}, {{37, 41}, {41, 53}}},
+                 {"ij,jk->ik", {2, 2}, {{67, 130}, {130, 3}}},
+                 {"bij,bkj->bik", {3, 3}, {{5, 19, 33}, {5, 21, 33}}},
+                 {"bij,bjk->kb", {3, 3}, {{2, 70, 9}, {2, 9, 17}}}};
+    static const tl_type types[] = {TL_FLOAT, TL_DOUBLE, TL_FLOAT16};
+    random_seed(34);
+    for (size_t c = 0; c < COUNT(cases); c++)
+        for (size_t t = 0; t < COUNT(types); t++)
+            for (int32_t threads = 1; threads < 5; threads += 3) {
+                tl_tensor a = random_tensor(types[t], cases[c].ranks[0], cases[c].dims[0]);
+                tl_tensor b = random_tensor(types[t], cases[c].ranks[1], cases[c].dims[1]);
+                const tl_tensor *inputs[] = {&a, &b};
+                fake_attribute attributes[] = {ATTR_S("equation", cases[c].equation)};
+                fake_case test = CASE(&tl_op_Einsum_12, attributes, &a, &b);
+                test.threads = threads;
+                run_ok(&test);
+                double *want = calloc((size_t)elements(&test.outputs[0]), sizeof *want);
+                naive_einsum(cases[c].equation, inputs, &test.outputs[0], want);
+                assert_near(&test.outputs[0], want, 8, cases[c].equation);
+                free(want);
+                fake_free(&test);
+                free_tensor(&a);
+                free_tensor(&b);
+            }
+}
+END_TEST
+
 START_TEST(einsum_ellipsis_and_implicit)
 {
     tl_tensor a = random_tensor(TL_FLOAT, DIMS(4, 1, 2, 3)), b = random_tensor(TL_FLOAT, DIMS(5, 3, 2));
@@ -358,6 +392,7 @@ int main(void)
     ADD_TEST(suite, resize_crop_and_sizes);
     ADD_TEST(suite, resize_refuses);
     ADD_TEST(suite, einsum_any);
+    ADD_TEST(suite, einsum_large);
     ADD_TEST(suite, einsum_ellipsis_and_implicit);
     ADD_TEST(suite, det_of_products);
     return run_suite(suite);
