@@ -23,8 +23,7 @@ typedef struct transpose_plan {
 /* W of one group as a factor: its lines are taps of filters, over the channels. */
 static product_factor weight_factor(int64_t channels, int64_t lines, int64_t groups, tl_type type)
 {
-    product_factor f = {
-        .lines = lines, .depth = channels, .line_step = 1, .depth_step = lines, .matrices = groups};
+    product_factor f = {.lines = lines, .depth = channels, .line_step = 1, .depth_step = lines, .matrices = groups};
     product_factor_side(&f, type, true);
     return f;
 }
@@ -83,8 +82,7 @@ static tl_status transpose_pack(tl_call *call, transpose_state *state)
     if (status != TL_OK)
         return status;
     const tl_type type = product_type(w->type);
-    state->factor =
-        weight_factor(w->dims[0] / state->group, op_product(w, 1, w->rank), state->group, type);
+    state->factor = weight_factor(w->dims[0] / state->group, op_product(w, 1, w->rank), state->group, type);
     const product_factor *f = &state->factor;
     if (f->each != SIZE_MAX && !__builtin_mul_overflow((size_t)f->matrices, f->each, &bytes))
         state->packed = call->host->alloc(call->host, bytes, 64);
@@ -253,8 +251,8 @@ static tl_status transpose_reshape(tl_call *call)
         rows = INT64_MAX;
     plan->columns = nn_place(call, rows, x->type == TL_DOUBLE ? sizeof(double) : sizeof(float));
     const tl_type type = product_type(x->type);
-    const product_factor input = {.lines = g->in_area, .depth = g->channels, .line_step = 1, .depth_step = g->in_area,
-                                  .matrices = 1};
+    const product_factor input = {
+        .lines = g->in_area, .depth = g->channels, .line_step = 1, .depth_step = g->in_area, .matrices = 1};
     product_factor weights = weight_factor(g->channels, g->filters * g->taps, local.group, type);
     product_set(&plan->product, type, input, weights);
     product_place(call, &plan->product, local.packed != NULL);
@@ -362,8 +360,8 @@ static tl_status transpose_real(tl_call *call)
                              .y = (char *)call->outputs[0]->data + i * g->filters * g->out_area * size,
                              .columns = columns.c,
                              .is_double = is_double};
-        product_run(call, &plan->product, (const char *)call->inputs[0]->data + i * g->channels * g->in_area * size, NULL,
-                    weights + (size_t)group * plan->product.b.each, &columns);
+        product_run(call, &plan->product, (const char *)call->inputs[0]->data + i * g->channels * g->in_area * size,
+                    NULL, weights + (size_t)group * plan->product.b.each, &columns);
         call->host->parallel_for(call, add_task, &job, g->filters, nn_grain(g->taps * g->in_area, 1 << 14));
     }
     return TL_OK;
