@@ -8,6 +8,8 @@ extern const cli_command cli_command_run;
 extern const cli_command cli_command_test;
 extern const cli_command cli_command_inspect;
 extern const cli_command cli_command_bench;
+extern const cli_command cli_command_lower;
+extern const cli_command cli_command_fuse;
 extern const cli_command cli_command_operators;
 
 #endif

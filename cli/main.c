@@ -2,8 +2,9 @@
 #include <signal.h>
 #include "commands.h"
 
-static const cli_command *const commands[] = {&cli_command_run, &cli_command_test, &cli_command_inspect,
-                                              &cli_command_bench, &cli_command_operators};
+static const cli_command *const commands[] = {&cli_command_run,      &cli_command_test,  &cli_command_inspect,
+                                              &cli_command_bench,    &cli_command_lower, &cli_command_fuse,
+                                              &cli_command_operators};
 
 static int print_help(void)
 {

@@ -21,6 +21,9 @@ struct tl_edit {
     tl_span file;
     tl_arena arena;    /* lives as long as the edit */
     tl_names names;    /* every name of a value that the file has: nothing behind it */
+    tl_names values;   /* the values themselves, by address */
+    tl_names nodes;    /* names of the file's nodes */
+    tl_names freed;    /* those of them whose node a rewrite has replaced */
     tl_names lowered;  /* domains of operators that were decomposed */
     size_t changes;    /* attempts that succeeded */
     bool keep_folded;  /* what folding computed may be written where new nodes read it */

@@ -1,0 +1,342 @@
+/* The ModelProto, and the file that it goes to. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "load/load.h"
+#include "save/edit.h"
+
+enum { GRAPH_FIELD = 7, IMPORT_FIELD = 8, TRAINING_FIELD = 20, FUNCTION_FIELD = 25 };
+
+/* Protobuf's own limit. */
+#define MAX_FILE ((uint64_t)INT32_MAX)
+
+/* ---- Functions */
+
+static char *function_key(tl_edit *edit, tl_span function, size_t *size)
+{
+    static const uint32_t parts[] = {10, 1, 13}; /* domain, name, overload */
+    tl_span found[TL_COUNT(parts)];
+    *size = 0;
+    for (size_t k = 0; k < TL_COUNT(parts); k++) {
+        found[k] = tl_field_find(function, parts[k]);
+        if (k == 0 && found[k].size == 7 && memcmp(found[k].data, "ai.onnx", 7) == 0)
+            found[k].size = 0;
+        *size += found[k].size + 1;
+    }
+    char *key = TL_NEW(edit->maker.arena, char, *size);
+    for (size_t k = 0, at = 0; key && k < TL_COUNT(parts); k++) {
+        if (found[k].size)
+            memcpy(key + at, found[k].data, found[k].size);
+        at += found[k].size + 1;
+    }
+    return key;
+}
+
+/* Whether a function, called or not, holds an operator of a domain whose operators were decomposed. */
+static bool holds_lowered(const tl_edit *edit, tl_span message, uint32_t node_field)
+{
+    tl_field field, attribute, inner;
+    while (tl_field_next(&message, &field)) {
+        if (field.number != node_field || field.type != TL_FIELD_LENGTH)
+            continue;
+        tl_span domain = tl_field_find(field.payload, 7), node = field.payload;
+        if (domain.size && tl_names_find(&edit->lowered, (const char *)domain.data, domain.size))
+            return true;
+        while (tl_field_next(&node, &attribute)) {
+            tl_span rest = attribute.payload;
+            while (attribute.number == 5 && tl_field_next(&rest, &inner))
+                if ((inner.number == 6 || inner.number == 11) && holds_lowered(edit, inner.payload, 1))
+                    return true;
+        }
+    }
+    return false;
+}
+
+static tl_status read_functions(tl_edit *edit)
+{
+    tl_span rest = edit->file;
+    tl_field field;
+    edit->functions = (tl_names){.arena = edit->maker.arena};
+    while (tl_field_next(&rest, &field)) {
+        size_t size;
+        if (field.number != FUNCTION_FIELD)
+            continue;
+        char *key = function_key(edit, field.payload, &size);
+        if (!key || !tl_names_add(&edit->functions, key, size, NULL))
+            return tl_error_no_memory(edit->error);
+        edit->has_functions = true;
+        if (edit->lowered.count && holds_lowered(edit, field.payload, 7))
+            edit->inline_calls = true;
+    }
+    return TL_OK;
+}
+
+/* ---- Imports */
+
+static const char *import_domain(tl_edit *edit, tl_span import)
+{
+    tl_span domain = tl_field_find(import, 1);
+    char *copy = tl_arena_bytes(edit->maker.arena, (const char *)domain.data, domain.size);
+    return copy && strcmp(copy, "ai.onnx") == 0 ? "" : copy;
+}
+
+static void add_import(tl_edit *edit, tl_rope *rope, const char *domain, int64_t version)
+{
+    tl_rope import = {0};
+    tl_rope_text(&edit->maker, &import, 1, domain);
+    tl_rope_number(&edit->maker, &import, 2, version);
+    tl_rope_message(&edit->maker, rope, IMPORT_FIELD, import);
+}
+
+static int32_t new_version(const tl_edit *edit, const tl_graph *graph, const char *domain)
+{
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const tl_node *node = graph->nodes[i];
+        if (strcmp(node->domain, domain) == 0)
+            return node->version;
+        const tl_graph *inner;
+        for (size_t g = 0; (inner = tl_node_subgraph(node, g)); g++) {
+            int32_t version = new_version(edit, inner, domain);
+            if (version)
+                return version;
+        }
+    }
+    return 0;
+}
+
+/* The domains that nodes now have and the file does not import. */
+static tl_status add_imports(tl_edit *edit, tl_names *imported, tl_rope *rope)
+{
+    for (size_t k = 0; k < edit->domains.capacity; k++) {
+        const char *domain = edit->domains.entries[k].key;
+        if (!domain || tl_edit_has(imported, domain))
+            continue;
+        int64_t version = tl_model_opset(edit->model, domain);
+        if (!version)
+            version = new_version(edit, edit->model->graph, domain);
+        if (version) /* none: a call of a function, in a domain that the file need not import */
+            add_import(edit, rope, domain, version);
+    }
+    return TL_OK;
+}
+
+/* ---- The model */
+
+static tl_status save_model(tl_edit *edit, tl_rope *rope)
+{
+    edit->domains = (tl_names){.arena = &edit->arena};
+    edit->bakes = NULL;
+    edit->must_inline = false;
+    tl_names imported = {.arena = edit->maker.arena};
+    tl_rope graph = {0};
+    tl_status status = read_functions(edit);
+    if (status == TL_OK)
+        status = tl_save_graph(edit, tl_field_find(edit->file, GRAPH_FIELD), edit->model->graph, &graph);
+    tl_span rest = edit->file;
+    tl_field field;
+    while (status == TL_OK && tl_field_next(&rest, &field)) {
+        if (field.number == GRAPH_FIELD) {
+            tl_rope_message(&edit->maker, rope, GRAPH_FIELD, graph);
+            continue;
+        }
+        if (field.number == FUNCTION_FIELD && edit->inline_calls)
+            continue;
+        if (field.number == IMPORT_FIELD) {
+            const char *domain = import_domain(edit, field.payload);
+            if (!domain || !tl_edit_note(&imported, edit->maker.arena, domain))
+                return tl_error_no_memory(edit->error);
+            bool functions = edit->has_functions && !edit->inline_calls;
+            if (tl_edit_has(&edit->lowered, domain) && !functions && !tl_edit_has(&edit->domains, domain))
+                continue;
+        }
+        tl_rope_add(&edit->maker, rope, field.whole.data, field.whole.size);
+    }
+    if (status == TL_OK && rest.size)
+        status = tl_error_set(edit->error, TL_IO, "the file changed while it was read");
+    return status == TL_OK ? add_imports(edit, &imported, rope) : status;
+}
+
+/* ---- The file */
+
+static tl_status blame_system(const char *path, tl_error *error)
+{
+    char text[128];
+    return tl_error_set(error, TL_IO, "%.300s: cannot be written: %s", path, strerror_r(errno, text, sizeof text));
+}
+
+static bool same_folder(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static char *folder_of(tl_edit *edit, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return tl_arena_string(&edit->arena, ".");
+    return slash == path ? tl_arena_string(&edit->arena, "/")
+                         : tl_arena_bytes(&edit->arena, path, (size_t)(slash - path));
+}
+
+/* One rope as bytes: only where external tensors must be found in it. */
+static tl_status flatten(tl_edit *edit, const tl_rope *rope, tl_span *bytes)
+{
+    if (rope->size > MAX_FILE)
+        return tl_error_set(edit->error, TL_UNSUPPORTED,
+                            "it would be larger than the 2 GiB that a model file may have");
+    uint8_t *copy = TL_NEW(&edit->arena, uint8_t, (size_t)rope->size + 1);
+    if (!copy)
+        return tl_error_no_memory(edit->error);
+    size_t at = 0;
+    for (const tl_piece *piece = rope->first; piece; piece = piece->next) {
+        memcpy(copy + at, piece->data, piece->size);
+        at += piece->size;
+    }
+    *bytes = (tl_span){copy, at};
+    return TL_OK;
+}
+
+/* External tensors are found from the model's folder. */
+static tl_status place_external(tl_edit *edit, const char *path, tl_rope *rope)
+{
+    char *from = folder_of(edit, edit->model->path), *to = folder_of(edit, path);
+    if (!from || !to)
+        return tl_error_no_memory(edit->error);
+    if (!edit->model->mappings->next || same_folder(from, to))
+        return TL_OK; /* nothing external, or nothing that moves */
+    tl_span bytes = {NULL, 0};
+    tl_rope embedded = {0};
+    bool changed;
+    tl_status status = flatten(edit, rope, &bytes);
+    if (status == TL_OK)
+        status = tl_save_embed(edit, bytes, from, &embedded, &changed);
+    if (status == TL_OK && changed)
+        *rope = embedded;
+    return status;
+}
+
+static bool write_all(int file, const void *data, size_t size)
+{
+    const char *at = data;
+    while (size) {
+        ssize_t done = write(file, at, size);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return false;
+        at += done;
+        size -= (size_t)done;
+    }
+    return true;
+}
+
+static bool write_rope(int file, const tl_rope *rope)
+{
+    enum { SMALL = 1 << 16 };
+    char *buffer = malloc(SMALL);
+    size_t used = 0;
+    bool fine = buffer != NULL;
+    for (const tl_piece *piece = rope->first; piece && fine; piece = piece->next) {
+        if (piece->size > SMALL - used) {
+            fine = write_all(file, buffer, used);
+            used = 0;
+        }
+        if (piece->size > SMALL) {
+            fine = fine && write_all(file, piece->data, piece->size);
+        } else {
+            memcpy(buffer + used, piece->data, piece->size);
+            used += piece->size;
+        }
+    }
+    fine = fine && write_all(file, buffer, used);
+    free(buffer);
+    return fine;
+}
+
+/* The written file is a model, and none of its nodes is one that was to be decomposed. */
+static tl_status verify(const tl_edit *edit, const char *path, tl_error *error)
+{
+    tl_edit *again;
+    tl_status status = tl_edit_open(edit->runtime, path, &again, error);
+    const tl_graph *graph = status == TL_OK ? again->model->graph : NULL;
+    for (size_t i = 0; graph && i < graph->node_count && status == TL_OK; i++)
+        if (tl_edit_has(&edit->lowered, graph->nodes[i]->domain))
+            status = tl_error_set(error, TL_INTERNAL, "%.200s: an operator %.60s::%.60s is left", path,
+                                  graph->nodes[i]->domain, graph->nodes[i]->op_type);
+    tl_edit_close(again);
+    return status;
+}
+
+static tl_status create_beside(tl_edit *edit, const char *path, char **beside, int *file)
+{
+    struct stat info;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return tl_error_set(edit->error, TL_IO, "%.300s: is there and is not a regular file", path);
+    *beside = tl_arena_format(&edit->arena, "%s.XXXXXX", path);
+    if (!*beside)
+        return tl_error_no_memory(edit->error);
+    *file = mkstemp(*beside);
+    if (*file < 0)
+        return blame_system(path, edit->error);
+    mode_t mask = umask(0);
+    umask(mask);
+    if (fchmod(*file, 0666 & ~mask) == 0)
+        return TL_OK;
+    tl_status status = blame_system(path, edit->error);
+    close(*file);
+    unlink(*beside);
+    return status;
+}
+
+static tl_status write_file(tl_edit *edit, const char *path, const tl_rope *rope)
+{
+    char *beside = NULL;
+    int file = -1;
+    tl_status status = create_beside(edit, path, &beside, &file);
+    if (status != TL_OK)
+        return status;
+    bool fine = write_rope(file, rope) && fsync(file) == 0;
+    if (!fine)
+        status = blame_system(path, edit->error);
+    if (close(file) != 0 && status == TL_OK)
+        status = blame_system(path, edit->error);
+    if (status == TL_OK)
+        status = verify(edit, beside, edit->error);
+    if (status == TL_OK && rename(beside, path) != 0)
+        status = blame_system(path, edit->error);
+    if (status != TL_OK)
+        unlink(beside);
+    return status;
+}
+
+tl_status tl_edit_write(tl_edit *edit, const char *path, tl_error *error)
+{
+    edit->maker = (tl_rope_maker){.arena = &edit->arena};
+    edit->error = error;
+    tl_rope rope = {0};
+    if (!edit->changes) { /* as it is */
+        tl_rope_add(&edit->maker, &rope, edit->file.data, edit->file.size);
+    } else {
+        tl_status status = save_model(edit, &rope);
+        if (status != TL_OK && edit->must_inline) { /* a function must be opened after all */
+            edit->inline_calls = true;
+            rope = (tl_rope){0};
+            status = save_model(edit, &rope);
+        }
+        if (status != TL_OK) {
+            tl_error_prefix(error, "%.300s", edit->model->path);
+            return status;
+        }
+    }
+    tl_status status = place_external(edit, path, &rope);
+    if (status == TL_OK && edit->maker.failed)
+        status = tl_error_no_memory(error);
+    if (status == TL_OK && rope.size > MAX_FILE)
+        status = tl_error_set(error, TL_UNSUPPORTED, "%.300s: it would be larger than the 2 GiB that a model may have",
+                              path);
+    return status == TL_OK ? write_file(edit, path, &rope) : status;
+}
