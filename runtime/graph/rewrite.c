@@ -21,6 +21,7 @@ struct tl_rewrite {
     takeover *taken;
     size_t taken_count, taken_capacity;
     tl_status status; /* of the first thing that went wrong */
+    tl_error why;     /* in the rule's own words, if it gave any */
     bool committed;
 };
 
@@ -105,6 +106,17 @@ static void *fail(tl_rewrite *rewrite, tl_status status)
     if (rewrite->status == TL_OK)
         rewrite->status = status;
     return NULL;
+}
+
+static tl_status refuse(tl_rewrite *rewrite, tl_status status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (rewrite->status == TL_OK)
+        tl_error_setv(&rewrite->why, status, format, arguments);
+    va_end(arguments);
+    fail(rewrite, status);
+    return status;
 }
 
 static tl_value *new_constant(tl_rewrite *rewrite, const char *name, const tl_tensor *tensor)
@@ -342,6 +354,7 @@ void tl_host_init_rewrite(tl_host *host)
     host->set_float = set_float;
     host->set_string = set_string;
     host->set_ints = set_ints;
+    host->refuse = refuse;
     host->commit = commit;
     host->domain_version = domain_version;
 }
@@ -377,6 +390,8 @@ tl_status tl_graph_attempt(tl_graph *graph, const tl_host *host, tl_apply apply,
         return TL_OK;
     if (rewrite.status == TL_OK)
         rewrite.status = status;
+    if (rewrite.why.message[0])
+        return tl_error_set(error, rewrite.status, "%s", rewrite.why.message);
     return tl_error_set(error, rewrite.status, "the rewrite fails: %s", tl_status_name(rewrite.status));
 }
 

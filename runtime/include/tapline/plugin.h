@@ -126,7 +126,7 @@ typedef struct tl_call {
     size_t workspace_size; /* reshape asks; bytes */
     int32_t thread_count;  /* most threads that parallel_for uses at once; >= 1; the same in reshape and run */
     uint64_t packed;       /* create: bit k set = run reads nothing of input k's data, so that it may be dropped */
-    bool view;             /* reshape: output 0 is input 0's elements, in the same order: as TL_OP_VIEW, for this shape */
+    bool view; /* reshape: output 0 is input 0's elements, in the same order: as TL_OP_VIEW, for this shape */
 } tl_call;
 
 /* ---- Operators ------------------------------------------------------------------------------------------------- */
@@ -170,8 +170,9 @@ typedef struct tl_operator {
      */
     tl_status (*decompose)(const tl_host *host, tl_rewrite *rewrite, tl_node *node);
     /* Optional: how a transpose travels through. Makes the node that does the same to `inputs`, which are what the
-     * node's inputs of rank `rank` were before a Transpose by `perm` (the others are the node's own), and writes the
-     * Transpose that its output 0 needs to `output_perm`. NULL: it cannot. */
+     * node's inputs of rank `rank` were before a Transpose by `perm` (constants, weights among them, and inputs of
+     * another rank are the node's own), and writes the Transpose that its output 0 needs to `output_perm`. NULL: it
+     * cannot. */
     tl_node *(*permute)(const tl_host *host, tl_rewrite *rewrite, const tl_node *node, tl_value *const *inputs,
                         const int32_t *perm, int32_t rank, int32_t *output_perm);
 } tl_operator;
@@ -279,6 +280,12 @@ struct tl_host {
     tl_status (*set_float)(tl_rewrite *rewrite, tl_node *node, const char *name, float value);
     tl_status (*set_string)(tl_rewrite *rewrite, tl_node *node, const char *name, const char *value);
     tl_status (*set_ints)(tl_rewrite *rewrite, tl_node *node, const char *name, const int64_t *values, size_t count);
+    /* Gives the attempt up and says why, for whoever asked for it by name (`tapline lower`); returns `status`. */
+    tl_status (*refuse)(tl_rewrite *rewrite, tl_status status, const char *format, ...)
+#if defined __GNUC__
+        __attribute__((format(printf, 3, 4)))
+#endif
+        ;
     /* Checks the attempt and makes it the graph. */
     tl_status (*commit)(tl_rewrite *rewrite);
     /* The version at which new nodes of a domain resolve in this model; 0: not imported. */
