@@ -1,5 +1,6 @@
 /* The rule that makes a SeparableConv1D of a depthwise Conv and a pointwise Conv. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include "separable_conv1d/build.h"
 #include "separable_conv1d/match.h"
@@ -429,13 +430,26 @@ static tl_status build(sepconv_fusion *fusion)
     return status == TL_OK ? host->commit(builder->rewrite) : status;
 }
 
+/* A pair that a decomposition made has its names: without what that added, so that they do not grow. */
+static void shorten_name(sepconv_fusion *fusion, char *room, size_t size)
+{
+    static const char suffix[] = "/pointwise";
+    const size_t length = strlen(fusion->builder.name);
+    if (length < sizeof suffix || strcmp(fusion->builder.name + length - (sizeof suffix - 1), suffix) != 0)
+        return;
+    snprintf(room, size, "%.*s", (int)(length - (sizeof suffix - 1)), fusion->builder.name);
+    fusion->builder.name = room;
+}
+
 static tl_status apply(const tl_host *host, tl_rewrite *rewrite, tl_node *anchor)
 {
+    char name[256];
     sepconv_fusion fusion;
     memset(&fusion, 0, sizeof fusion);
     if (!sepconv_find_pair(host, anchor, &fusion.match))
         return TL_OK;
     sepconv_builder_init(&fusion.builder, host, rewrite, anchor);
+    shorten_name(&fusion, name, sizeof name);
     const sepconv_conv *depthwise = &fusion.match.depthwise;
     if (!(TL_T_FLOATS & TL_T(fusion.builder.type)) || (depthwise->strides > 1 && depthwise->dilation_rate > 1) ||
         !choose_best(&fusion))
