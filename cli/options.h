@@ -30,7 +30,7 @@ typedef struct cli_real {
 /* What the command line said; a command reads the fields that its table names. Texts are the command line's own. */
 typedef struct cli_options {
     cli_texts operands;
-    bool help, quiet, verbose, no_plugins, no_rewrites, optimize;
+    bool help, quiet, verbose, no_plugins, markdown, no_rewrites, optimize;
     cli_texts inputs, dims, plugins, disabled;
     const char *output, *format, *json, *junit, *skips, *svg, *profile, *bisect;
     cli_integer threads, random;
