@@ -14,6 +14,11 @@ static const tl_param outs[] = {OP_IN("Y", OP_T_CLASSIC, 'T')};
     OP_STRING("coordinate_transformation_mode", "half_pixel"), OP_FLOAT("cubic_coeff_a", -0.75f),       \
         OP_INT("exclude_outside", 0), OP_FLOAT("extrapolation_value", 0), OP_STRING("mode", "nearest"), \
         OP_STRING("nearest_mode", "round_prefer_floor")
+static const tl_attribute_spec upsample_attrs_1[] = {
+    OP_STRING("mode", "nearest"),
+    {.name = "height_scale", .kind = TL_ATTR_FLOAT, .flags = TL_ATTR_REQUIRED},
+    {.name = "width_scale", .kind = TL_ATTR_FLOAT, .flags = TL_ATTR_REQUIRED},
+};
 static const tl_attribute_spec upsample_attrs_7[] = {
     OP_STRING("mode", "nearest"), {.name = "scales", .kind = TL_ATTR_FLOATS, .flags = TL_ATTR_REQUIRED}};
 static const tl_attribute_spec resize_attrs_10[] = {OP_STRING("mode", "nearest")};
@@ -36,14 +41,14 @@ static tl_status choose(const tl_call *call, const char *attribute, const char *
 
 static tl_status read_attributes(const tl_call *call, resize_plan *plan)
 {
-    static const char *const modes[] = {"nearest", "linear", "cubic"};
+    static const char *const modes[] = {"nearest", "linear", "cubic"}, *const first_modes[] = {"nearest", "bilinear"};
     static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
     static const char *const maps[] = {"half_pixel",    "half_pixel_symmetric", "pytorch_half_pixel",
                                        "align_corners", "asymmetric",           "tf_crop_and_resize"};
     int32_t version = call->host->node_version(call->node);
     int choice = 0;
     *plan = (resize_plan){.map = RESIZE_ASYMMETRIC, .simple_nearest = version < 11, .cubic_a = -0.75};
-    tl_status status = choose(call, "mode", modes, version >= 11 ? 3 : 2, &choice);
+    tl_status status = choose(call, "mode", version < 7 ? first_modes : modes, version >= 11 ? 3 : 2, &choice);
     plan->mode = (resize_mode)choice;
     if (status || version < 11)
         return status;
@@ -163,6 +168,10 @@ static tl_status find_sizes(const tl_call *call, const int32_t *axes, int32_t ax
 {
     int32_t version = call->host->node_version(call->node);
     const tl_tensor *scales = op_input(call, version >= 11 ? 2 : 1), *sizes = op_input(call, 3);
+    if (version < 7) {
+        const float list[] = {1, 1, op_float(call, "height_scale"), op_float(call, "width_scale")};
+        return by_scales(call, list, 4, axes, axis_count, plan);
+    }
     if (version < 9) {
         size_t n;
         const float *list = call->host->attribute_floats(call->node, "scales", &n);
@@ -254,6 +263,7 @@ static tl_status resize_run(tl_call *call)
     OP_HEAD(name, since), OP_PARAMS(input, ins), OP_PARAMS(output, outs), OP_PARAMS(attribute, attrs), \
         .plan_size = sizeof(resize_plan), .reshape = resize_reshape, .run = resize_run
 
+OP_DESCRIPTOR(Upsample, 1) = {RESIZE(Upsample, 1, upsample_ins_7, upsample_attrs_1)};
 OP_DESCRIPTOR(Upsample, 7) = {RESIZE(Upsample, 7, upsample_ins_7, upsample_attrs_7)};
 OP_DESCRIPTOR(Upsample, 9) = {RESIZE(Upsample, 9, resize_ins_10, resize_attrs_10), .until_version = 10};
 OP_DESCRIPTOR(Resize, 10) = {RESIZE(Resize, 10, resize_ins_10, resize_attrs_10)};

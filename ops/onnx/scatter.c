@@ -119,9 +119,13 @@ static tl_status elements_run(tl_call *call)
     return TL_OK;
 }
 
-OP_DESCRIPTOR(Scatter, 9) = {OP_HEAD(Scatter, 9),         OP_PARAMS(input, ins),
-                             OP_PARAMS(output, outs),     OP_PARAMS(attribute, axis_attrs),
-                             .reshape = elements_reshape, .run = elements_run};
+OP_DESCRIPTOR(Scatter, 9) = {OP_HEAD(Scatter, 9),
+                             .until_version = 11,
+                             OP_PARAMS(input, ins),
+                             OP_PARAMS(output, outs),
+                             OP_PARAMS(attribute, axis_attrs),
+                             .reshape = elements_reshape,
+                             .run = elements_run};
 OP_DESCRIPTOR(ScatterElements, 11) = {OP_HEAD(ScatterElements, 11), OP_PARAMS(input, ins),
                                       OP_PARAMS(output, outs),      OP_PARAMS(attribute, axis_attrs),
                                       .reshape = elements_reshape,  .run = elements_run};

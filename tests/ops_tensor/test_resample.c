@@ -4,6 +4,8 @@
 
 OPERATOR(Resize, 11);
 OPERATOR(Resize, 18);
+OPERATOR(Upsample, 1);
+OPERATOR(Upsample, 7);
 OPERATOR(Upsample, 9);
 OPERATOR(Einsum, 12);
 OPERATOR(Det, 11);
@@ -168,6 +170,30 @@ START_TEST(resize_crop_and_sizes)
     free_tensor(&roi);
     free_tensor(&image);
     free_tensor(&box);
+}
+END_TEST
+
+START_TEST(upsample_all_forms)
+{
+    tl_tensor x = random_tensor(TL_FLOAT, DIMS(1, 2, 2, 3)), scales = float_list(4, (float[]){1, 1, 2, 3});
+    fake_attribute first[] = {ATTR_F("height_scale", 2), ATTR_F("width_scale", 3)};
+    fake_attribute list[] = {ATTR_FS("scales", 1, 1, 2, 3)};
+    fake_case forms[] = {CASE(&tl_op_Upsample_1, first, &x), CASE(&tl_op_Upsample_7, list, &x),
+                         PLAIN_CASE(&tl_op_Upsample_9, &x, &scales)};
+    for (size_t k = 0; k < COUNT(forms); k++) {
+        run_ok(&forms[k]);
+        assert_shape(&forms[k].outputs[0], DIMS(1, 2, 4, 9));
+        for (int64_t i = 0; i < 72; i++) {
+            int64_t at[4];
+            coordinates(&forms[k].outputs[0], i, at);
+            at[2] /= 2;
+            at[3] /= 3;
+            ck_assert(same_element(&forms[k].outputs[0], i, &x, index_of(&x, at)));
+        }
+        fake_free(&forms[k]);
+    }
+    free_tensor(&x);
+    free_tensor(&scales);
 }
 END_TEST
 
@@ -390,6 +416,7 @@ int main(void)
     ADD_TEST(suite, resize_any);
     ADD_TEST(suite, resize_integers_round_and_hold);
     ADD_TEST(suite, resize_crop_and_sizes);
+    ADD_TEST(suite, upsample_all_forms);
     ADD_TEST(suite, resize_refuses);
     ADD_TEST(suite, einsum_any);
     ADD_TEST(suite, einsum_large);
