@@ -43,9 +43,14 @@ tl_status conv_extent(const tl_call *call, const conv_window *window, int32_t i,
 tl_status conv_axis(const tl_call *call, const conv_window *window, int32_t i, tl_dim in, tl_dim *out, int64_t *begin,
                     int64_t *end);
 
-/* The taps k of a window [0, kernel) for which 0 <= at + k * dilation < size; `at` is where tap 0 lies. */
+/* The taps k of a window [0, kernel) for which 0 <= at + k * dilation < size; `at` is where tap 0 lies. The last tap's
+ * position must fit an int64. */
 static inline void conv_taps(int64_t at, int64_t dilation, int64_t kernel, int64_t size, int64_t *first, int64_t *last)
 {
+    *first = 0;
+    *last = kernel;
+    if (at >= 0 && at + (kernel - 1) * dilation < size)
+        return; /* the usual case, without divisions */
     *first = at < 0 ? nn_min(kernel, nn_ceil_div(-at, dilation)) : 0;
     *last = at >= size ? 0 : nn_min(kernel, nn_ceil_div(size - at, dilation));
     if (*last < *first)

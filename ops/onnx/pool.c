@@ -133,11 +133,10 @@ typedef struct pool_job {
 static int64_t pool_count(const pool_plan *plan, int32_t i, int64_t t)
 {
     const conv_geometry *g = &plan->g;
-    int64_t first, last, at = t * g->strides[i];
-    if (plan->count_pads)
-        conv_taps(at, g->dilations[i], g->kernel[i], plan->padded[i], &first, &last);
-    else
-        conv_taps(at - g->pads[i], g->dilations[i], g->kernel[i], g->in_size[i], &first, &last);
+    const int64_t at = t * g->strides[i] - (plan->count_pads ? 0 : g->pads[i]);
+    const int64_t size = plan->count_pads ? plan->padded[i] : g->in_size[i];
+    int64_t first, last;
+    conv_taps(at, g->dilations[i], g->kernel[i], size, &first, &last);
     return last - first;
 }
 

@@ -8,23 +8,25 @@
 #endif
 
 /* y[t] = expression of y[t] and v = x[at + t * stride], for t in [first, end). */
-#define POOL_LOOP(expression)                       \
-    do {                                            \
-        if (stride == 1)                            \
-            for (int64_t t = first; t < end; t++) { \
-                REAL v = x[at + t];                 \
-                y[t] = expression;                  \
-            }                                       \
-        else                                        \
-            for (int64_t t = first; t < end; t++) { \
-                REAL v = x[at + t * stride];        \
-                y[t] = expression;                  \
-            }                                       \
+#define POOL_STEPS_OF(step, expression)     \
+    for (int64_t t = first; t < end; t++) { \
+        const REAL v = x[at + t * (step)];  \
+        y[t] = expression;                  \
+    }
+/* Steps that the compiler knows become vectors. */
+#define POOL_LOOP(expression)                 \
+    do {                                      \
+        if (stride == 1)                      \
+            POOL_STEPS_OF(1, expression)      \
+        else if (stride == 2)                 \
+            POOL_STEPS_OF(2, expression)      \
+        else                                  \
+            POOL_STEPS_OF(stride, expression) \
     } while (0)
 
 /* One tap's elements into an output row. NaN wins over every number. */
-static void T(pool_tap)(const pool_plan *plan, const REAL *x, int64_t at, int64_t stride, int64_t first, int64_t end,
-                        REAL *y)
+static void T(pool_tap)(const pool_plan *plan, const REAL *restrict x, int64_t at, int64_t stride, int64_t first,
+                        int64_t end, REAL *restrict y)
 {
     switch (plan->kind) {
     case POOL_MAX:
@@ -80,6 +82,12 @@ static void T(pool_row)(const pool_plan *plan, const REAL *x, const int64_t *ind
 }
 
 #if POOL_SUMS
+/* An average; of nothing it is 0. */
+static inline void T(divide)(REAL *sum, int64_t count)
+{
+    *sum = count > 0 ? *sum / (REAL)count : 0;
+}
+
 /* Sums become averages, or norms. */
 static void T(pool_finish)(const pool_plan *plan, const int64_t *index, REAL *y)
 {
@@ -94,10 +102,18 @@ static void T(pool_finish)(const pool_plan *plan, const int64_t *index, REAL *y)
     }
     for (int32_t i = 0; i < last; i++)
         others *= pool_count(plan, i, index[i]);
-    for (int64_t t = 0; t < width; t++) {
-        int64_t count = others * pool_count(plan, last, t);
-        y[t] = count > 0 ? y[t] / (REAL)count : 0;
+    /* Whole windows lie between those that are cut off. */
+    int64_t begin = 0, end = width;
+    while (begin < end && pool_count(plan, last, begin) != g->kernel[last]) {
+        T(divide)(&y[begin], others * pool_count(plan, last, begin));
+        begin++;
     }
+    while (end > begin && pool_count(plan, last, end - 1) != g->kernel[last]) {
+        end--;
+        T(divide)(&y[end], others * pool_count(plan, last, end));
+    }
+    for (int64_t t = begin; t < end; t++)
+        T(divide)(&y[t], others * g->kernel[last]);
 }
 #endif
 
@@ -170,6 +186,7 @@ static void T(pool_task)(void *context, int64_t begin, int64_t end, int32_t thre
 }
 
 #undef POOL_LOOP
+#undef POOL_STEPS_OF
 #undef IS_NAN
 #undef REAL
 #undef T
