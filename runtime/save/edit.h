@@ -28,7 +28,6 @@ struct tl_edit {
     size_t changes;    /* attempts that succeeded */
     bool keep_folded;  /* what folding computed may be written where new nodes read it */
     bool inline_calls; /* functions are written out where they are called */
-    bool has_functions;
     /* While writing: */
     tl_rope_maker maker;
     tl_names functions; /* domain, name and overload, each with a NUL behind */
@@ -51,7 +50,7 @@ tl_status tl_save_constant_node(tl_edit *edit, tl_value *value, tl_rope *rope);
 /* What a new node's subgraphs take from around, and its inputs: k = 0, 1, ...; false beyond the last. */
 bool tl_save_reads(const tl_node *node, size_t k, tl_value **value);
 
-/* graph.c: a GraphProto, rewritten. `reads` gets the names that it takes from around. */
+/* graph.c: the main graph's GraphProto, rewritten, with the graphs inside. */
 tl_status tl_save_graph(tl_edit *edit, tl_span message, tl_graph *graph, tl_rope *rope);
 /* True if a rewrite made something in a graph, or inside its nodes. */
 bool tl_save_is_changed(const tl_edit *edit, const tl_graph *graph);

@@ -107,22 +107,18 @@ static entry *make_entry(plan *p, const char *name)
 /* Every name that nodes of a subgraph read, and its outputs; names of its own among them do no harm. */
 static bool read_subgraph(tl_edit *edit, tl_span graph, readings *all);
 
-/* Also notes the domains of nodes, and whether one is of a domain whose operators were decomposed. */
 static bool read_subgraph_node(tl_edit *edit, tl_span node, readings *all)
 {
     tl_field field, inner;
-    const char *domain = "";
     while (tl_field_next(&node, &field)) {
         if (field.number == 1 && !add_maybe(edit, all, copy_text(edit, field.payload)))
-            return false;
-        if (field.number == 7 && !(domain = copy_text(edit, field.payload)))
             return false;
         tl_span attribute = field.payload;
         while (field.number == 5 && tl_field_next(&attribute, &inner))
             if ((inner.number == 6 || inner.number == 11) && !read_subgraph(edit, inner.payload, all))
                 return false;
     }
-    return tl_edit_note(&edit->domains, &edit->arena, strcmp(domain, "ai.onnx") == 0 ? "" : domain);
+    return true;
 }
 
 static bool read_subgraph(tl_edit *edit, tl_span graph, readings *all)
@@ -134,6 +130,38 @@ static bool read_subgraph(tl_edit *edit, tl_span graph, readings *all)
         if (field.number == OUTPUT_FIELD && !add_maybe(edit, all, copy_text(edit, tl_field_find(field.payload, 1))))
             return false;
     }
+    return true;
+}
+
+static bool note_graph_domains(tl_edit *edit, tl_span graph);
+
+static bool note_domain(tl_edit *edit, tl_span node)
+{
+    const char *domain = copy_text(edit, tl_field_find(node, 7));
+    return domain && tl_edit_note(&edit->domains, &edit->arena, strcmp(domain, "ai.onnx") == 0 ? "" : domain);
+}
+
+/* The domains of a node that is written as it was, and of the nodes inside it. */
+static bool note_domains(tl_edit *edit, tl_span node)
+{
+    tl_field field, inner;
+    if (!note_domain(edit, node))
+        return false;
+    while (tl_field_next(&node, &field)) {
+        tl_span attribute = field.payload;
+        while (field.number == 5 && tl_field_next(&attribute, &inner))
+            if ((inner.number == 6 || inner.number == 11) && !note_graph_domains(edit, inner.payload))
+                return false;
+    }
+    return true;
+}
+
+static bool note_graph_domains(tl_edit *edit, tl_span graph)
+{
+    tl_field field;
+    while (tl_field_next(&graph, &field))
+        if (field.number == NODE_FIELD && !note_domains(edit, field.payload))
+            return false;
     return true;
 }
 
@@ -175,7 +203,8 @@ static tl_status save_attribute(tl_edit *edit, tl_span message, const tl_node *n
             tl_rope_message(&edit->maker, rope, field.number, graph);
             continue;
         }
-        if ((field.number == 6 || field.number == 11) && !read_subgraph(edit, field.payload, after))
+        bool verbatim = field.number == 6 || field.number == 11;
+        if (verbatim && !(read_subgraph(edit, field.payload, after) && note_graph_domains(edit, field.payload)))
             return no_memory(edit);
         tl_rope_add(&edit->maker, rope, field.whole.data, field.whole.size);
     }
@@ -575,8 +604,7 @@ static tl_status save_item(plan *p, item *it, tl_rope *rope)
     bool taken = false;
     for (size_t k = 0; k < it->output_count; k++)
         taken |= is_taken(p, it, it->outputs[k]);
-    char *domain = copy_text(edit, tl_field_find(it->message, 7));
-    if (!domain || !tl_edit_note(&edit->domains, &edit->arena, strcmp(domain, "ai.onnx") == 0 ? "" : domain))
+    if (!(it->has_attributes ? note_domain(edit, it->message) : note_domains(edit, it->message)))
         return no_memory(edit);
     if (!taken && !it->has_attributes) {
         tl_rope_add(&edit->maker, rope, it->message.data, it->message.size);

@@ -67,7 +67,6 @@ static tl_status read_functions(tl_edit *edit)
         char *key = function_key(edit, field.payload, &size);
         if (!key || !tl_names_add(&edit->functions, key, size, NULL))
             return tl_error_no_memory(edit->error);
-        edit->has_functions = true;
         if (edit->lowered.count && holds_lowered(edit, field.payload, 7))
             edit->inline_calls = true;
     }
@@ -148,8 +147,7 @@ static tl_status save_model(tl_edit *edit, tl_rope *rope)
             const char *domain = import_domain(edit, field.payload);
             if (!domain || !tl_edit_note(&imported, edit->maker.arena, domain))
                 return tl_error_no_memory(edit->error);
-            bool functions = edit->has_functions && !edit->inline_calls;
-            if (tl_edit_has(&edit->lowered, domain) && !functions && !tl_edit_has(&edit->domains, domain))
+            if (tl_edit_has(&edit->lowered, domain) && !tl_edit_has(&edit->domains, domain))
                 continue;
         }
         tl_rope_add(&edit->maker, rope, field.whole.data, field.whole.size);
@@ -257,16 +255,28 @@ static bool write_rope(int file, const tl_rope *rope)
     return fine;
 }
 
+static tl_status check_lowered(const tl_edit *edit, const tl_graph *graph, tl_error *error)
+{
+    tl_status status = TL_OK;
+    for (size_t i = 0; i < graph->node_count && status == TL_OK; i++) {
+        const tl_node *node = graph->nodes[i];
+        char where[512];
+        if (node->op->decompose && tl_edit_has(&edit->lowered, node->domain))
+            return tl_error_set(error, TL_INTERNAL, "%s is left", tl_node_describe(node, where, sizeof where));
+        const tl_graph *inner;
+        for (size_t g = 0; status == TL_OK && (inner = tl_node_subgraph(node, g)); g++)
+            status = check_lowered(edit, inner, error);
+    }
+    return status;
+}
+
 /* The written file is a model, and none of its nodes is one that was to be decomposed. */
 static tl_status verify(const tl_edit *edit, const char *path, tl_error *error)
 {
     tl_edit *again;
     tl_status status = tl_edit_open(edit->runtime, path, &again, error);
-    const tl_graph *graph = status == TL_OK ? again->model->graph : NULL;
-    for (size_t i = 0; graph && i < graph->node_count && status == TL_OK; i++)
-        if (tl_edit_has(&edit->lowered, graph->nodes[i]->domain))
-            status = tl_error_set(error, TL_INTERNAL, "%.200s: an operator %.60s::%.60s is left", path,
-                                  graph->nodes[i]->domain, graph->nodes[i]->op_type);
+    if (status == TL_OK)
+        status = check_lowered(edit, again->model->graph, error);
     tl_edit_close(again);
     return status;
 }
