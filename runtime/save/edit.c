@@ -133,8 +133,6 @@ static tl_status attempt(pass *p, tl_graph *graph, tl_node *node)
         p->edit->changes++;
         if (node->removed && !tl_edit_note(&p->edit->freed, &p->edit->arena, node->name))
             return tl_error_no_memory(p->error);
-        if (!p->rule && !tl_edit_note(&p->edit->lowered, &p->edit->arena, node->domain))
-            return tl_error_no_memory(p->error);
         return TL_OK;
     }
     if (changed)
@@ -276,12 +274,25 @@ static tl_status finish(tl_edit *edit, size_t loaded, tl_error *error)
     return rename_values(edit, graph) && rename_nodes(edit, &used, graph) ? TL_OK : tl_error_no_memory(error);
 }
 
+/* Dead nodes and functions that nobody calls must not keep the operators either. */
+static tl_status note_lowered(tl_edit *edit, tl_error *error)
+{
+    const tl_registry *registry = &edit->runtime->registry;
+    for (size_t k = 0; k < registry->operator_count; k++)
+        if (registry->operators[k]->decompose &&
+            !tl_edit_note(&edit->lowered, &edit->arena, registry->operators[k]->domain))
+            return tl_error_no_memory(error);
+    return TL_OK;
+}
+
 tl_status tl_edit_lower(tl_edit *edit, size_t *count, tl_error *error)
 {
     tl_graph *graph = edit->model->graph;
     size_t loaded = count_loaded(graph);
     pass p = {.edit = edit, .error = error};
-    tl_status status = import_standard(edit, error);
+    tl_status status = note_lowered(edit, error);
+    if (status == TL_OK)
+        status = import_standard(edit, error);
     if (status == TL_OK)
         status = sweep(&p, graph);
     if (status == TL_OK && p.failed) { /* computed kernels may be known once they are computed */

@@ -24,16 +24,17 @@ struct tl_edit {
     tl_names values;   /* the values themselves, by address */
     tl_names nodes;    /* names of the file's nodes */
     tl_names freed;    /* those of them whose node a rewrite has replaced */
-    tl_names lowered;  /* domains of operators that were decomposed */
+    tl_names lowered;  /* domains of operators that are decomposed */
     size_t changes;    /* attempts that succeeded */
     bool keep_folded;  /* what folding computed may be written where new nodes read it */
     bool inline_calls; /* functions are written out where they are called */
     /* While writing: */
     tl_rope_maker maker;
     tl_names functions; /* domain, name and overload, each with a NUL behind */
-    tl_names domains;   /* that nodes of the written model have */
-    tl_bake *bakes;     /* wanted by graphs inside, from graphs around */
-    bool must_inline;   /* a new node reads what only exists inside a function */
+    tl_names function_domains;
+    tl_names domains; /* that nodes of the written model have */
+    tl_bake *bakes;   /* wanted by graphs inside, from graphs around */
+    bool must_inline; /* a new node reads what only exists inside a function */
     tl_error *error;
 };
 
@@ -54,6 +55,9 @@ bool tl_save_reads(const tl_node *node, size_t k, tl_value **value);
 tl_status tl_save_graph(tl_edit *edit, tl_span message, tl_graph *graph, tl_rope *rope);
 /* True if a rewrite made something in a graph, or inside its nodes. */
 bool tl_save_is_changed(const tl_edit *edit, const tl_graph *graph);
+
+/* A node of the file is, or has inside, one of a domain whose operators are decomposed. */
+bool tl_save_is_lowered(const tl_edit *edit, tl_span node);
 
 /* embed.c: a message in which no tensor is external any more. `descriptor` is protobuf-c's of the message. */
 tl_status tl_save_embed(tl_edit *edit, tl_span message, const char *folder, tl_rope *rope, bool *changed);

@@ -25,7 +25,6 @@ typedef struct item {
     tl_rope attributes;  /* rewritten, if some subgraph is */
     bool has_attributes;
     bool dropped;           /* a call whose function is written out */
-    bool lowered;           /* a node that holds an operator that was to be decomposed */
     readings before, after; /* what it reads: as it was, as it will be */
     const char **outputs;
     size_t output_count, output_capacity;
@@ -523,10 +522,22 @@ static bool is_available(const plan *p, const char *name)
     return e->baked || e->input || e->initializer || (e->is_made && e->is_made->is_written);
 }
 
-static bool is_lowered(tl_edit *edit, tl_span node)
+bool tl_save_is_lowered(const tl_edit *edit, tl_span node)
 {
     tl_span domain = tl_field_find(node, 7);
-    return tl_names_find(&edit->lowered, (const char *)domain.data, domain.size) != NULL;
+    if (domain.size && tl_names_find(&edit->lowered, (const char *)domain.data, domain.size))
+        return true;
+    tl_field field, attribute, inner;
+    while (tl_field_next(&node, &field)) {
+        tl_span rest = field.payload;
+        while (field.number == 5 && tl_field_next(&rest, &attribute)) {
+            tl_span graph = attribute.payload;
+            while ((attribute.number == 6 || attribute.number == 11) && tl_field_next(&graph, &inner))
+                if (inner.number == NODE_FIELD && tl_save_is_lowered(edit, inner.payload))
+                    return true;
+        }
+    }
+    return false;
 }
 
 /* Nodes whose results nobody ever needed stay too, as long as there is what they read. */
@@ -538,8 +549,7 @@ static void keep_dead(plan *p)
     }
     for (size_t i = 0; i < p->file_count; i++) {
         item *it = p->items[i];
-        if (it->is_needed || it->was_needed || it->dropped ||
-            (p->edit->lowered.count && is_lowered(p->edit, it->message)))
+        if (it->is_needed || it->was_needed || it->dropped || tl_save_is_lowered(p->edit, it->message))
             continue;
         bool keep = true;
         for (size_t k = 0; k < it->after.count && keep; k++)

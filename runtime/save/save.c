@@ -35,24 +35,22 @@ static char *function_key(tl_edit *edit, tl_span function, size_t *size)
     return key;
 }
 
-/* Whether a function, called or not, holds an operator of a domain whose operators were decomposed. */
-static bool holds_lowered(const tl_edit *edit, tl_span message, uint32_t node_field)
+/* Whether a function, called or not, holds an operator that is decomposed. */
+static bool holds_lowered(const tl_edit *edit, tl_span function)
 {
-    tl_field field, attribute, inner;
-    while (tl_field_next(&message, &field)) {
-        if (field.number != node_field || field.type != TL_FIELD_LENGTH)
-            continue;
-        tl_span domain = tl_field_find(field.payload, 7), node = field.payload;
-        if (domain.size && tl_names_find(&edit->lowered, (const char *)domain.data, domain.size))
+    tl_field field;
+    while (tl_field_next(&function, &field))
+        if (field.number == 7 && tl_save_is_lowered(edit, field.payload))
             return true;
-        while (tl_field_next(&node, &attribute)) {
-            tl_span rest = attribute.payload;
-            while (attribute.number == 5 && tl_field_next(&rest, &inner))
-                if ((inner.number == 6 || inner.number == 11) && holds_lowered(edit, inner.payload, 1))
-                    return true;
-        }
-    }
     return false;
+}
+
+/* A domain as the graph has it; NULL: memory refused. */
+static const char *domain_of(tl_edit *edit, tl_span message, uint32_t number)
+{
+    tl_span domain = tl_field_find(message, number);
+    const char *copy = tl_arena_bytes(edit->maker.arena, (const char *)domain.data, domain.size);
+    return copy && strcmp(copy, "ai.onnx") == 0 ? "" : copy;
 }
 
 static tl_status read_functions(tl_edit *edit)
@@ -60,27 +58,24 @@ static tl_status read_functions(tl_edit *edit)
     tl_span rest = edit->file;
     tl_field field;
     edit->functions = (tl_names){.arena = edit->maker.arena};
+    edit->function_domains = (tl_names){.arena = edit->maker.arena};
     while (tl_field_next(&rest, &field)) {
         size_t size;
         if (field.number != FUNCTION_FIELD)
             continue;
         char *key = function_key(edit, field.payload, &size);
+        const char *domain = domain_of(edit, field.payload, 10);
         if (!key || !tl_names_add(&edit->functions, key, size, NULL))
             return tl_error_no_memory(edit->error);
-        if (edit->lowered.count && holds_lowered(edit, field.payload, 7))
+        if (!domain || !tl_edit_note(&edit->function_domains, edit->maker.arena, domain))
+            return tl_error_no_memory(edit->error);
+        if (holds_lowered(edit, field.payload))
             edit->inline_calls = true;
     }
     return TL_OK;
 }
 
 /* ---- Imports */
-
-static const char *import_domain(tl_edit *edit, tl_span import)
-{
-    tl_span domain = tl_field_find(import, 1);
-    char *copy = tl_arena_bytes(edit->maker.arena, (const char *)domain.data, domain.size);
-    return copy && strcmp(copy, "ai.onnx") == 0 ? "" : copy;
-}
 
 static void add_import(tl_edit *edit, tl_rope *rope, const char *domain, int64_t version)
 {
@@ -144,10 +139,12 @@ static tl_status save_model(tl_edit *edit, tl_rope *rope)
         if (field.number == FUNCTION_FIELD && edit->inline_calls)
             continue;
         if (field.number == IMPORT_FIELD) {
-            const char *domain = import_domain(edit, field.payload);
+            const char *domain = domain_of(edit, field.payload, 1);
             if (!domain || !tl_edit_note(&imported, edit->maker.arena, domain))
                 return tl_error_no_memory(edit->error);
-            if (tl_edit_has(&edit->lowered, domain) && !tl_edit_has(&edit->domains, domain))
+            bool over = tl_edit_has(&edit->lowered, domain) ||
+                        (edit->inline_calls && tl_edit_has(&edit->function_domains, domain));
+            if (over && *domain && !tl_edit_has(&edit->domains, domain))
                 continue;
         }
         tl_rope_add(&edit->maker, rope, field.whole.data, field.whole.size);
@@ -328,7 +325,7 @@ tl_status tl_edit_write(tl_edit *edit, const char *path, tl_error *error)
     edit->maker = (tl_rope_maker){.arena = &edit->arena};
     edit->error = error;
     tl_rope rope = {0};
-    if (!edit->changes) { /* as it is */
+    if (!edit->changes && !edit->lowered.count) { /* as it is */
         tl_rope_add(&edit->maker, &rope, edit->file.data, edit->file.size);
     } else {
         tl_status status = save_model(edit, &rope);
