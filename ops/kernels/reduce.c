@@ -54,15 +54,23 @@ SEGMENT_OF(product_segment, 1.0F, COMBINE_PRODUCT, v)
 SEGMENT_OF(minimum_segment, __builtin_inff(), COMBINE_MINIMUM, v)
 SEGMENT_OF(maximum_segment, -__builtin_inff(), COMBINE_MAXIMUM, v)
 
-#define SUM_OF(segment)                                                                      \
-    do {                                                                                     \
-        if (n <= SEGMENT)                                                                    \
-            return vf_sum(segment(x, n, bound));                                             \
-        double sum = 0.0;                                                                    \
-        for (int64_t i = 0; i < n; i += SEGMENT)                                             \
-            sum += (double)vf_sum(segment(x + i, n - i < SEGMENT ? n - i : SEGMENT, bound)); \
-        return (float)sum;                                                                   \
-    } while (0)
+#define SUM_OF(name, segment)                                                                       \
+    TLK_INLINE float name(const float *x, int64_t n, float bound)                                   \
+    {                                                                                               \
+        if (n <= SEGMENT)                                                                           \
+            return vf_sum_across(segment(x, n, bound));                                             \
+        double sum = 0.0;                                                                           \
+        for (int64_t i = 0; i < n; i += SEGMENT)                                                    \
+            sum += (double)vf_sum_across(segment(x + i, n - i < SEGMENT ? n - i : SEGMENT, bound)); \
+        return (float)sum;                                                                          \
+    }
+SUM_OF(sum_up_to, sum_segment)
+SUM_OF(sum_abs_up_to, sum_abs_segment)
+SUM_OF(sum_square_up_to, sum_square_segment)
+SUM_OF(sum_exp_of, sum_exp_segment)
+#define sum_of(x, n)        sum_up_to(x, n, 0.0F)
+#define sum_abs_of(x, n)    sum_abs_up_to(x, n, 0.0F)
+#define sum_square_of(x, n) sum_square_up_to(x, n, 0.0F)
 
 static float lanes_product(vecf v)
 {
@@ -71,40 +79,106 @@ static float lanes_product(vecf v)
         product *= (double)v[i];
     return (float)product;
 }
-static float lanes_minimum(vecf v)
+/* Of all lanes; NaN if there is one. */
+TLK_INLINE float lanes_minimum(vecf v)
 {
-    float m = v[0];
-    for (int i = 1; i < TLK_W; i++)
-        m = m < v[i] || m != m ? m : v[i];
-    return m;
+    return vf_any_nan(v) ? __builtin_nanf("") : vf_min_across(v);
 }
-static float lanes_maximum(vecf v)
+TLK_INLINE float lanes_maximum(vecf v)
 {
-    float m = v[0];
-    for (int i = 1; i < TLK_W; i++)
-        m = m > v[i] || m != m ? m : v[i];
-    return m;
+    return vf_any_nan(v) ? __builtin_nanf("") : vf_max_across(v);
+}
+
+#define ROWS(value)                            \
+    for (int64_t row = 0; row < rows; row++) { \
+        const float *x = from + row * n;       \
+        y[row] = (value);                      \
+    }
+
+void TLK_FN(tlk_reduce_rows)(tlk_reduction reduction, const float *from, float *y, int64_t rows, int64_t n,
+                             const float *bounds)
+{
+    switch (reduction) {
+    case TLK_SUM:
+        ROWS(sum_of(x, n));
+        break;
+    case TLK_SUM_ABS:
+        ROWS(sum_abs_of(x, n));
+        break;
+    case TLK_SUM_SQUARE:
+        ROWS(sum_square_of(x, n));
+        break;
+    case TLK_SUM_EXP:
+        ROWS(sum_exp_of(x, n, bounds[row]));
+        break;
+    case TLK_PRODUCT:
+        ROWS(lanes_product(product_segment(x, n, 0.0F)));
+        break;
+    case TLK_MINIMUM:
+        ROWS(lanes_minimum(minimum_segment(x, n, 0.0F)));
+        break;
+    case TLK_MAXIMUM:
+        ROWS(lanes_maximum(maximum_segment(x, n, 0.0F)));
+        break;
+    }
 }
 
 float TLK_FN(tlk_reduce)(tlk_reduction reduction, const float *x, int64_t n, float bound)
 {
-    switch (reduction) {
-    case TLK_SUM:
-        SUM_OF(sum_segment);
-    case TLK_SUM_ABS:
-        SUM_OF(sum_abs_segment);
-    case TLK_SUM_SQUARE:
-        SUM_OF(sum_square_segment);
-    case TLK_SUM_EXP:
-        SUM_OF(sum_exp_segment);
-    case TLK_PRODUCT:
-        return lanes_product(product_segment(x, n, bound));
-    case TLK_MINIMUM:
-        return lanes_minimum(minimum_segment(x, n, bound));
-    case TLK_MAXIMUM:
-        return lanes_maximum(maximum_segment(x, n, bound));
+    float result;
+    TLK_FN(tlk_reduce_rows)(reduction, x, &result, 1, n, &bound);
+    return result;
+}
+
+/* ---- softmax: exp(x - max) / sum, so that nothing overflows ---- */
+
+/* exp(x - bound) into y; returns the sum, in segments as above. */
+TLK_INLINE float exponentials(const float *x, float *y, int64_t n, vecf top)
+{
+    double total = 0.0;
+    for (int64_t begin = 0; begin < n; begin += SEGMENT) {
+        const int64_t end = n - begin < SEGMENT ? n : begin + SEGMENT;
+        vecf sum = vf_zero();
+        int64_t i = begin;
+        for (; i + TLK_W <= end; i += TLK_W) {
+            const vecf e = vf_exp(vf_load(x + i) - top);
+            vf_store(y + i, e);
+            sum = sum + e;
+        }
+        if (i < end) {
+            const vecf e = vf_exp(vf_load_n(x + i, (int)(end - i)) - top);
+            vf_store_n(y + i, e, (int)(end - i));
+            sum = sum + (vecf)((vi_iota() < (int32_t)(end - i)) & (veci)e);
+        }
+        total += (double)vf_sum_across(sum);
     }
-    return 0.0F;
+    return (float)total;
+}
+
+TLK_INLINE void softmax_row(const float *x, float *y, int64_t n, int logarithm)
+{
+    const float bound = lanes_maximum(maximum_segment(x, n, 0.0F));
+    const vecf top = vf_set1(bound);
+    int64_t i = 0;
+    if (logarithm) {
+        const vecf shift = vf_set1((float)log((double)sum_exp_of(x, n, bound)));
+        for (; i + TLK_W <= n; i += TLK_W)
+            vf_store(y + i, (vf_load(x + i) - top) - shift);
+        if (i < n)
+            vf_store_n(y + i, (vf_load_n(x + i, (int)(n - i)) - top) - shift, (int)(n - i));
+        return;
+    }
+    const vecf scale = vf_set1(1.0F / exponentials(x, y, n, top));
+    for (; i + TLK_W <= n; i += TLK_W)
+        vf_store(y + i, vf_load(y + i) * scale);
+    if (i < n)
+        vf_store_n(y + i, vf_load_n(y + i, (int)(n - i)) * scale, (int)(n - i));
+}
+
+void TLK_FN(tlk_softmax)(const float *x, float *y, int64_t rows, int64_t n, int logarithm)
+{
+    for (int64_t row = 0; row < rows; row++)
+        softmax_row(x + row * n, y + row * n, n, logarithm);
 }
 
 /* ---- over strided elements: whole vectors of columns, elements in order ---- */

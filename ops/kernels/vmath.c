@@ -165,27 +165,6 @@ void TLK_FN(tlk_binary)(tlk_binary function, const float *a, int a_step, const f
 
 /* ---- softmax: exp(x - max) / sum, so that nothing overflows ---- */
 
-static void softmax_row(const float *x, float *y, int64_t n, int logarithm)
-{
-    const float bound = TLK_FN(tlk_reduce)(TLK_MAXIMUM, x, n, 0.0F);
-    const vecf top = vf_set1(bound);
-    if (logarithm) {
-        const vecf shift = vf_set1((float)log((double)TLK_FN(tlk_reduce)(TLK_SUM_EXP, x, n, bound)));
-        MAP((v - top) - shift);
-        return;
-    }
-    MAP(vf_exp(v - top));
-    const vecf scale = vf_set1(1.0F / TLK_FN(tlk_reduce)(TLK_SUM, y, n, 0.0F));
-    x = y;
-    MAP(v * scale);
-}
-
-void TLK_FN(tlk_softmax)(const float *x, float *y, int64_t rows, int64_t n, int logarithm)
-{
-    for (int64_t row = 0; row < rows; row++)
-        softmax_row(x + row * n, y + row * n, n, logarithm);
-}
-
 #define LOAD(p)     (whole ? vf_load(p) : vf_load_n((p), width))
 #define STORE(p, v) (whole ? vf_store((p), (v)) : vf_store_n((p), (v), width))
 

@@ -31,6 +31,25 @@ TLK_INLINE vecf vf_keep_nan(vecf x, vecf result)
     return vf_select(x != x, x, result);
 }
 
+/* 1 / x for 1 <= x < 2^100: as a division gives it, or nearly so; and a rougher one, of 14 bits at least */
+TLK_INLINE vecf vf_inverse_estimate(vecf x)
+{
+#if defined TLK_ISA_AVX512
+    return (vecf)_mm512_rcp14_ps((__m512)x);
+#else
+    return 1.0F / x;
+#endif
+}
+TLK_INLINE vecf vf_inverse(vecf x)
+{
+#if defined TLK_ISA_AVX512
+    const vecf estimate = vf_inverse_estimate(x);
+    return vf_fma(vf_fma(-x, estimate, vf_set1(1.0F)), estimate, estimate);
+#else
+    return 1.0F / x;
+#endif
+}
+
 #define VF_LOG2E  0x1.715476p+0f
 #define VF_LN2_HI 0x1.62e400p-1f /* 15 bits: a product with |n| < 512 is exact */
 #define VF_LN2_LO 0x1.7f7d1cp-20f
@@ -62,8 +81,12 @@ TLK_INLINE vf_exp_parts vf_exp_split(vecf x)
 TLK_INLINE vecf vf_exp_bounded(vecf x)
 {
     const vf_exp_parts e = vf_exp_split(x);
+#if defined TLK_ISA_AVX512
+    return (vecf)_mm512_scalef_ps((__m512)e.power, (__m512)vf_from_int(e.n));
+#else
     const veci half = e.n >> 1; /* two steps, as 2^n alone may be out of range */
     return e.power * vf_pow2(half) * vf_pow2((veci)((vecu)e.n - (vecu)half));
+#endif
 }
 
 TLK_INLINE vecf vf_exp(vecf x)
@@ -160,7 +183,7 @@ TLK_INLINE vecf vf_tanh(vecf x)
     const vecf small = vf_fma(x * square, p, x);
     /* else 1 - 2 / (exp(2 |x|) + 1), which is 1 from 9.02 on */
     const vecf e = vf_exp_bounded(vf_min(vf_set1(20.0F), a + a));
-    const vecf large = 1.0F - 2.0F / (e + 1.0F);
+    const vecf large = vf_fma(vf_set1(-2.0F), vf_inverse(e + 1.0F), vf_set1(1.0F));
     return vf_copysign(vf_select(a < 0.625F, small, vf_keep_nan(x, large)), x);
 }
 
@@ -272,41 +295,89 @@ TLK_INLINE vecd vd_exp_bounded(vecd x)
 
 /* 1 / (1 + exp(-x)), and x times it */
 #if TLK_HAS_FMA
-/* quotient + rest, both to be multiplied by `scale`. The last factor of exp(x) is kept apart, so that a product with it
- * rounds once where it is subnormal. */
+#if defined TLK_ISA_AVX512
+/* 2^n: at once, by an instruction that rounds once */
+typedef struct vf_scaling {
+    vecf n;
+} vf_scaling;
+
+TLK_INLINE vf_scaling vf_scaling_of(veci n)
+{
+    return (vf_scaling){vf_from_int(n)};
+}
+TLK_INLINE vecf vf_scale_first(vecf v, vf_scaling scaling)
+{
+    (void)scaling;
+    return v;
+}
+TLK_INLINE vecf vf_scale_last(vecf v, vf_scaling scaling)
+{
+    return (vecf)_mm512_scalef_ps((__m512)v, (__m512)scaling.n);
+}
+TLK_INLINE vf_scaling vf_scaling_where(veci mask, vf_scaling scaling)
+{
+    return (vf_scaling){(vecf)(mask & (veci)scaling.n)};
+}
+#else
+/* 2^n as a product: the first factor leaves no subnormal behind, the last may */
+typedef struct vf_scaling {
+    vecf first, last;
+} vf_scaling;
+
+TLK_INLINE vf_scaling vf_scaling_of(veci n)
+{
+    const veci half = n >> 1;
+    return (vf_scaling){vf_pow2(half), vf_pow2((veci)((vecu)n - (vecu)half))};
+}
+TLK_INLINE vecf vf_scale_first(vecf v, vf_scaling scaling)
+{
+    return v * scaling.first;
+}
+TLK_INLINE vecf vf_scale_last(vecf v, vf_scaling scaling)
+{
+    return v * scaling.last;
+}
+TLK_INLINE vf_scaling vf_scaling_where(veci mask, vf_scaling scaling)
+{
+    return (vf_scaling){scaling.first, vf_select(mask, scaling.last, vf_set1(1.0F))};
+}
+#endif
+
+/* quotient + rest, still to be scaled by the last step: so that a product with it rounds once where it is subnormal */
 typedef struct vf_logistic_parts {
-    vecf quotient, rest, scale;
+    vecf quotient, rest;
+    vf_scaling scaling;
 } vf_logistic_parts;
 
 TLK_INLINE vf_logistic_parts vf_logistic_split(vecf x)
 {
     /* With e = exp(-|x|): e / (1 + e) for x < 0, else 1 / (1 + e). What rounding took from e, from 1 + e and from the
-     * quotient is known, and gives the rest. */
+     * quotient is known, and gives the rest; so the quotient need not be exact. */
     const vf_exp_parts e = vf_exp_split(vf_max(vf_set1(-120.0F), -vf_abs(x)));
-    const veci half = e.n >> 1;
-    const vecf last = vf_pow2((veci)((vecu)e.n - (vecu)half));
-    const vecf first = vf_pow2(half);
     const veci negative = x < 0.0F;
-    const vecf numerator = vf_select(negative, e.power * first, vf_set1(1.0F));
-    const vecf numerator_low = (vecf)(negative & (veci)(e.rest * first));
-    const vecf whole = e.power * first * last;
+    const vf_scaling scaling = vf_scaling_of(e.n);
+    const vecf high = vf_scale_first(e.power, scaling);
+    const vecf low = vf_scale_first(e.rest, scaling);
+    const vecf numerator = vf_select(negative, high, vf_set1(1.0F));
+    const vecf numerator_low = (vecf)(negative & (veci)low);
+    const vecf whole = vf_scale_last(high, scaling);
     const vecf sum = 1.0F + whole;
-    const vecf sum_low = vf_fma(e.rest * first, last, whole - (sum - 1.0F));
-    const vecf quotient = numerator / sum;
-    const vecf inverse = vf_select(negative, vf_fma(-quotient, last, vf_set1(1.0F)), quotient); /* of the sum */
+    const vecf sum_low = (whole - (sum - 1.0F)) + vf_scale_last(low, scaling);
+    const vecf inverse = vf_inverse_estimate(sum);
+    const vecf quotient = numerator * inverse;
     const vecf missing = vf_fma(-quotient, sum_low, vf_fma(-quotient, sum, numerator) + numerator_low);
-    return (vf_logistic_parts){quotient, missing * inverse, vf_select(negative, last, vf_set1(1.0F))};
+    return (vf_logistic_parts){quotient, missing * inverse, vf_scaling_where(negative, scaling)};
 }
 TLK_INLINE vecf vf_sigmoid(vecf x)
 {
     const vf_logistic_parts logistic = vf_logistic_split(x);
-    return (logistic.quotient + logistic.rest) * logistic.scale;
+    return vf_scale_last(logistic.quotient + logistic.rest, logistic.scaling);
 }
 TLK_INLINE vecf vf_swish(vecf x)
 {
     const vf_logistic_parts logistic = vf_logistic_split(x);
     const vecf b = vf_max(vf_set1(-120.0F), vf_min(vf_set1(0x1.fffffep127f), x));
-    const vecf product = vf_fma(b, logistic.quotient, b * logistic.rest) * logistic.scale;
+    const vecf product = vf_scale_last(vf_fma(b, logistic.quotient, b * logistic.rest), logistic.scaling);
     return vf_select(x == __builtin_inff(), x, product);
 }
 #else
@@ -381,6 +452,61 @@ TLK_INLINE vecf vf_mish(vecf x)
 {
     return vf_keep_nan(x, vf_from_halves(vd_mish(vd_from_low(x)), vd_mish(vd_from_high(x))));
 }
+
+/* ---- across lanes: as vf_sum and its kin, in the same order, without a way through memory ---- */
+
+#if defined TLK_ISA_AVX512 || defined TLK_ISA_AVX2 || defined __SSE2__
+#if defined TLK_ISA_AVX512
+#define VF_QUARTER(v, op256, op128)                                                                         \
+    const __m256 half = op256(_mm512_castps512_ps256((__m512)(v)), _mm512_extractf32x8_ps((__m512)(v), 1)); \
+    const __m128 quarter = op128(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1))
+#elif defined TLK_ISA_AVX2
+#define VF_QUARTER(v, op256, op128) \
+    const __m128 quarter = op128(_mm256_castps256_ps128((__m256)(v)), _mm256_extractf128_ps((__m256)(v), 1))
+#else
+#define VF_QUARTER(v, op256, op128) const __m128 quarter = (__m128)(v)
+#endif
+#define VF_ACROSS(name, op256, op128)                                       \
+    TLK_INLINE float name(vecf v)                                           \
+    {                                                                       \
+        VF_QUARTER(v, op256, op128);                                        \
+        const __m128 two = op128(quarter, _mm_movehl_ps(quarter, quarter)); \
+        return _mm_cvtss_f32(op128(two, _mm_shuffle_ps(two, two, 1)));      \
+    }
+VF_ACROSS(vf_sum_across, _mm256_add_ps, _mm_add_ps)
+VF_ACROSS(vf_min_across, _mm256_min_ps, _mm_min_ps)
+VF_ACROSS(vf_max_across, _mm256_max_ps, _mm_max_ps)
+TLK_INLINE int vf_any_nan(vecf v)
+{
+#if defined TLK_ISA_AVX512
+    return _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q) != 0;
+#elif defined TLK_ISA_AVX2
+    return _mm256_movemask_ps(_mm256_cmp_ps((__m256)v, (__m256)v, _CMP_UNORD_Q)) != 0;
+#else
+    return _mm_movemask_ps(_mm_cmpunord_ps((__m128)v, (__m128)v)) != 0;
+#endif
+}
+#else
+TLK_INLINE float vf_sum_across(vecf v)
+{
+    return vf_sum(v);
+}
+TLK_INLINE float vf_min_across(vecf v)
+{
+    return vf_hmin(v);
+}
+TLK_INLINE float vf_max_across(vecf v)
+{
+    return vf_hmax(v);
+}
+TLK_INLINE int vf_any_nan(vecf v)
+{
+    int any = 0;
+    for (int i = 0; i < TLK_W; i++)
+        any |= v[i] != v[i];
+    return any;
+}
+#endif
 
 /* ---- activations ---- */
 

@@ -55,6 +55,9 @@ typedef enum tlk_reduction {
            (const float *x, float *y, int64_t n, int64_t stride, int64_t columns, int logarithm))                   \
     /* Over n contiguous elements; the order of additions is a matter of n alone. */                                \
     KERNEL(float, reduce, (tlk_reduction reduction, const float *x, int64_t n, float bound))                        \
+    /* The same for each of `rows` rows into y[rows]; bounds[rows] is read by TLK_SUM_EXP only. */                  \
+    KERNEL(void, reduce_rows,                                                                                       \
+           (tlk_reduction reduction, const float *x, float *y, int64_t rows, int64_t n, const float *bounds))       \
     /* Over n elements that lie `stride` apart, in order, for each of `columns` <= stride columns, into y[columns]; \
      * bounds[columns] is read by TLK_SUM_EXP only. */                                                              \
     KERNEL(void, reduce_strided,                                                                                    \

@@ -88,11 +88,36 @@ static double finish(op_reduce_kind kind, double gathered, int64_t count, double
     }
 }
 
+/* Rows that lie one behind the other: a kernel for many at a time. */
+static void contiguous_rows(const op_reduce_job *j, int64_t begin, int64_t end)
+{
+    const op_reduce_plan *p = j->plan;
+    for (int64_t row = begin; row < end; row += OP_REDUCE_COLUMNS) {
+        const int64_t rows = end - row < OP_REDUCE_COLUMNS ? end - row : OP_REDUCE_COLUMNS;
+        const float *x = (const float *)j->x + row * p->n;
+        float *y = (float *)j->y + row;
+        float bounds[OP_REDUCE_COLUMNS];
+        memset(bounds, 0, (size_t)rows * sizeof bounds[0]);
+        if (j->kind == OP_REDUCE_LOG_SUM_EXP) {
+            tlk_get()->reduce_rows(TLK_MAXIMUM, x, bounds, rows, p->n, NULL);
+            for (int64_t i = 0; i < rows; i++)
+                bounds[i] = isfinite(bounds[i]) ? bounds[i] : 0.0F;
+        }
+        tlk_get()->reduce_rows(vector_reduction(j->kind), x, y, rows, p->n, bounds);
+        for (int64_t i = 0; i < rows; i++)
+            y[i] = (float)finish(j->kind, (double)y[i], p->count, (double)bounds[i]);
+    }
+}
+
 void op_reduce_f32(void *job, int64_t begin, int64_t end, int32_t thread)
 {
     const op_reduce_job *j = job;
     const op_reduce_plan *p = j->plan;
     (void)thread;
+    if (p->columns == 1 && p->reduced == 0) { /* then the kept axes are one, with rows side by side */
+        contiguous_rows(j, begin, end);
+        return;
+    }
     for (int64_t unit = begin; unit < end; unit++) {
         const int64_t row = unit / j->blocks, column = unit % j->blocks * OP_REDUCE_COLUMNS;
         const int64_t columns = p->columns - column < OP_REDUCE_COLUMNS ? p->columns - column : OP_REDUCE_COLUMNS;

@@ -101,8 +101,6 @@ static void lines_f32(const job *j, int64_t outer, int64_t from, int64_t to)
     if (j->what == HARDMAX)
         for (int64_t c = from; c < to; c++)
             hardmax_f32(x + c, y + c, j->p.n, j->p.inner);
-    else if (j->p.inner == 1)
-        tlk_get()->softmax(x, y, 1, j->p.n, j->what == LOG_SOFTMAX);
     else
         tlk_get()->softmax_strided(x + from, y + from, j->p.n, j->p.inner, to - from, j->what == LOG_SOFTMAX);
 }
@@ -111,6 +109,11 @@ static void units(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const job *j = context;
     (void)thread;
+    if (j->p.inner == 1 && !j->is_double && j->what != HARDMAX) { /* rows one behind the other */
+        const int64_t at = begin * j->p.n;
+        tlk_get()->softmax((const float *)j->x + at, (float *)j->y + at, end - begin, j->p.n, j->what == LOG_SOFTMAX);
+        return;
+    }
     for (int64_t unit = begin; unit < end; unit++) {
         const int64_t outer = unit / j->blocks, from = unit % j->blocks * COLUMNS;
         const int64_t to = j->p.inner - from < COLUMNS ? j->p.inner : from + COLUMNS;
