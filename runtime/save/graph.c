@@ -549,16 +549,16 @@ static void keep_dead(plan *p)
     }
     for (size_t i = 0; i < p->file_count; i++) {
         item *it = p->items[i];
-        if (it->is_needed || it->was_needed || it->dropped || tl_save_is_lowered(p->edit, it->message))
+        if (it->is_needed || it->was_needed || it->dropped)
             continue;
-        bool keep = true;
+        bool keep = !tl_save_is_lowered(p->edit, it->message);
         for (size_t k = 0; k < it->after.count && keep; k++)
             keep = it->after.list[k].maybe || is_available(p, it->after.list[k].name);
         it->is_written = keep;
-        for (size_t k = 0; k < it->after.count && keep; k++) {
+        for (size_t k = 0; k < it->after.count; k++) {
             entry *e = find_entry(p, it->after.list[k].name);
             if (e)
-                e->is_used = true;
+                *(keep ? &e->is_used : &e->was_used) = true;
         }
     }
 }
