@@ -30,7 +30,7 @@ static tl_status save_tensor(tl_edit *edit, const char *name, const tl_tensor *t
     }
     const tl_string *strings = data;
     int64_t count = tl_tensor_elements(tensor);
-    for (int64_t k = 0; k < count; k++)
+    for (int64_t k = 0; strings && k < count; k++)
         tl_rope_bytes(maker, rope, 6, strings[k].data, strings[k].size);
     return TL_OK;
 }
