@@ -197,7 +197,7 @@ static void place_scratch(tl_call *call, attention_plan *plan)
 static tl_status attention_reshape(tl_call *call)
 {
     const tl_tensor *q = call->inputs[IN_Q];
-    attention_sizes s;
+    attention_sizes s = {0};
     tl_status status = TL_OK;
     for (size_t k = IN_Q; k <= IN_V && status == TL_OK; k++)
         status = q->rank == TL_RANK_UNKNOWN ? nn_check_rank(call, k, 3, 4) : nn_check_rank(call, k, q->rank, q->rank);

@@ -315,7 +315,8 @@ static tl_status conv_run(tl_call *call)
     }
     const tlk_conv_data data = conv_data(&job, 0);
     job.pieces = k->kernel->pieces(&k->conv, &data);
-    const double cost = (double)(g->group / k->packs) * (double)g->filters * (double)g->channels * (double)g->taps *
+    const int64_t together = g->group / k->packs; /* groups in one of the kernels' convolutions */
+    const double cost = (double)together * (double)g->filters * (double)g->channels * (double)g->taps *
                         (double)g->out_area / (double)job.pieces;
     call->host->parallel_for(call, conv_task, &job, g->batch * k->packs * job.pieces,
                              nn_grain(cost > 1e9 ? (int64_t)1e9 : (int64_t)cost, 1 << 18));

@@ -21,7 +21,7 @@ static tl_status loss_reshape(tl_call *call)
 {
     const tl_tensor *x = call->inputs[IN_SCORES], *labels = call->inputs[IN_LABELS];
     tl_tensor *y = call->outputs[0], *log_prob = op_output(call, 1);
-    loss_reduction reduction;
+    loss_reduction reduction = LOSS_NONE;
     tl_status status = parse_reduction(call, &reduction);
     if (status == TL_OK)
         status = nn_check_rank(call, IN_SCORES, 2, TL_MAX_RANK);
@@ -73,7 +73,7 @@ static tl_status run_loss(tl_call *call, bool softmax)
     const int64_t classes = x->dims[1], area = op_product(x, 2, x->rank), n = op_elements(labels);
     const bool ignores = op_given(call, "ignore_index");
     const int64_t ignored = ignores ? op_int(call, "ignore_index") : 0;
-    loss_reduction reduction;
+    loss_reduction reduction = LOSS_NONE;
     double sum = 0, weight_sum = 0;
     tl_status status = parse_reduction(call, &reduction);
     for (int64_t i = 0; i < n && status == TL_OK; i++) {

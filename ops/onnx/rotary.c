@@ -37,7 +37,7 @@ static tl_status rotary_reshape(tl_call *call)
 {
     const tl_tensor *x = call->inputs[IN_X];
     const int32_t cache_rank = op_input(call, IN_POSITIONS) ? 2 : 3;
-    rotary_plan plan;
+    rotary_plan plan = {0};
     op_copy_shape(call->outputs[0], x);
     tl_status status = nn_check_rank(call, IN_X, 3, 4);
     for (size_t k = IN_COS; k <= IN_SIN && status == TL_OK; k++)

@@ -51,13 +51,13 @@ static void naive_row(const problem *p, const tensors *x, int64_t b, int64_t h, 
         if (p->softcap > 0)
             s = (double)p->softcap * tanh(s / (double)p->softcap);
         const int64_t width = p->mask == 3 ? total - 1 : total;
-        if (j >= length || (p->causal && j > position) || (p->left >= 0 && j < position - p->left) ||
-            (p->right >= 0 && j > position + p->right) || (p->mask && j >= width))
+        const bool hidden = j >= length || (p->causal && j > position) || (p->left >= 0 && j < position - p->left) ||
+                            (p->right >= 0 && j > position + p->right) || (p->mask && j >= width) ||
+                            (p->mask && p->mask != 2 && get(&x->mask, i * width + j) == 0);
+        if (hidden)
             s = -INFINITY;
         else if (p->mask == 2)
             s += get(&x->mask, i * width + j);
-        else if (p->mask && get(&x->mask, i * width + j) == 0)
-            s = -INFINITY;
         scores[j] = s;
         greatest = fmax(greatest, s);
     }
