@@ -88,7 +88,7 @@ static tl_status constant_reshape(tl_call *call)
 
 static tl_status constant_run(tl_call *call)
 {
-    tl_tensor value;
+    tl_tensor value = {.type = TL_UNDEFINED};
     constant_single single;
     tl_status status = constant_value(call, &value, &single);
     if (status)

@@ -3,8 +3,8 @@
 tl_status op_axis(const tl_call *call, const char *what, int64_t axis, int32_t rank, int32_t *result)
 {
     if (axis < -(int64_t)rank || axis >= rank)
-        return tl_fail(call, TL_INVALID_MODEL, "%s is %lld, but must be in [%d, %d] for rank %d", what,
-                       (long long)axis, -rank, rank - 1, rank);
+        return tl_fail(call, TL_INVALID_MODEL, "%s is %lld, but must be in [%d, %d] for rank %d", what, (long long)axis,
+                       -rank, rank - 1, rank);
     *result = (int32_t)(axis < 0 ? axis + rank : axis);
     return TL_OK;
 }
@@ -12,16 +12,14 @@ tl_status op_axis(const tl_call *call, const char *what, int64_t axis, int32_t r
 /* One dimension against another: 1 gives way; an unknown one gives way to a known one above 1. */
 static bool merge_dims(tl_dim a, tl_dim b, tl_dim *merged)
 {
-    if (a == b && a != TL_DIM_UNKNOWN)
-        *merged = a;
-    else if (a == 1)
-        *merged = b;
-    else if (b == 1)
-        *merged = a;
-    else if (a >= 0 && b >= 0)
+    if (a >= 0 && b >= 0 && a != b && a != 1 && b != 1)
         return false;
+    if (a == 1)
+        *merged = b;
+    else if (b == 1 || a == b || a >= 0)
+        *merged = a;
     else
-        *merged = a >= 0 ? a : b >= 0 ? b : TL_DIM_UNKNOWN;
+        *merged = b >= 0 ? b : TL_DIM_UNKNOWN;
     return true;
 }
 
@@ -46,8 +44,10 @@ tl_status op_broadcast(const tl_call *call, size_t begin, size_t end, tl_tensor 
             int32_t at = rank - in->rank + i;
             tl_dim before = out->dims[at];
             if (!merge_dims(before, in->dims[i], &out->dims[at]))
-                return tl_fail(call, TL_INVALID_INPUT, "dimension %d of input %zu is %lld, which does not broadcast "
-                               "with %lld", i, k, (long long)in->dims[i], (long long)before);
+                return tl_fail(call, TL_INVALID_INPUT,
+                               "dimension %d of input %zu is %lld, which does not broadcast "
+                               "with %lld",
+                               i, k, (long long)in->dims[i], (long long)before);
         }
     }
     return TL_OK;

@@ -5,8 +5,8 @@
 #include "onnx/convert.h"
 #include "onnx/tensor.h"
 
-/* The input as [outer][length][inner] around the axis. Element (o, a, i) has scale 0 if there is only one; else a; else,
- * in blocks, (o * blocks + a / block) * inner + i. */
+/* The input as [outer][length][inner] around the axis. Element (o, a, i) has scale 0 if there is only one; else a;
+ * else, in blocks, (o * blocks + a / block) * inner + i. */
 typedef struct quantize_plan {
     int64_t length, inner;
     int64_t block, blocks; /* 0: none */
@@ -17,7 +17,8 @@ typedef struct quantize_plan {
  * attribute, block_size 0 where the version has none. */
 tl_status quantize_shapes(const tl_call *call, int64_t axis, int64_t block_size, quantize_plan *plan);
 
-/* From element `at` on: how many neighbours (at most `n`) have scales `*scale`, `*scale` + *step, ...; step is 0 or 1. */
+/* From element `at` on: how many neighbours (at most `n`) have scales `*scale`, `*scale` + *step, ...; step is 0 or 1.
+ */
 int64_t quantize_run(const quantize_plan *plan, int64_t at, int64_t n, int64_t *scale, int64_t *step);
 
 /* Elements at, at + step, ... of any type that these operators have, as float; n <= OP_BLOCK. */

@@ -1,8 +1,8 @@
 /* What ONNX Runtime calls when the library is registered with a session's options.
  *
- * What ONNX Runtime's API does not let a library see: attributes that the operator does not know, and the version of the
- * domain that a model imports. And what it does by itself: releases up to 1.22 crash in their own code while inferring
- * shapes if a model names an absent bias "" instead of leaving it out; 1.32 does not. */
+ * What ONNX Runtime's API does not let a library see: attributes that the operator does not know, and the version of
+ * the domain that a model imports. And what it does by itself: releases up to 1.22 crash in their own code while
+ * inferring shapes if a model names an absent bias "" instead of leaving it out; 1.32 does not. */
 #include <pthread.h>
 #include <stdio.h>
 #include "onnxruntime/ort.h"
