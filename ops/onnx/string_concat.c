@@ -25,7 +25,7 @@ static tl_status concat_run(tl_call *call)
     const tl_tensor *out = call->outputs[0];
     const tl_string *x = call->inputs[0]->data, *y = call->inputs[1]->data;
     tl_string *z = out->data;
-    int64_t n = op_elements(out), at[TL_MAX_RANK] = {0}, x_strides[TL_MAX_RANK], y_strides[TL_MAX_RANK];
+    int64_t n = op_elements(out), at[TL_MAX_RANK] = {0}, x_strides[TL_MAX_RANK] = {0}, y_strides[TL_MAX_RANK] = {0};
     broadcast_strides(call->inputs[0], out, x_strides);
     broadcast_strides(call->inputs[1], out, y_strides);
     for (int64_t i = 0; i < n; i++) {

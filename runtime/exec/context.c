@@ -4,11 +4,13 @@
 
 static tl_status check_binding(const tl_context *context, size_t index, size_t count, const char *what, tl_error *error)
 {
-    if (!context)
-        return tl_error_set(error, TL_INVALID_ARGUMENT, "the context is NULL");
-    if (index >= count)
-        return tl_error_set(error, TL_INVALID_ARGUMENT, "there is no %s %zu: the model has %zu", what, index, count);
-    return TL_OK;
+    if (context && index < count)
+        return TL_OK;
+    if (context)
+        tl_error_set(error, TL_INVALID_ARGUMENT, "there is no %s %zu: the model has %zu", what, index, count);
+    else
+        tl_error_set(error, TL_INVALID_ARGUMENT, "the context is NULL");
+    return TL_INVALID_ARGUMENT;
 }
 
 tl_status tl_context_create(tl_session *session, tl_context **context, tl_error *error)

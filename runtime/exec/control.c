@@ -81,6 +81,8 @@ static tl_status check_scalar(const tl_call *call, const char *what, const tl_te
 static tl_status if_infer(tl_call *call)
 {
     const tl_graph *branches[] = {graph_attribute(call, "then_branch"), graph_attribute(call, "else_branch")};
+    if (!branches[0] || !branches[1])
+        return TL_INVALID_MODEL; /* not so after the schema's check */
     for (int b = 0; b < 2; b++)
         if (branches[b]->output_count != call->node->output_count)
             return tl_fail(call, TL_INVALID_MODEL, "%s gives out %zu values, but the node has %zu outputs",

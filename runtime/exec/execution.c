@@ -163,8 +163,9 @@ static tl_status run_once(tl_call_frame *frame, tl_node *node, evaluation *e)
             return tl_error_set(frame->error, TL_NO_MEMORY, "no memory for output %zu", k);
     }
     if (call->view) {
-        if (call->outputs[0]->data && call->inputs[0]->data)
-            memcpy(call->outputs[0]->data, call->inputs[0]->data, (size_t)tl_tensor_bytes(call->inputs[0]));
+        const tl_tensor *in = call->inputs[0], *out = call->outputs[0];
+        if (in && out && in->data && out->data)
+            memcpy(out->data, in->data, (size_t)tl_tensor_bytes(in));
         return TL_OK;
     }
     if (call->workspace_size && !(call->workspace = tl_memory_alloc(e->allocator, call->workspace_size, TL_ALIGNMENT)))

@@ -281,7 +281,7 @@ tl_status tl_executor_inner(tl_executor *outer, tl_graph *graph, tl_executor **i
     tl_executor **place_of = &outer->run->inner[graph->number];
     if (!*place_of) {
         tl_status status = tl_executor_create(outer->run, graph, false, place_of, error);
-        if (status != TL_OK)
+        if (!*place_of)
             return status;
     }
     for (size_t k = 0; k < graph->capture_count; k++)

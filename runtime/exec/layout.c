@@ -169,7 +169,7 @@ static bool find_offset(storage *const *placed, size_t count, storage *s, size_t
     return true;
 }
 
-static bool assign_offsets(layout *l, storage **order, storage **placed)
+static bool assign_offsets(const layout *l, storage **order, storage **placed)
 {
     size_t count = 0, done = 0;
     for (size_t i = 0; i < l->count; i++)
@@ -191,20 +191,27 @@ static bool assign_offsets(layout *l, storage **order, storage **placed)
     return true;
 }
 
-static void write_back(layout *l, const size_t *workspaces)
+/* Where a storage of the arena lies; SIZE_MAX: none. */
+static size_t offset_of(const layout *l, size_t of)
+{
+    return of == SIZE_MAX || l->storages[of].kind != IN_ARENA ? SIZE_MAX : l->storages[of].offset;
+}
+
+static void write_back(const layout *l, const size_t *workspaces)
 {
     tl_plan *plan = l->plan;
     for (size_t i = 0; i < l->graph->value_count; i++) {
-        const storage *home = l->of[i] == SIZE_MAX ? NULL : &l->storages[l->of[i]];
-        plan->offsets[i] = home && home->kind == IN_ARENA ? home->offset : SIZE_MAX;
-        if (home && (home->kind == IN_INPUT || home->kind == IN_OUTPUT))
+        plan->offsets[i] = offset_of(l, l->of[i]);
+        if (l->of[i] == SIZE_MAX)
+            continue;
+        const storage *home = &l->storages[l->of[i]];
+        if (home->kind == IN_INPUT || home->kind == IN_OUTPUT)
             plan->links[plan->link_count++] = (tl_link){&plan->slots[i], home->index, home->kind == IN_OUTPUT};
     }
     for (size_t s = 0; s < plan->step_count; s++)
-        plan->steps[s].workspace = workspaces[s] == SIZE_MAX ? SIZE_MAX : l->storages[workspaces[s]].offset;
+        plan->steps[s].workspace = offset_of(l, workspaces[s]);
     for (size_t i = 0; i < plan->copy_count; i++)
-        if (plan->copies[i].spare != SIZE_MAX)
-            plan->copies[i].spare = l->storages[plan->copies[i].spare].offset;
+        plan->copies[i].spare = offset_of(l, plan->copies[i].spare);
     /* Views have nothing to run. */
     size_t kept = 0;
     for (size_t s = 0; s < plan->step_count; s++)

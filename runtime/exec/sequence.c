@@ -361,8 +361,8 @@ static tl_status concat_reshape(tl_call *call)
 static tl_status concat_run(tl_call *call)
 {
     const tl_list *list = tl_slot_list(call->inputs[0]);
-    tl_tensor shape;
-    int32_t axis;
+    tl_tensor shape = {.type = TL_UNDEFINED};
+    int32_t axis = 0;
     tl_status status = concat_plan(call, list, op_int(call, "new_axis") != 0, &shape, &axis);
     if (status != TL_OK)
         return status;
@@ -425,9 +425,9 @@ static tl_status split_count(const tl_call *call, int64_t length, int64_t *count
 
 static int64_t split_length(const tl_call *call, int64_t i, int64_t each, int64_t rest)
 {
-    if (each)
-        return each < rest ? each : rest;
     const tl_tensor *split = call->inputs[1];
+    if (each || !split)
+        return each < rest ? each : rest;
     return split->type == TL_INT64 ? ((const int64_t *)split->data)[i] : ((const int32_t *)split->data)[i];
 }
 

@@ -307,7 +307,7 @@ const void *tl_value_data(tl_value *value)
             void *copy = tl_memory_alloc(value->graph->model->allocator, (size_t)constant->bytes, TL_ALIGNMENT);
             if (!copy)
                 return NULL;
-            if (constant->bytes)
+            if (constant->bytes && constant->source)
                 memcpy(copy, constant->source, (size_t)constant->bytes);
             constant->aligned = constant->copied = copy;
         }
