@@ -4,14 +4,12 @@
 
 #include "../ops_nn/support.h"
 
-#define OPERATORS(X)                                                                                              \
-    X(ReduceSum_1)                                                                                                \
-    X(ReduceSum_13)                                                                                               \
-    X(ReduceMean_18)                                                                                              \
-    X(ReduceMax_20)                                                                                               \
-    X(ReduceMin_20)                                                                                               \
-    X(ReduceProd_18) X(ReduceL1_18) X(ReduceL2_18) X(ReduceLogSum_18) X(ReduceLogSumExp_18) X(ReduceSumSquare_18) \
-        X(Softmax_1) X(Softmax_13) X(LogSoftmax_13) X(Hardmax_13) X(ArgMax_12) X(ArgMin_12) X(CumSum_11) X(CumProd_26)
+/* clang-format off: it never comes to rest here */
+#define OPERATORS(X) \
+    X(ReduceSum_1) X(ReduceSum_13) X(ReduceMean_18) X(ReduceMax_20) X(ReduceMin_20) X(ReduceProd_18) \
+    X(ReduceL1_18) X(ReduceL2_18) X(ReduceLogSum_18) X(ReduceLogSumExp_18) X(ReduceSumSquare_18) X(Softmax_1) \
+    X(Softmax_13) X(LogSoftmax_13) X(Hardmax_13) X(ArgMax_12) X(ArgMin_12) X(CumSum_11) X(CumProd_26)
+/* clang-format on */
 #define DECLARE(name) extern const tl_operator tl_op_##name;
 OPERATORS(DECLARE)
 
