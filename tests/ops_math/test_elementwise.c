@@ -4,7 +4,8 @@
 
 #include "../ops_nn/support.h"
 
-/* clang-format off: it never comes to rest here */
+/* clang-format never comes to rest on this. */
+/* clang-format off */
 #define OPERATORS(X) \
     X(Add_6) X(Add_7) X(Sub_7) X(Mul_7) X(Div_7) X(Mod_10) X(Mod_28) X(Pow_7) X(Min_8) X(Max_8) X(Sum_8) X(Mean_8) \
     X(Less_7) X(Equal_19) X(BitShift_28) X(Where_9) X(Clip_6) X(Clip_11) X(PRelu_6) X(PRelu_7) X(Neg_6) X(Abs_6) \

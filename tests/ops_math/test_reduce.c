@@ -4,7 +4,8 @@
 
 #include "../ops_nn/support.h"
 
-/* clang-format off: it never comes to rest here */
+/* clang-format never comes to rest on this. */
+/* clang-format off */
 #define OPERATORS(X) \
     X(ReduceSum_1) X(ReduceSum_13) X(ReduceMean_18) X(ReduceMax_20) X(ReduceMin_20) X(ReduceProd_18) \
     X(ReduceL1_18) X(ReduceL2_18) X(ReduceLogSum_18) X(ReduceLogSumExp_18) X(ReduceSumSquare_18) X(Softmax_1) \
