@@ -8,7 +8,6 @@ typedef struct planner {
     tl_runtime *runtime;
     tl_graph *graph;
     tl_plan *plan;
-    bool keep;
     tl_error *error;
 } planner;
 
@@ -177,7 +176,7 @@ tl_status tl_plan_create(tl_runtime *runtime, tl_graph *graph, const tl_tensor *
         return tl_error_no_memory(error);
     *made = (tl_plan){0};
     tl_arena_init(&made->memory, &runtime->allocator, 0);
-    planner p = {runtime, graph, made, keep, error};
+    planner p = {runtime, graph, made, error};
     tl_status status = check_given(graph, given, error);
     if (status == TL_OK && !allocate_tables(&p, given, modes))
         status = tl_error_no_memory(error);

@@ -353,11 +353,6 @@ static tl_status concat_plan(const tl_call *call, const tl_list *list, bool stac
     return TL_OK;
 }
 
-static tl_status concat_reshape(tl_call *call)
-{
-    return at_reshape(call);
-}
-
 static tl_status concat_run(tl_call *call)
 {
     const tl_list *list = tl_slot_list(call->inputs[0]);
@@ -385,8 +380,8 @@ static tl_status concat_run(tl_call *call)
 
 static const tl_attribute_spec concat_attrs[] = {OP_REQUIRED_INT("axis"), OP_INT("new_axis", 0)};
 static const tl_param concat_ins[] = {OP_IN("input_sequence", TL_T_ALL, 0)};
-SEQUENCE_OP(ConcatFromSequence, 11, concat_ins, tensor_out, OP_PARAMS(attribute, concat_attrs),
-            .reshape = concat_reshape, .run = concat_run);
+SEQUENCE_OP(ConcatFromSequence, 11, concat_ins, tensor_out, OP_PARAMS(attribute, concat_attrs), .reshape = at_reshape,
+            .run = concat_run);
 
 /* ---- SplitToSequence */
 

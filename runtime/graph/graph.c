@@ -165,35 +165,6 @@ bool tl_graph_add_output(tl_graph *graph, tl_value *value)
     return true;
 }
 
-static tl_value *capture(tl_graph *graph, tl_value *outer)
-{
-    tl_value *value = tl_graph_add_value(graph, outer->name);
-    if (!value || !tl_arena_grow(&graph->model->arena, (void **)&graph->captures, graph->capture_count,
-                                 &graph->capture_capacity, sizeof(tl_value *)))
-        return NULL;
-    value->flags |= TL_VALUE_CAPTURE;
-    value->outer = outer;
-    value->kind = outer->kind;
-    value->type = outer->type;
-    value->tensor = outer->tensor;
-    graph->captures[graph->capture_count++] = value;
-    return value;
-}
-
-bool tl_graph_lookup(tl_graph *graph, const char *name, tl_value **value)
-{
-    *value = tl_graph_find(graph, name);
-    if (*value || !graph->parent)
-        return true;
-    if (!tl_graph_lookup(graph->parent, name, value))
-        return false;
-    if (*value)
-        *value = capture(graph, *value);
-    else
-        return true;
-    return *value != NULL;
-}
-
 /* ---- Nodes */
 
 tl_node *tl_graph_add_node(tl_graph *graph, const char *name, const char *domain, const char *op_type,
