@@ -1,6 +1,7 @@
 /* What the files of the standard's operators share. An operator includes this, and reads top to bottom: parameters,
  * reshape, run, descriptor. Each descriptor is called tl_op_NAME_SINCE and stands in operators.def; it covers all
- * versions from SINCE up to the next one of its name. */
+ * versions from SINCE up to the next one of its name. Names of other domains than the default one must differ from its
+ * names, or in SINCE. */
 #ifndef TL_OP_H
 #define TL_OP_H
 
@@ -15,7 +16,9 @@
 #define OP_DESCRIPTOR(name, since)                   \
     extern const tl_operator tl_op_##name##_##since; \
     const tl_operator tl_op_##name##_##since
-#define OP_HEAD(op, since) .size = sizeof(tl_operator), .domain = "", .name = #op, .since_version = since
+#define OP_HEAD(op, since) OP_HEAD_IN("", op, since)
+#define OP_HEAD_IN(domain_, op, since) \
+    .size = sizeof(tl_operator), .domain = domain_, .name = #op, .since_version = since
 
 #define OP_IN(name, types, variable) \
     {                                \
