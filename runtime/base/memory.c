@@ -1,6 +1,67 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* NOLINT(bugprone-reserved-identifier): MAP_ANONYMOUS beside plain C11 */
+#endif
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include "base/base.h"
+
+/* ---- The default allocator. Large blocks are maps of their own: a C library that keeps freed ones for later would
+ * hold a sixth more than a model's weights. Under a sanitizer everything comes from the heap, where it can watch. */
+
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define OWN_MAP SIZE_MAX
+#elif defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define OWN_MAP SIZE_MAX
+#endif
+#endif
+#ifndef OWN_MAP
+#define OWN_MAP ((size_t)1 << 17)
+#endif
+
+#define POPULATED ((size_t)4 << 20)
+
+/* Stands in front of each block. */
+typedef struct block {
+    void *base;
+    size_t mapped; /* bytes of its own map; 0: from the heap */
+} block;
+
+static void *system_alloc(size_t size, size_t alignment)
+{
+    size_t room;
+    if (alignment < sizeof(block))
+        alignment = sizeof(block);
+    if (!tl_add_size(size, alignment, &room) || room > SIZE_MAX - alignment)
+        return NULL;
+    block head = {0};
+    if (room >= OWN_MAP) {
+        head.mapped = room;
+        /* A block of packed weights is written whole, at once: its pages in one call rather than one by one. */
+        int flags = MAP_PRIVATE | MAP_ANONYMOUS | (room <= POPULATED ? MAP_POPULATE : 0);
+        head.base = mmap(NULL, head.mapped, PROT_READ | PROT_WRITE, flags, -1, 0);
+        if (head.base == MAP_FAILED)
+            return NULL;
+    } else {
+        head.base = aligned_alloc(alignment, tl_align_up(room, alignment));
+        if (!head.base)
+            return NULL;
+    }
+    char *memory = (char *)head.base + alignment;
+    memcpy(memory - sizeof head, &head, sizeof head);
+    return memory;
+}
+
+static void system_free(void *memory)
+{
+    block head;
+    memcpy(&head, (char *)memory - sizeof head, sizeof head);
+    if (head.mapped)
+        munmap(head.base, head.mapped);
+    else
+        free(head.base);
+}
 
 void *tl_memory_alloc(const tl_allocator *allocator, size_t size, size_t alignment)
 {
@@ -10,9 +71,7 @@ void *tl_memory_alloc(const tl_allocator *allocator, size_t size, size_t alignme
         alignment = sizeof(void *);
     if (allocator && allocator->alloc)
         return allocator->alloc(allocator->user, size, alignment);
-    if (size > SIZE_MAX - alignment)
-        return NULL;
-    return aligned_alloc(alignment, tl_align_up(size, alignment));
+    return system_alloc(size, alignment);
 }
 
 void tl_memory_free(const tl_allocator *allocator, void *memory)
@@ -22,7 +81,7 @@ void tl_memory_free(const tl_allocator *allocator, void *memory)
     if (allocator && allocator->free)
         allocator->free(allocator->user, memory);
     else
-        free(memory);
+        system_free(memory);
 }
 
 struct tl_arena_chunk {

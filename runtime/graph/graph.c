@@ -264,6 +264,29 @@ tl_value *tl_value_origin(tl_value *value)
     return value;
 }
 
+/* Gives back the pages of the file's map from byte `begin` to byte `end` of a constant: they come back by themselves
+ * if someone reads them again. */
+static void forget_pages(const tl_constant *constant, int64_t begin, int64_t end)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)constant->source + (uintptr_t)begin + page - 1) & ~(page - 1);
+    uintptr_t last = ((uintptr_t)constant->source + (uintptr_t)end) & ~(page - 1);
+    if (constant->mapped && first < last)
+        madvise((void *)first, last - first, MADV_DONTNEED);
+}
+
+/* A piece at a time, so that a large constant is not in memory twice. */
+static void copy_source(const tl_constant *constant, char *copy)
+{
+    const int64_t piece = 1 << 18;
+    for (int64_t begin = 0; constant->source && begin < constant->bytes; begin += piece) {
+        int64_t end = constant->bytes - begin < piece ? constant->bytes : begin + piece;
+        memcpy(copy + begin, (const char *)constant->source + begin, (size_t)(end - begin));
+        if (constant->bytes > piece)
+            forget_pages(constant, begin, end);
+    }
+}
+
 const void *tl_value_data(tl_value *value)
 {
     tl_constant *constant = value->constant;
@@ -278,8 +301,7 @@ const void *tl_value_data(tl_value *value)
             void *copy = tl_memory_alloc(value->graph->model->allocator, (size_t)constant->bytes, TL_ALIGNMENT);
             if (!copy)
                 return NULL;
-            if (constant->bytes && constant->source)
-                memcpy(copy, constant->source, (size_t)constant->bytes);
+            copy_source(constant, copy);
             constant->aligned = constant->copied = copy;
         }
     }
@@ -292,14 +314,8 @@ void tl_value_release(tl_value *value)
     tl_constant *constant = value->constant;
     if (!constant)
         return;
-    if (constant->mapped && constant->bytes >= 1 << 16) {
-        /* Pages of a file's map come back by themselves if someone reads them again. */
-        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-        uintptr_t begin = ((uintptr_t)constant->source + page - 1) & ~(page - 1);
-        uintptr_t end = ((uintptr_t)constant->source + (uintptr_t)constant->bytes) & ~(page - 1);
-        if (begin < end)
-            madvise((void *)begin, end - begin, MADV_DONTNEED);
-    }
+    if (constant->bytes >= 1 << 16)
+        forget_pages(constant, 0, constant->bytes);
     if (constant->copied && !constant->source)
         return; /* computed: there is nowhere to read it from again */
     tl_memory_free(value->graph->model->allocator, constant->copied);
