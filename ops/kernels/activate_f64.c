@@ -36,6 +36,8 @@ static double activate(const tlk_activation *activation, double x)
         return x < 0 ? a * x : x;
     case TLK_HARD_SIGMOID:
         return clamp(0, 1, a * x + b);
+    case TLK_HARD_SWISH:
+        return x * clamp(0, 1, x / 6 + 0.5);
     case TLK_ELU:
         return x < 0 ? a * expm1(x) : x;
     case TLK_SELU:
@@ -66,4 +68,39 @@ void tlk_activate_f64(const tlk_activation *activation, double *y, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         y[i] = activate(activation, y[i]);
+}
+
+static double unary(tlk_unary function, double x)
+{
+    switch (function) {
+    case TLK_ABS:
+        return fabs(x);
+    case TLK_NEG:
+        return -x;
+    case TLK_SQRT:
+        return sqrt(x);
+    case TLK_RECIPROCAL:
+        return 1 / x;
+    case TLK_FLOOR:
+        return floor(x);
+    case TLK_CEIL:
+        return ceil(x);
+    case TLK_ROUND:
+        return rint(x);
+    case TLK_EXP:
+        return exp(x);
+    case TLK_EXPM1:
+        return expm1(x);
+    case TLK_LOG:
+        return log(x);
+    case TLK_ERF:
+        return erf(x);
+    }
+    return x;
+}
+
+void tlk_unary_f64(tlk_unary function, double *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = unary(function, y[i]);
 }

@@ -129,8 +129,12 @@ static void run(const tlk_conv *conv, const void *packed, const tlk_conv_data *d
     const int64_t outputs = data->out_size[0] * data->out_size[1];
     const real *biases = packed;
     const real *weights = biases + (conv->filters + VW - 1) / VW * VW;
-    tlk_output output = {
-        .y = data->y, .row_step = outputs, .lane_step = 1, .scale = 1, .activation = &conv->activation};
+    tlk_output output = {.y = data->y,
+                         .row_step = outputs,
+                         .lane_step = 1,
+                         .scale = 1,
+                         .activation = &conv->activation,
+                         .steps = data->steps};
     output_prepare(&output);
     for (int64_t piece = begin; piece < end; piece += PANELS) {
         const int64_t first = piece * TLK_NR;

@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-#include "kernels/types.h"
+#include "kernels/steps.h"
 
 typedef struct tlk_conv {
     int64_t channels; /* in the group; for depthwise, all of them */
@@ -35,6 +35,7 @@ typedef struct tlk_conv_data {
     int64_t pad[2]; /* zeros before x, on each axis; as many behind it as out_size asks for */
     void *y;        /* [filters][out_size[0]][out_size[1]]; depthwise: [channels][filters]... */
     int64_t out_size[2];
+    tlk_steps steps; /* behind the activation; rows are filters (of depthwise: all), lanes positions in out_size */
 } tlk_conv_data;
 
 typedef struct tlk_conv_kernel {

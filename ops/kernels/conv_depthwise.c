@@ -145,19 +145,20 @@ static void run(const tlk_conv *conv, const void *packed, const tlk_conv_data *d
     const int64_t filter_size = 1 + conv->kernel[0] * conv->kernel[1];
     const int64_t height = data->out_size[0];
     const int64_t width = data->out_size[1];
+    tlk_output output = {.y = data->y,
+                         .row_step = height * width,
+                         .lane_step = 1,
+                         .scale = 1,
+                         .activation = &conv->activation,
+                         .steps = data->steps};
+    output_prepare(&output);
     for (int64_t f = begin * conv->filters; f < end * conv->filters; f++) {
         const elem *x = (const elem *)data->x + f / conv->filters * data->size[0] * data->size[1];
-        tlk_output output = {.y = (elem *)data->y + f * height * width,
-                             .row_step = width,
-                             .lane_step = 1,
-                             .scale = 1,
-                             .activation = &conv->activation};
-        output_prepare(&output);
         for (int64_t oh = 0; oh < height; oh++)
             for (int64_t ow = 0; ow < width; ow += VECTORS * VW) {
                 real stage[VECTORS * VW] __attribute__((aligned(64)));
                 sum_outputs(conv, data, x, (const real *)packed + f * filter_size, oh, ow, window, stage);
-                output_finish(&output, stage, VECTORS * VW, oh, ow, 1, (int)MIN(VECTORS * VW, width - ow));
+                output_finish(&output, stage, VECTORS * VW, f, oh * width + ow, 1, (int)MIN(VECTORS * VW, width - ow));
             }
     }
 }

@@ -82,7 +82,8 @@ static void run(const tlk_gemm *gemm, const void *packed_a, const void *packed_b
                          .add_scale = (real)gemm->beta,
                          .add_row_step = gemm->add_row_step,
                          .add_lane_step = gemm->add_column_step,
-                         .activation = &gemm->activation};
+                         .activation = &gemm->activation,
+                         .steps = gemm->steps};
     output_prepare(&output);
     for (int64_t i = block_begin; i < block_end; i++) {
         const int64_t row = rowblock_begin(gemm->m, i);

@@ -16,7 +16,7 @@
 #ifndef TLK_GEMM_H
 #define TLK_GEMM_H
 
-#include "kernels/types.h"
+#include "kernels/steps.h"
 
 typedef struct tlk_gemm {
     int64_t m, n, depth; /* >= 1; a depth of 0 is the caller's to treat */
@@ -26,6 +26,7 @@ typedef struct tlk_gemm {
     int64_t add_row_step, add_column_step;
     double alpha, beta;
     tlk_activation activation;
+    tlk_steps steps; /* behind the activation; rows are C's, lanes its columns */
 } tlk_gemm;
 
 typedef struct tlk_gemm_kernel {

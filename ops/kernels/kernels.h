@@ -16,6 +16,7 @@
 #include "kernels/conv.h"
 #include "kernels/gemm.h"
 #include "kernels/sepconv.h"
+#include "kernels/steps.h"
 #include "kernels/types.h"
 #include "kernels/vmath_list.h"
 
@@ -49,6 +50,7 @@ typedef struct tlk_kernels {
     const tlk_gemm_kernel *gemm[4];
     const tlk_conv_kernel *conv[4];
     const tlk_conv_kernel *conv_depthwise[4];
+    const tlk_steps_kernel *steps[4];
 } tlk_kernels;
 
 /* The table for this CPU: the best instruction set it has, or the one that the environment variable TAPLINE_ISA names

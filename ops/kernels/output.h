@@ -3,6 +3,7 @@
  *     y = activation(scale * sum + add_scale * add)      or, with add_last,
  *     y = activation(scale * sum) + add_scale * add
  *
+ * and then the steps, if there are any.
  * Blocks of whole vectors that need no more than a clamp go from the registers straight to y; all others by way of a
  * stage that stays in the first-level cache. Both give the same bits. */
 #ifndef TLK_OUTPUT_H
@@ -10,6 +11,7 @@
 
 #include "kernels/block.h"
 #include "kernels/finish.h"
+#include "kernels/steps_stage.h"
 
 typedef struct tlk_output {
     elem *y;
@@ -21,15 +23,16 @@ typedef struct tlk_output {
     int64_t add_row_step, add_lane_step;
     bool add_last;
     const tlk_activation *activation;
-    bool direct;    /* set by output_prepare */
-    real low, high; /* the same */
+    tlk_steps steps; /* behind it all */
+    bool direct;     /* set by output_prepare */
+    real low, high;  /* the same */
 } tlk_output;
 
 /* To be called once the other fields are set. */
 static inline void output_prepare(tlk_output *output)
 {
     output->direct = activation_is_clamp(output->activation, &output->low, &output->high) && E_IS_REAL &&
-                     output->add == NULL && output->lane_step == 1 && output->scale == 1;
+                     output->add == NULL && output->lane_step == 1 && output->scale == 1 && output->steps.count == 0;
 }
 
 /* Lanes of `add`, zero beyond n. */
@@ -73,16 +76,22 @@ static TLK_NOINLINE void output_finish(const tlk_output *output, real *stage, in
                     v_fma(add_scale, output_load_add(output, row + r, lane + i, lanes - i < VW ? lanes - i : VW), sum);
             v_store(stage + r * stage_step + i, sum);
         }
-    for (int r = 0; r < rows; r++)
+    if (lanes == stage_step)
+        activate(output->activation, stage, (int64_t)rows * lanes);
+    for (int r = 0; r < rows && lanes != stage_step; r++)
         activate(output->activation, stage + r * stage_step, lanes);
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < rows && add_last; r++)
         for (int i = 0; i < lanes; i += VW) {
-            const int n = lanes - i < VW ? lanes - i : VW;
-            vec value = v_load(stage + r * stage_step + i);
-            if (add_last)
-                value = v_fma(add_scale, output_load_add(output, row + r, lane + i, n), value);
-            output_store(output, row + r, lane + i, value, n);
+            real *at = stage + r * stage_step + i;
+            const vec add = output_load_add(output, row + r, lane + i, lanes - i < VW ? lanes - i : VW);
+            v_store(at, v_fma(add_scale, add, v_load(at)));
         }
+    if (output->steps.count > 0)
+        TLK_ELEMENT_FN(tlk_steps_stage)(&output->steps, stage, stage_step, row, lane, rows, lanes);
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < lanes; i += VW)
+            output_store(output, row + r, lane + i, v_load(stage + r * stage_step + i),
+                         lanes - i < VW ? lanes - i : VW);
 }
 
 typedef void tlk_block_function(const tlk_block *block, int rows, int vectors);

@@ -20,6 +20,7 @@ typedef enum tlk_activation_kind {
     TLK_CLIP,                  /* min(max(x, a), b); relu6 has a = 0, b = 6 */
     TLK_LEAKY_RELU,            /* x < 0 ? a x : x */
     TLK_HARD_SIGMOID,          /* min(max(a x + b, 0), 1) */
+    TLK_HARD_SWISH,            /* x min(max(x / 6 + 1/2, 0), 1) */
     TLK_FIRST_VMATH,           /* from here on they need the functions of vmath.h */
     TLK_ELU = TLK_FIRST_VMATH, /* x < 0 ? a (exp(x) - 1) : x */
     TLK_SELU,                  /* b (x < 0 ? a (exp(x) - 1) : x) */

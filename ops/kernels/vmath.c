@@ -79,6 +79,7 @@ void TLK_FN(tlk_activate)(const tlk_activation *activation, const float *x, floa
         ACTIVATE(TLK_CLIP);
         ACTIVATE(TLK_LEAKY_RELU);
         ACTIVATE(TLK_HARD_SIGMOID);
+        ACTIVATE(TLK_HARD_SWISH);
         ACTIVATE(TLK_ELU);
         ACTIVATE(TLK_SELU);
         ACTIVATE(TLK_EXPONENTIAL);

@@ -526,6 +526,8 @@ TLK_INLINE vecf vf_activate(tlk_activation_kind kind, float a, float b, vecf x)
         return vf_select(x < 0.0F, va * x, x);
     case TLK_HARD_SIGMOID:
         return vf_min(vf_set1(1.0F), vf_max(vf_zero(), va * x + vb));
+    case TLK_HARD_SWISH:
+        return x * vf_min(vf_set1(1.0F), vf_max(vf_zero(), vf_set1(1.0F / 6.0F) * x + 0.5F));
     case TLK_ELU:
         return vf_select(x < 0.0F, va * vf_expm1(x), x);
     case TLK_SELU:
