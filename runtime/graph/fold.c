@@ -107,6 +107,15 @@ static tl_status fold_node(tl_node *node, tl_runtime *runtime, tl_error *error)
     return status;
 }
 
+/* A Constant's tensor serves as it stands, at any size: nothing is computed or copied. */
+static bool is_tensor(const tl_node *node, const tl_attribute **tensor)
+{
+    if (*node->domain || strcmp(node->op_type, "Constant") != 0 || node->attribute_count != 1 || !node->outputs[0])
+        return false;
+    *tensor = tl_node_attribute(node, "value");
+    return *tensor && (*tensor)->kind == TL_ATTR_TENSOR;
+}
+
 tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error)
 {
     tl_runtime *runtime = tl_host_runtime(host);
@@ -117,7 +126,12 @@ tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error)
         tl_graph *inner;
         for (size_t g = 0; status == TL_OK && (inner = tl_node_subgraph(node, g)); g++)
             status = tl_graph_fold(inner, host, error);
-        if (status == TL_OK && can_fold(node))
+        const tl_attribute *tensor;
+        if (status == TL_OK && is_tensor(node, &tensor))
+            status = tl_value_set_constant(node->outputs[0], tensor->u.tensor, tensor->u.tensor->data, false)
+                         ? TL_OK
+                         : tl_error_no_memory(error);
+        else if (status == TL_OK && can_fold(node))
             status = fold_node(node, runtime, error);
         if (status != TL_OK)
             return status;

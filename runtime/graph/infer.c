@@ -130,6 +130,20 @@ static tl_status reshape(tl_node *node, const tl_host *host, const tl_tensor **i
     return status;
 }
 
+/* A dimension that is not known ahead is some number: the same one wherever it travels. In the graphs inside, it may
+ * be another one each time. */
+static bool name_made_dims(const tl_node *node)
+{
+    for (size_t k = 0; k < node->output_count && !tl_node_subgraph(node, 0) && !node->graph->parent; k++) {
+        tl_tensor *tensor = node->outputs[k] ? &node->outputs[k]->tensor : NULL;
+        for (int32_t d = 0; tensor && d < tensor->rank; d++)
+            if (tensor->dims[d] == TL_DIM_UNKNOWN &&
+                (tensor->dims[d] = tl_model_symbol(node->graph->model, NULL)) == TL_DIM_UNKNOWN)
+                return false;
+    }
+    return true;
+}
+
 tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error)
 {
     tl_arena scratch;
@@ -172,6 +186,8 @@ tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error)
     for (size_t k = 0; k < node->output_count && status == TL_OK && !passes_on; k++)
         if (node->outputs[k] && node->outputs[k]->kind == TL_KIND_TENSOR)
             status = settle(node, k, &found[k], error);
+    if (status == TL_OK && !passes_on && !name_made_dims(node))
+        status = tl_error_no_memory(error);
     tl_arena_free(&scratch);
     return status;
 }
