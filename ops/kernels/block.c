@@ -49,16 +49,42 @@ TLK_INLINE void by_rows(int rows, int vectors, const tlk_block *block)
     for (int v = 0; v < vectors; v++)
         sum[r][v] = v_set1(block->bias[r]);
     const real *a = block->a;
-    const real *b = block->b;
-    int64_t j = block->depth;
-    /* Two at a time leave more of the ports that multiply to multiplications. */
-    for (; UNROLLED(rows, vectors) && j >= 2; j -= 2, a += 2 * rows, b += 2 * TLK_NR) {
-        multiply_add(rows, vectors, a, 1, b, sum);
-        multiply_add(rows, vectors, a + rows, 1, b + TLK_NR, sum);
+    for (int64_t t = 0; t < block->taps; t++) {
+        const real *b = block->b + block->offsets[t];
+        int64_t j = block->depth;
+        /* Two at a time leave more of the ports that multiply to multiplications. */
+        for (; UNROLLED(rows, vectors) && j >= 2; j -= 2, a += 2 * rows, b += 2 * block->b_step) {
+            multiply_add(rows, vectors, a, 1, b, sum);
+            multiply_add(rows, vectors, a + rows, 1, b + block->b_step, sum);
+        }
+        for (; j > 0; j--, a += rows, b += block->b_step)
+            multiply_add(rows, vectors, a, 1, b, sum);
     }
-    for (; j > 0; j--, a += rows, b += TLK_NR)
-        multiply_add(rows, vectors, a, 1, b, sum);
     finish(rows, vectors, block, sum);
+}
+
+/* One row. */
+TLK_INLINE void wide(int vectors, const tlk_block *block)
+{
+    const vec low = v_set1(block->low);
+    const vec high = v_set1(block->high);
+    vec sum[TLK_WIDE];
+    TLK_UNROLL
+    for (int v = 0; v < vectors; v++)
+        sum[v] = v_set1(block->bias[0]);
+    const real *a = block->a;
+    for (int64_t t = 0; t < block->taps; t++) {
+        const real *b = block->b + block->offsets[t];
+        for (int64_t j = 0; j < block->depth; j++, a++, b += block->b_step) {
+            const vec row = v_set1(*a);
+            TLK_UNROLL
+            for (int v = 0; v < vectors; v++)
+                sum[v] = v_fma(row, v_load(b + v * VW), sum[v]);
+        }
+    }
+    TLK_UNROLL
+    for (int v = 0; v < vectors; v++)
+        v_store(block->y + v * VW, v_max(low, v_min(high, sum[v])));
 }
 
 TLK_INLINE void by_lanes(int rows, int vectors, const tlk_block *block)
@@ -119,6 +145,15 @@ TLK_INLINE void by_lanes(int rows, int vectors, const tlk_block *block)
 #endif
 FOR_EACH_ROWS(INSTANCE)
 
+static TLK_NOINLINE void wide_half(const tlk_block *block)
+{
+    wide(TLK_WIDE / 2, block);
+}
+static TLK_NOINLINE void wide_whole(const tlk_block *block)
+{
+    wide(TLK_WIDE, block);
+}
+
 #define BY_ROWS(rows)  {by_rows_##rows##_1, by_rows_##rows##_2},
 #define BY_LANES(rows) {by_lanes_##rows##_1, by_lanes_##rows##_2},
 typedef void block_function(const tlk_block *block);
@@ -127,7 +162,12 @@ static block_function *const all_by_lanes[TLK_MR][TLK_NV] = {FOR_EACH_ROWS(BY_LA
 
 void TLK_REAL_FN(tlk_block_by_rows)(const tlk_block *block, int rows, int vectors)
 {
-    all_by_rows[rows - 1][vectors - 1](block);
+    if (vectors <= TLK_NV)
+        all_by_rows[rows - 1][vectors - 1](block);
+    else if (vectors == TLK_WIDE)
+        wide_whole(block);
+    else
+        wide_half(block);
 }
 
 void TLK_REAL_FN(tlk_block_by_lanes)(const tlk_block *block, int rows, int vectors)

@@ -6,6 +6,9 @@
  * Each sum runs over j in order, in one register, by one (fused) multiply-add per j, starting from the bias. So a
  * result does not depend on which block, with which neighbours, an element fell into.
  *
+ * The rows of b lie in `taps` runs of `depth` rows each: run t begins at b + offsets[t], b_step leads from row to row.
+ * A packed panel is one run; a convolution has one for each tap, and reads the data where it is.
+ *
  * rows * vectors accumulators, `vectors` registers for b and one for a fill the register file; on AVX-512
  * 14 * 2 + 2 + 1 = 31 of 32, and 16 loads feed 28 multiply-adds. The portable one has no fused multiply-add and needs
  * a register for the product.
@@ -25,20 +28,30 @@
 #define TLK_NV 2
 #define TLK_NR (TLK_NV * VW)
 
+/* Vectors of a block of one row, which would otherwise wait for its few sums: this many, or half as many. */
+#define TLK_WIDE 8
+
 typedef struct tlk_block {
-    int64_t depth;      /* how many j */
-    const real *a;      /* by rows: [depth][rows]; by lanes: see below */
+    int64_t depth;      /* how many j; by rows: in each run */
+    const real *a;      /* by rows: [taps * depth][rows]; by lanes: see below */
     int64_t a_stride;   /* by lanes only: from one group of VW j to the next */
     int64_t group_size; /* by lanes only: how many j the last group of every `groups` has; the others have VW */
     int64_t groups;
-    const real *b;    /* [depth][TLK_NR] */
+    const real *b;  /* by lanes: [depth][TLK_NR] */
+    int64_t b_step; /* by rows only, and so are the next two */
+    int64_t taps;
+    const int64_t *offsets;
     const real *bias; /* by rows: one for each row; by lanes: one for each lane of y */
     real *y;          /* [rows][vectors * VW] */
     int64_t y_stride;
     real low, high; /* the clamp; infinities leave all as it is */
 } tlk_block;
 
-/* a as [depth][rows], a bias for each row: for packed weights times columns. */
+/* b is a packed panel, [depth][TLK_NR]. */
+static const int64_t tlk_block_no_offset = 0;
+#define TLK_BLOCK_PANEL .b_step = TLK_NR, .taps = 1, .offsets = &tlk_block_no_offset
+
+/* a as [depth][rows], a bias for each row: for packed weights times columns. Of one row, up to TLK_WIDE vectors. */
 void TLK_REAL_FN(tlk_block_by_rows)(const tlk_block *block, int rows, int vectors);
 
 /* a as [depth / VW][a_stride], in each group [row][VW]: as a vector over j stores it. A bias for each lane. */

@@ -1,5 +1,9 @@
-/* Dense convolution as a matrix product: filters [F][depth] times patches [depth][outputs], where depth runs over
- * (kh, kw, c) and the patches of one panel of outputs are packed just before they are used. */
+/* Convolution as a matrix product that packs nothing but its edges: filters [F][kh][kw][c] times views of the data, one
+ * row of the register block's b for each (kh, kw, c).
+ *
+ * The outputs of a group are cut into tiles whose data, the window, stays in the second-level cache. Lanes are
+ * neighbouring outputs. Where a row is no multiple of a vector, they run on over the gap between rows of the window
+ * into the next row, and what falls into the gap is left out on the way to y. */
 #include "kernels/conv.h"
 
 #include "kernels/block.h"
@@ -7,149 +11,345 @@
 #include "kernels/isa.h"
 #include "kernels/output.h"
 #include "kernels/rowblocks.h"
+#include "kernels/window.h"
 
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define WINDOW      ((int64_t)(262144 / sizeof(real))) /* elements, roughly; of one channel, an eighth */
+#define COLUMNS     (16 * TLK_NR)                      /* outputs of a longer row are cut into tiles, of half as many */
+#define LEAST_LANES (4 * TLK_NR)                       /* of a tile, for which the filters are read once */
+#define PIECES      8                                  /* of one sample, at least, if there are filters enough */
 
-/* Panels that are packed before the filters run over them, so that the filters are read less often. */
-#define PANELS 4
+/* ---- weights: biases, then for each group its blocks of filters, each [kh][kw][c][rows] ---- */
 
 static size_t depth_of(const tlk_conv *conv)
 {
     return tlk_size_mul(tlk_size_mul((size_t)conv->kernel[0], (size_t)conv->kernel[1]), (size_t)conv->channels);
 }
 
+static size_t padded_filters(const tlk_conv *conv)
+{
+    return tlk_size_round_up(tlk_size_mul((size_t)conv->groups, (size_t)conv->filters), VW);
+}
+
 static size_t packed_size(const tlk_conv *conv)
 {
-    const size_t bias = tlk_size_round_up((size_t)conv->filters, VW);
-    const size_t weights = tlk_size_mul(depth_of(conv), (size_t)conv->filters);
-    const size_t bytes = tlk_size_mul(tlk_size_add(bias, weights), sizeof(real));
+    const size_t elements = tlk_size_mul(tlk_size_add(depth_of(conv), 1), padded_filters(conv));
+    const size_t bytes = tlk_size_mul(elements, sizeof(real));
     return bytes > INT64_MAX || !tlk_conv_reach_fits(conv) ? SIZE_MAX : bytes;
 }
 
-static size_t workspace_size(const tlk_conv *conv)
+/* One or two filters are computed one by one, on wide blocks: depthwise convolutions above all. */
+static int64_t block_count(const tlk_conv *conv)
 {
-    const size_t bytes = tlk_size_add(tlk_size_mul(depth_of(conv), PANELS * TLK_NR * sizeof(real)), 64);
-    return bytes > INT64_MAX ? SIZE_MAX : bytes;
+    return conv->filters <= 2 ? conv->filters : rowblock_count(conv->filters);
+}
+
+static int64_t block_begin(const tlk_conv *conv, int64_t block)
+{
+    return conv->filters <= 2 ? block : rowblock_begin(conv->filters, block);
 }
 
 static void pack(const tlk_conv *conv, const void *weights, const void *bias, void *packed)
 {
-    real *biases = packed;
-    const int64_t padded = (conv->filters + VW - 1) / VW * VW;
-    for (int64_t f = 0; f < padded; f++)
-        biases[f] = bias != NULL && f < conv->filters ? e_get((const elem *)bias + f) : 0;
-    real *out = biases + padded;
+    real *out = packed;
+    for (int64_t f = 0; f < (int64_t)padded_filters(conv); f++)
+        *out++ = bias != NULL && f < conv->groups * conv->filters ? e_get((const elem *)bias + f) : 0;
     const int64_t taps = conv->kernel[0] * conv->kernel[1];
-    for (int64_t b = 0; b < rowblock_count(conv->filters); b++)
-        for (int64_t k = 0; k < taps; k++)
-            for (int64_t c = 0; c < conv->channels; c++)
-                for (int64_t f = rowblock_begin(conv->filters, b); f < rowblock_begin(conv->filters, b + 1); f++)
-                    *out++ = e_get((const elem *)weights + (f * conv->channels + c) * taps + k);
+    const elem *group = weights;
+    for (int64_t g = 0; g < conv->groups; g++, group += conv->filters * conv->channels * taps)
+        for (int64_t b = 0; b < block_count(conv); b++)
+            for (int64_t k = 0; k < taps; k++)
+                for (int64_t c = 0; c < conv->channels; c++)
+                    for (int64_t f = block_begin(conv, b); f < block_begin(conv, b + 1); f++)
+                        *out++ = e_get(group + (f * conv->channels + c) * taps + k);
+}
+
+/* ---- tiles ---- */
+
+/* Runs of b for the register block: each tap one of `channels` rows; of one channel, each row of taps if it can be. */
+struct runs {
+    int64_t count, depth, step;
+    int64_t *offsets;
+};
+
+struct job {
+    const tlk_conv *conv;
+    tlk_conv_data data;
+    int64_t rows, columns;           /* of a tile */
+    int64_t down, across;            /* tiles */
+    int64_t chunks;                  /* that the blocks of filters are cut into */
+    window window;                   /* of one tile */
+    real *elements;                  /* its memory */
+    struct runs in_window, directly; /* directly: of x itself, if strides are 1 */
+    const real *biases, *weights;
+    tlk_output output;
+};
+
+static bool window_fits(const tlk_conv *conv, int64_t rows, int64_t columns)
+{
+    const size_t size = window_size(conv, rows, columns);
+    return size <= (size_t)WINDOW && size <= tlk_size_mul((size_t)WINDOW / 8, (size_t)conv->channels);
+}
+
+static void choose_tiles(struct job *job)
+{
+    const tlk_conv *conv = job->conv;
+    const int64_t out[2] = {MAX(job->data.out_size[0], 1), MAX(job->data.out_size[1], 1)};
+    job->columns = out[1] <= COLUMNS ? out[1] : COLUMNS / 2;
+    while (job->columns > TLK_NR && !window_fits(conv, 1, job->columns))
+        job->columns = (job->columns / 2 + TLK_NR - 1) / TLK_NR * TLK_NR;
+    int64_t fits = MIN(out[0], (LEAST_LANES + job->columns - 1) / job->columns);
+    for (int64_t beyond = out[0] + 1; fits + 1 < beyond;) {
+        const int64_t middle = fits + (beyond - fits) / 2;
+        if (window_fits(conv, middle, job->columns))
+            fits = middle;
+        else
+            beyond = middle;
+    }
+    job->down = (out[0] + fits - 1) / fits;
+    job->rows = MAX(1, (out[0] + job->down - 1) / job->down);
+    job->down = (out[0] + job->rows - 1) / job->rows;
+    job->across = (out[1] + job->columns - 1) / job->columns;
+    const int64_t tiles = conv->groups * job->down * job->across;
+    job->chunks = tiles >= PIECES ? 1 : MIN((PIECES + tiles - 1) / tiles, (block_count(conv) + 1) / 2);
+    job->window = window_of(conv, job->rows, job->columns);
+}
+
+/* A convolution of single elements knows no rows. */
+static struct job job_of(const tlk_conv *conv, const tlk_conv_data *data)
+{
+    struct job job = {.conv = conv, .data = *data};
+    bool single = true;
+    for (int i = 0; i < 2; i++)
+        single = single && conv->kernel[i] == 1 && conv->stride[i] == 1 && data->pad[i] == 0 &&
+                 data->size[i] == data->out_size[i];
+    if (single) {
+        job.data.size[1] *= data->size[0];
+        job.data.size[0] = 1;
+        job.data.out_size[1] = job.data.size[1];
+        job.data.out_size[0] = 1;
+    }
+    choose_tiles(&job);
+    return job;
+}
+
+static size_t workspace_size(const tlk_conv *conv, const tlk_conv_data *data)
+{
+    const struct job job = job_of(conv, data);
+    const size_t size = window_size(conv, job.rows, job.columns);
+    const size_t gaps = tlk_size_mul((size_t)conv->channels, (size_t)WINDOW_GAP);
+    const size_t elements = tlk_size_add(tlk_size_add(size, gaps), VW);
+    const size_t offsets = tlk_size_mul(depth_of(conv), 2 * sizeof(int64_t));
+    const size_t bytes = tlk_size_add(tlk_size_add(tlk_size_mul(elements, sizeof(real)), offsets), 128);
+    return bytes > INT64_MAX ? SIZE_MAX : bytes;
 }
 
 static int64_t pieces(const tlk_conv *conv, const tlk_conv_data *data)
 {
-    (void)conv;
-    return (data->out_size[0] * data->out_size[1] + TLK_NR - 1) / TLK_NR;
+    if (data->out_size[0] == 0 || data->out_size[1] == 0)
+        return 0;
+    const struct job job = job_of(conv, data);
+    return conv->groups * job.down * job.across * job.chunks;
 }
 
-/* Neighbouring outputs of one row, part of a panel, for one tap. */
-struct run {
-    int lane, lanes; /* in the panel */
-    int64_t row;     /* of x; may lie outside */
-    int64_t column;  /* of x, for the first lane; may lie outside */
-    int64_t step;    /* from lane to lane */
+static void make_runs(const struct job *job, const window *w, int64_t channel, int64_t *offsets, struct runs *runs)
+{
+    const tlk_conv *conv = job->conv;
+    const bool by_rows = conv->channels == 1 && (conv->stride[1] == 1 || !w->axis[1].shared);
+    const int64_t together = by_rows ? conv->kernel[1] : 1;
+    runs->count = 0;
+    runs->offsets = offsets;
+    for (int64_t kh = 0; kh < conv->kernel[0]; kh++)
+        for (int64_t kw = 0; kw < conv->kernel[1]; kw += together)
+            offsets[runs->count++] = window_offset(conv, w, kh, kw);
+    runs->depth = by_rows ? together : conv->channels;
+    runs->step = by_rows && together > 1 ? window_offset(conv, w, 0, 1) - window_offset(conv, w, 0, 0) : channel;
+}
+
+static void prepare(struct job *job, const void *packed, void *workspace)
+{
+    const tlk_conv *conv = job->conv;
+    int64_t *offsets = (int64_t *)(((uintptr_t)workspace + 63) / 64 * 64);
+    make_runs(job, &job->window, job->window.channel, offsets, &job->in_window);
+    offsets += job->in_window.count;
+    if (conv->stride[0] == 1 && conv->stride[1] == 1) {
+        window whole = {.axis = {{.shared = true, .phases = 1}, {.shared = true, .phases = 1}}};
+        whole.axis[1].steps = job->data.size[1];
+        make_runs(job, &whole, job->data.size[0] * job->data.size[1], offsets, &job->directly);
+        offsets += job->directly.count;
+    }
+    job->elements = (real *)(((uintptr_t)offsets + 63) / 64 * 64);
+    job->biases = packed;
+    job->weights = job->biases + padded_filters(conv);
+    job->output = (tlk_output){.y = job->data.y,
+                               .row_step = job->data.out_size[0] * job->data.out_size[1],
+                               .lane_step = 1,
+                               .scale = 1,
+                               .activation = &conv->activation,
+                               .steps = job->data.steps};
+    output_prepare(&job->output);
+}
+
+/* ---- run ---- */
+
+/* Outputs whose data are at hand. */
+struct tile {
+    int64_t group, row, column; /* the first output */
+    int64_t rows, columns;
+    const real *data;
+    int64_t pitch;
+    const struct runs *runs;
 };
 
-/* Lanes of the run for one channel whose row of x begins at `x`; lanes outside begin <= lane < end are zero. */
-static void copy_run(const struct run *run, const elem *x, int begin, int end, real *panel)
+/* Lanes of a block that begins at (row, column) of the tile: piece by piece of the rows of y. */
+static void store_across(const struct job *job, const struct tile *tile, real *sums, int64_t filter, int rows,
+                         int64_t row, int64_t column, int lanes)
 {
-    real *out = panel + run->lane;
-    if (run->step != 1) {
-        for (int i = 0; i < run->lanes; i++)
-            out[i] = i >= begin && i < end ? e_get(x + run->column + i * run->step) : 0;
+    for (int lane = 0; lane < lanes; row++) {
+        const int count = (int)MIN(lanes - lane, tile->columns - column);
+        const int64_t at = (tile->row + row) * job->data.out_size[1] + tile->column + column;
+        real part[TLK_MR * TLK_NR + VW];
+        for (int r = 0; r < rows && count > 0; r++)
+            for (int i = 0; i < count; i += VW) {
+                const vec v = v_load(sums + r * TLK_NR + lane + i);
+#if E_IS_REAL
+                if (job->output.direct) {
+                    v_store_n(job->output.y + (filter + r) * job->output.row_step + at + i, v, MIN(VW, count - i));
+                    continue;
+                }
+#endif
+                v_store(part + r * TLK_NR + i, v);
+            }
+        if (count > 0 && !job->output.direct)
+            output_finish(&job->output, part, TLK_NR, filter, at, rows, count);
+        lane += (int)MIN(lanes - lane, tile->pitch - column);
+        column = 0;
+    }
+}
+
+/* Filters times lanes, from `lane` of the strip on that begins with `row` of the tile. */
+static void multiply(const struct job *job, const struct tile *tile, tlk_block *block, int64_t filter, int rows,
+                     int64_t row, int64_t lane, int lanes)
+{
+    const int64_t width = job->data.out_size[1];
+    const int64_t down = lane < tile->pitch ? 0 : lane / tile->pitch;
+    const int64_t column = lane - down * tile->pitch;
+    block->b = tile->data + row * tile->pitch + lane;
+    if (column + lanes <= tile->columns) {
+        output_block(&job->output, TLK_REAL_FN(tlk_block_by_rows), block, filter,
+                     (tile->row + row + down) * width + tile->column + column, rows, lanes);
         return;
     }
-    for (int i = 0; i < run->lanes; i += VW) {
-        const int n = MIN(VW, run->lanes - i);
-        const int from = MIN(MAX(begin - i, 0), n);
-        const int to = MIN(MAX(end - i, from), n);
-        const elem *data = e_outside(x, run->column + i);
-        const vec value = from == 0 && to == VW ? e_load(data) : from < to ? e_load_range(data, from, to) : v_zero();
-        if (n == VW)
-            v_store(out + i, value);
-        else
-            v_store_n(out + i, value, n);
+    real sums[TLK_MR * TLK_NR + VW] __attribute__((aligned(64)));
+    block->y = sums;
+    block->y_stride = TLK_NR;
+    block->low = job->output.direct ? job->output.low : -(real)INFINITY;
+    block->high = job->output.direct ? job->output.high : (real)INFINITY;
+    TLK_REAL_FN(tlk_block_by_rows)(block, rows, (lanes + VW - 1) / VW);
+    block->y = NULL;
+    store_across(job, tile, sums, filter, rows, row + down, column, lanes);
+}
+
+/* Lanes of the next block, of `left` ones. */
+static int block_lanes(bool wide, int64_t left)
+{
+    const int64_t vectors = (left + VW - 1) / VW;
+    if (wide && vectors >= TLK_WIDE / 2)
+        return (int)MIN(left, vectors >= TLK_WIDE ? TLK_WIDE * VW : TLK_WIDE / 2 * VW);
+    return (int)MIN(left, TLK_NR);
+}
+
+/* Blocks begin <= b < end of filters. */
+static void run_tile(const struct job *job, const struct tile *tile, int64_t begin, int64_t end)
+{
+    const tlk_conv *conv = job->conv;
+    const int64_t depth = (int64_t)depth_of(conv);
+    const int64_t padded = (tile->columns + VW - 1) / VW * VW;
+    const bool one_strip = tile->rows > 1 && tile->pitch <= padded;
+    const int64_t lanes = one_strip ? (tile->rows - 1) * tile->pitch + tile->columns : tile->columns;
+    for (int64_t b = begin; b < end; b++) {
+        const int rows = (int)(block_begin(conv, b + 1) - block_begin(conv, b));
+        const int64_t filter = tile->group * conv->filters + block_begin(conv, b);
+        tlk_block block = {.a = job->weights + filter * depth,
+                           .bias = job->biases + filter,
+                           .depth = tile->runs->depth,
+                           .taps = tile->runs->count,
+                           .offsets = tile->runs->offsets,
+                           .b_step = tile->runs->step};
+        for (int64_t row = 0; row < (one_strip ? 1 : tile->rows); row++)
+            for (int64_t lane = 0; lane < lanes;) {
+                const int count = block_lanes(rows == 1, lanes - lane);
+                multiply(job, tile, &block, filter, rows, row, lane, count);
+                lane += count;
+            }
     }
 }
 
-/* How many lanes lie before `position`, counted from column on. */
-static int lanes_before(const struct run *run, int64_t position)
+/* How many columns of the tile can be read from x itself, in whole vectors if they are not all. */
+static int64_t direct_columns(const struct job *job, const struct tile *tile)
 {
-    const int64_t distance = position - run->column;
-    return distance <= 0 ? 0 : (int)MIN((distance - 1) / run->step + 1, run->lanes);
+    const tlk_conv *conv = job->conv;
+    const tlk_conv_data *data = &job->data;
+    int64_t begin[2];
+    int64_t end[2];
+    if (!E_IS_REAL || job->directly.count == 0)
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        begin[i] = (i == 0 ? tile->row : tile->column) - data->pad[i];
+        end[i] = begin[i] + (i == 0 ? tile->rows : tile->columns) + (conv->kernel[i] - 1) * conv->dilation[i];
+    }
+    if (begin[0] < 0 || end[0] > data->size[0] || begin[1] < 0)
+        return 0;
+    /* The last vector may run on into the next row, not beyond the last one. */
+    const int64_t beyond = end[0] < data->size[0] ? 0 : end[1] + VW - 1 - data->size[1];
+    if (end[1] <= data->size[1] && (beyond <= 0 || tile->columns % VW == 0))
+        return tile->columns;
+    const int64_t inside = tile->columns - MAX(0, end[1] - data->size[1]);
+    return tile->rows > 1 || inside < VW ? 0 : inside / VW * VW;
 }
 
-/* One panel: [tap][channel][TLK_NR] of the outputs from `first` on. */
-static void pack_patches(const tlk_conv *conv, const tlk_conv_data *data, int64_t first, int lanes, real *panel)
+/* Filters of one tile, from x itself as far as that goes. */
+static void run_piece(const struct job *job, struct tile *tile, int64_t columns, int64_t begin, int64_t end,
+                      bool filled)
 {
-    const int64_t width = data->out_size[1];
-    const int64_t plane = data->size[0] * data->size[1];
-    for (int64_t kh = 0; kh < conv->kernel[0]; kh++)
-        for (int64_t kw = 0; kw < conv->kernel[1]; kw++, panel += conv->channels * TLK_NR) {
-            for (int lane = 0; lane < lanes;) {
-                const int64_t oh = (first + lane) / width;
-                const int64_t ow = (first + lane) % width;
-                const struct run run = {.lane = lane,
-                                        .lanes = (int)MIN(lanes - lane, width - ow),
-                                        .row = oh * conv->stride[0] + kh * conv->dilation[0] - data->pad[0],
-                                        .column = ow * conv->stride[1] + kw * conv->dilation[1] - data->pad[1],
-                                        .step = conv->stride[1]};
-                const bool inside = run.row >= 0 && run.row < data->size[0];
-                const int begin = inside ? lanes_before(&run, 0) : 0;
-                const int end = inside ? lanes_before(&run, data->size[1]) : 0;
-                const elem *x = (const elem *)data->x + (inside ? run.row * data->size[1] : 0);
-                for (int64_t c = 0; c < conv->channels; c++)
-                    copy_run(&run, x + c * plane, begin, end, panel + c * TLK_NR);
-                lane += run.lanes;
-            }
-            if (lanes < TLK_NR)
-                for (int64_t c = 0; c < conv->channels; c++)
-                    for (int lane = lanes; lane < TLK_NR; lane++)
-                        panel[c * TLK_NR + lane] = 0;
+    const tlk_conv *conv = job->conv;
+    const tlk_conv_data *data = &job->data;
+    const elem *x = (const elem *)data->x + tile->group * conv->channels * data->size[0] * data->size[1];
+    for (; columns > 0; columns -= tile->columns, tile->column += tile->columns) {
+        tile->columns = columns;
+        const int64_t direct = direct_columns(job, tile);
+        if (direct > 0) {
+            tile->columns = direct;
+            tile->pitch = data->size[1];
+            tile->data = (const void *)(x + (tile->row - data->pad[0]) * data->size[1] + tile->column - data->pad[1]);
+            tile->runs = &job->directly;
+        } else {
+            tile->pitch = job->window.axis[1].steps;
+            tile->data = job->elements;
+            tile->runs = &job->in_window;
+            if (!filled)
+                window_fill(conv, &job->window, data, x, (const int64_t[2]){tile->row, tile->column},
+                            (const int64_t[2]){job->rows - tile->rows, job->columns - tile->columns}, job->elements);
         }
+        run_tile(job, tile, begin, end);
+    }
 }
 
 static void run(const tlk_conv *conv, const void *packed, const tlk_conv_data *data, int64_t begin, int64_t end,
                 void *workspace)
 {
-    real *patches = (real *)(((uintptr_t)workspace + 63) / 64 * 64);
-    const int64_t depth = (int64_t)depth_of(conv);
-    const int64_t outputs = data->out_size[0] * data->out_size[1];
-    const real *biases = packed;
-    const real *weights = biases + (conv->filters + VW - 1) / VW * VW;
-    tlk_output output = {.y = data->y,
-                         .row_step = outputs,
-                         .lane_step = 1,
-                         .scale = 1,
-                         .activation = &conv->activation,
-                         .steps = data->steps};
-    output_prepare(&output);
-    for (int64_t piece = begin; piece < end; piece += PANELS) {
-        const int64_t first = piece * TLK_NR;
-        const int64_t last = MIN(MIN(piece + PANELS, end) * TLK_NR, outputs);
-        for (int64_t o = first; o < last; o += TLK_NR)
-            pack_patches(conv, data, o, (int)MIN(TLK_NR, last - o), patches + (o - first) * depth);
-        for (int64_t b = 0; b < rowblock_count(conv->filters); b++) {
-            const int64_t f = rowblock_begin(conv->filters, b);
-            const int rows = (int)(rowblock_begin(conv->filters, b + 1) - f);
-            for (int64_t o = first; o < last; o += TLK_NR) {
-                tlk_block block = {
-                    .depth = depth, .a = weights + f * depth, .b = patches + (o - first) * depth, .bias = biases + f};
-                output_block(&output, TLK_REAL_FN(tlk_block_by_rows), &block, f, o, rows, (int)MIN(TLK_NR, last - o));
-            }
-        }
+    struct job job = job_of(conv, data);
+    prepare(&job, packed, workspace);
+    for (int64_t piece = begin; piece < end; piece++) {
+        const int64_t chunk = piece % job.chunks;
+        const int64_t across = piece / job.chunks % job.across;
+        const int64_t down = piece / job.chunks / job.across % job.down;
+        struct tile tile = {.group = piece / job.chunks / job.across / job.down,
+                            .row = down * job.rows,
+                            .column = across * job.columns,
+                            .rows = MIN(job.rows, job.data.out_size[0] - down * job.rows)};
+        const int64_t blocks = block_count(conv);
+        run_piece(&job, &tile, MIN(job.columns, job.data.out_size[1] - tile.column), blocks * chunk / job.chunks,
+                  blocks * (chunk + 1) / job.chunks, piece > begin && chunk > 0);
     }
 }
 

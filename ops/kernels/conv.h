@@ -1,11 +1,9 @@
-/* Convolution over one or two axes, channels first, of one group; bias and activation fused.
+/* Convolution over one or two axes, channels first: dense, in groups, depthwise; bias and activation fused.
  *
- *     y[f][oh][ow] = activation(bias[f] + sum_{kh,kw,c} xpad[c][oh*stride[0] + kh*dilation[0]]
- *                                                          [ow*stride[1] + kw*dilation[1]] * weights[f][c][kh][kw])
+ *     y[g][f][oh][ow] = activation(bias[g][f] + sum_{kh,kw,c} xpad[g][c][oh*stride[0] + kh*dilation[0]]
+ *                                                    [ow*stride[1] + kw*dilation[1]] * weights[g][f][c][kh][kw])
  *
- * One axis is a height of 1. Two kernels: `conv` for any number of channels, as a matrix product whose right operand is
- * packed from x one panel of outputs at a time; `depthwise`, in which each channel has `filters` outputs of its own.
- * For both: pack weights once, then run pieces from any threads; the bits don't depend on the pieces.
+ * One axis is a height of 1. Pack weights once, then run pieces from any threads; the bits don't depend on the pieces.
  */
 #ifndef TLK_CONV_H
 #define TLK_CONV_H
@@ -15,8 +13,8 @@
 #include "kernels/steps.h"
 
 typedef struct tlk_conv {
-    int64_t channels; /* in the group; for depthwise, all of them */
-    int64_t filters;  /* in the group; for depthwise, for each channel */
+    int64_t groups;
+    int64_t channels, filters; /* of one group */
     int64_t kernel[2], stride[2], dilation[2];
     tlk_activation activation;
 } tlk_conv;
@@ -28,25 +26,25 @@ static inline bool tlk_conv_reach_fits(const tlk_conv *conv)
            conv->dilation[1] <= (INT64_MAX >> 3) / conv->kernel[1];
 }
 
-/* One group of one sample. */
+/* One sample. */
 typedef struct tlk_conv_data {
-    const void *x; /* [channels][size[0]][size[1]] */
+    const void *x; /* [groups][channels][size[0]][size[1]] */
     int64_t size[2];
     int64_t pad[2]; /* zeros before x, on each axis; as many behind it as out_size asks for */
-    void *y;        /* [filters][out_size[0]][out_size[1]]; depthwise: [channels][filters]... */
+    void *y;        /* [groups][filters][out_size[0]][out_size[1]] */
     int64_t out_size[2];
-    tlk_steps steps; /* behind the activation; rows are filters (of depthwise: all), lanes positions in out_size */
+    tlk_steps steps; /* behind the activation; rows are filters of all groups, lanes positions in out_size */
 } tlk_conv_data;
 
 typedef struct tlk_conv_kernel {
     size_t (*packed_size)(const tlk_conv *conv); /* bytes; SIZE_MAX if a size_t cannot say it */
-    size_t (*workspace_size)(const tlk_conv *conv);
+    /* For data of these sizes; x and y are not looked at. */
+    size_t (*workspace_size)(const tlk_conv *conv, const tlk_conv_data *data);
 
-    /* weights: [filters][channels][kernel[0]][kernel[1]]; depthwise: [channels][filters][kernel[0]][kernel[1]].
-     * bias: one for each filter (of each channel), or NULL. */
+    /* weights: [groups][filters][channels][kernel[0]][kernel[1]]; bias: [groups][filters] or NULL. */
     void (*pack)(const tlk_conv *conv, const void *weights, const void *bias, void *packed);
 
-    /* Pieces that the work can be cut into: panels of neighbouring outputs of all filters; depthwise: channels. */
+    /* Pieces that the work can be cut into: filters of a tile of outputs of a group. */
     int64_t (*pieces)(const tlk_conv *conv, const tlk_conv_data *data);
     void (*run)(const tlk_conv *conv, const void *packed, const tlk_conv_data *data, int64_t begin, int64_t end,
                 void *workspace);

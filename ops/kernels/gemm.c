@@ -92,6 +92,7 @@ static void run(const tlk_gemm *gemm, const void *packed_a, const void *packed_b
             tlk_block block = {.depth = gemm->depth,
                                .a = (const real *)packed_a + row * gemm->depth,
                                .b = (const real *)packed_b + column * gemm->depth,
+                               TLK_BLOCK_PANEL,
                                .bias = zeros};
             output_block(&output, TLK_REAL_FN(tlk_block_by_rows), &block, row, column, rows,
                          (int)MIN(TLK_NR, gemm->n - column));

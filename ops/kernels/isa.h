@@ -17,7 +17,6 @@ TLK_KERNEL_LIST(TLK_PROTOTYPE)
 TLK_FOR_EACH_TYPE(tlk_sepconv_kernel, tlk_sepconv)
 TLK_FOR_EACH_TYPE(tlk_gemm_kernel, tlk_gemm)
 TLK_FOR_EACH_TYPE(tlk_conv_kernel, tlk_conv)
-TLK_FOR_EACH_TYPE(tlk_conv_kernel, tlk_conv_depthwise)
 TLK_FOR_EACH_TYPE(tlk_steps_kernel, tlk_steps)
 #undef TLK_FOR_EACH_TYPE
 

@@ -49,7 +49,6 @@ typedef struct tlk_kernels {
     const tlk_sepconv_kernel *sepconv[4];
     const tlk_gemm_kernel *gemm[4];
     const tlk_conv_kernel *conv[4];
-    const tlk_conv_kernel *conv_depthwise[4];
     const tlk_steps_kernel *steps[4];
 } tlk_kernels;
 

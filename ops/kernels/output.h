@@ -114,6 +114,7 @@ static inline void output_block(const tlk_output *output, tlk_block_function *mu
     }
 #endif
     multiply(block, rows, vectors);
+    block->y = NULL;
     if (!direct)
         output_finish(output, stage, TLK_NR, row, lane, rows, lanes);
 }

@@ -150,6 +150,7 @@ static void pointwise_first(const struct job *job, int64_t t, int steps)
             tlk_block block = {.depth = job->depth,
                                .a = job->pointwise + f * job->depth,
                                .b = job->h + step * job->depth,
+                               TLK_BLOCK_PANEL,
                                .bias = job->biases + f};
             output_block(&job->output, TLK_REAL_FN(tlk_block_by_rows), &block, f, t + step, rows,
                          MIN(TLK_NR, whole - step));

@@ -26,7 +26,6 @@ const tlk_kernels TLK_FN(tlk_table) = {
     .sepconv = TLK_BY_TYPE(tlk_sepconv),
     .gemm = TLK_BY_TYPE(tlk_gemm),
     .conv = TLK_BY_TYPE(tlk_conv),
-    .conv_depthwise = TLK_BY_TYPE(tlk_conv_depthwise),
     .steps = TLK_BY_TYPE(tlk_steps),
 };
 /* clang-format on */

@@ -92,13 +92,11 @@ tl_status conv_output_shape(const tl_call *call, conv_window *window, int64_t gr
 
 /* ---- Kernels */
 
-/* A convolution as the kernels have it: one for each group, or one for all groups where each has one channel. */
+/* A convolution as the kernels have it. */
 typedef struct conv_kernel {
     const tlk_conv_kernel *kernel; /* NULL: none computes this */
     tlk_conv conv;
-    int64_t packs;  /* kernels' convolutions in one image */
-    size_t each;    /* bytes of packed weights for one */
-    size_t scratch; /* bytes of workspace for one thread */
+    size_t packed; /* bytes of packed weights */
 } conv_kernel;
 
 static bool round_size(size_t *size)
@@ -112,7 +110,7 @@ static conv_kernel choose_kernel(const conv_window *window, int64_t group, const
 {
     const int32_t spatial = w->rank - 2;
     const conv_kernel none = {0};
-    conv_kernel k = {.conv = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}}};
+    conv_kernel k = {.conv = {.groups = group, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}}};
     if (spatial < 1 || spatial > 2 || group < 1 || w->dims[0] % group != 0 || nn_product(w, 0, w->rank) < 1)
         return none;
     for (int32_t i = 0; i < spatial; i++) {
@@ -120,26 +118,13 @@ static conv_kernel choose_kernel(const conv_window *window, int64_t group, const
         k.conv.stride[2 - spatial + i] = window->strides[i];
         k.conv.dilation[2 - spatial + i] = window->dilations[i];
     }
-    const bool depthwise = w->dims[1] == 1 && group > 1;
-    const tlk_type type = nn_kernel_type(w->type);
-    k.kernel = depthwise ? tlk_get()->conv_depthwise[type] : tlk_get()->conv[type];
-    k.conv.channels = depthwise ? group : w->dims[1];
+    k.kernel = tlk_get()->conv[nn_kernel_type(w->type)];
+    k.conv.channels = w->dims[1];
     k.conv.filters = w->dims[0] / group;
-    k.packs = depthwise ? 1 : group;
     if (!tlk_conv_reach_fits(&k.conv))
         return none;
-    k.each = k.kernel->packed_size(&k.conv);
-    k.scratch = k.kernel->workspace_size(&k.conv);
-    return round_size(&k.each) && round_size(&k.scratch) ? k : none;
-}
-
-static void pack_weights(const conv_kernel *k, const tl_tensor *w, const void *weights, const void *bias, void *packed)
-{
-    const size_t size = nn_type_size(w->type), filters = (size_t)(w->dims[0] / k->packs) * size;
-    const size_t each = (size_t)(op_elements(w) / k->packs) * size;
-    for (int64_t i = 0; i < k->packs; i++)
-        k->kernel->pack(&k->conv, (const char *)weights + (size_t)i * each,
-                        bias ? (const char *)bias + (size_t)i * filters : NULL, (char *)packed + (size_t)i * k->each);
+    k.packed = k.kernel->packed_size(&k.conv);
+    return round_size(&k.packed) ? k : none;
 }
 
 /* ---- State and plan */
@@ -154,9 +139,11 @@ typedef struct conv_state {
 } conv_state;
 
 typedef struct conv_steps {
-    conv_plan general;  /* the geometry, for both ways */
-    conv_kernel kernel; /* none: the general way */
-    size_t packed, scratch;
+    conv_plan general;      /* the geometry, for both ways */
+    conv_kernel kernel;     /* none: the general way */
+    tlk_conv_data data;     /* of one sample, x and y still open */
+    size_t packed, scratch; /* where they lie in the workspace; scratch of one thread after the other */
+    size_t scratch_size;
 } conv_steps;
 
 static tl_status conv_parse(const tl_call *call, conv_state *state)
@@ -170,17 +157,15 @@ static tl_status conv_parse(const tl_call *call, conv_state *state)
 static tl_status conv_pack(tl_call *call, conv_state *state)
 {
     const tl_tensor *w = call->inputs[IN_W], *bias = op_input(call, IN_B);
-    size_t bytes;
     if (!w->data || (bias && (!bias->data || bias->rank != 1 || bias->dims[0] != w->dims[0])))
         return TL_OK;
     conv_kernel kernel = choose_kernel(&state->window, state->group, w);
     if (!kernel.kernel)
         return TL_OK;
-    if (!__builtin_mul_overflow((size_t)kernel.packs, kernel.each, &bytes))
-        state->packed = call->host->alloc(call->host, bytes, 64);
+    state->packed = call->host->alloc(call->host, kernel.packed, 64);
     if (!state->packed)
         return tl_fail(call, TL_NO_MEMORY, "no memory for the packed weights");
-    pack_weights(&kernel, w, w->data, bias ? bias->data : NULL, state->packed);
+    kernel.kernel->pack(&kernel.conv, w->data, bias ? bias->data : NULL, state->packed);
     state->kernel = kernel;
     call->packed = bias ? 1 << IN_W | 1 << IN_B : 1 << IN_W;
     return TL_OK;
@@ -209,19 +194,35 @@ static void conv_destroy(const tl_host *host, void *memory)
     host->free(host, state);
 }
 
+static tlk_conv_data conv_data(const conv_geometry *g)
+{
+    tlk_conv_data data = {.size = {1, 1}, .out_size = {1, 1}};
+    for (int32_t i = 0; i < g->spatial; i++) {
+        data.size[2 - g->spatial + i] = g->in_size[i];
+        data.out_size[2 - g->spatial + i] = g->out_size[i];
+        data.pad[2 - g->spatial + i] = g->pads[i];
+    }
+    return data;
+}
+
 static void conv_plan_steps(tl_call *call, const conv_state *state, conv_steps *steps)
 {
     const tl_tensor *x = call->inputs[IN_X];
     call->workspace_size = 0;
     steps->kernel = state->packed ? state->kernel : choose_kernel(&state->window, state->group, call->inputs[IN_W]);
+    if (steps->kernel.kernel && x->dims[0] > 0 && steps->general.g.out_area > 0) {
+        steps->data = conv_data(&steps->general.g);
+        steps->scratch_size = steps->kernel.kernel->workspace_size(&steps->kernel.conv, &steps->data);
+        (void)round_size(&steps->scratch_size); /* a size that does not exist is refused below */
+    }
     if (!steps->kernel.kernel) {
         nn_widen_place(call, 0);
         conv_make_plan(call, &steps->general, x->type == TL_DOUBLE ? CONV_F64 : CONV_F32);
         return;
     }
     if (!state->packed)
-        steps->packed = nn_place(call, steps->kernel.packs, steps->kernel.each);
-    steps->scratch = nn_place(call, call->thread_count, steps->kernel.scratch);
+        steps->packed = nn_place(call, 1, steps->kernel.packed);
+    steps->scratch = nn_place(call, call->thread_count, steps->scratch_size);
 }
 
 static tl_status conv_reshape(tl_call *call)
@@ -254,36 +255,25 @@ typedef struct conv_job {
     const tl_call *call;
     const conv_steps *steps;
     const char *packed;
-    int64_t pieces; /* of one of the kernels' convolutions */
+    int64_t pieces; /* of one sample */
 } conv_job;
-
-static tlk_conv_data conv_data(const conv_job *job, int64_t item)
-{
-    const conv_geometry *g = &job->steps->general.g;
-    const int64_t size = (int64_t)nn_type_size(job->call->inputs[IN_X]->type), packs = job->steps->kernel.packs;
-    const int64_t in = g->group / packs * g->channels * g->in_area, out = g->group / packs * g->filters * g->out_area;
-    tlk_conv_data data = {.x = (const char *)job->call->inputs[IN_X]->data + item * in * size,
-                          .y = (char *)job->call->outputs[0]->data + item * out * size,
-                          .size = {1, 1},
-                          .out_size = {1, 1}};
-    for (int32_t i = 0; i < g->spatial; i++) {
-        data.size[2 - g->spatial + i] = g->in_size[i];
-        data.out_size[2 - g->spatial + i] = g->out_size[i];
-        data.pad[2 - g->spatial + i] = g->pads[i];
-    }
-    return data;
-}
 
 static void conv_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const conv_job *job = context;
-    const conv_kernel *k = &job->steps->kernel;
-    void *scratch = (char *)nn_at(job->call, job->steps->scratch) + (size_t)thread * k->scratch;
+    const conv_steps *steps = job->steps;
+    const conv_geometry *g = &steps->general.g;
+    const size_t size = nn_type_size(job->call->inputs[IN_X]->type);
+    const size_t in = (size_t)(g->group * g->channels * g->in_area) * size;
+    const size_t out = (size_t)(g->group * g->filters * g->out_area) * size;
+    void *scratch = (char *)nn_at(job->call, steps->scratch) + (size_t)thread * steps->scratch_size;
     while (begin < end) {
-        const int64_t item = begin / job->pieces, first = begin % job->pieces;
+        const int64_t sample = begin / job->pieces, first = begin % job->pieces;
         const int64_t last = nn_min(job->pieces, first + end - begin);
-        const tlk_conv_data data = conv_data(job, item);
-        k->kernel->run(&k->conv, job->packed + (size_t)(item % k->packs) * k->each, &data, first, last, scratch);
+        tlk_conv_data data = steps->data;
+        data.x = (const char *)job->call->inputs[IN_X]->data + (size_t)sample * in;
+        data.y = (char *)job->call->outputs[0]->data + (size_t)sample * out;
+        steps->kernel.kernel->run(&steps->kernel.conv, job->packed, &data, first, last, scratch);
         begin += last - first;
     }
 }
@@ -310,16 +300,16 @@ static tl_status conv_run(tl_call *call)
         return TL_OK;
     if (!state->packed) {
         job.packed = nn_at(call, steps->packed);
-        pack_weights(k, call->inputs[IN_W], call->inputs[IN_W]->data, bias ? bias->data : NULL,
-                     nn_at(call, steps->packed));
+        k->kernel->pack(&k->conv, call->inputs[IN_W]->data, bias ? bias->data : NULL, nn_at(call, steps->packed));
     }
-    const tlk_conv_data data = conv_data(&job, 0);
-    job.pieces = k->kernel->pieces(&k->conv, &data);
-    const int64_t together = g->group / k->packs; /* groups in one of the kernels' convolutions */
-    const double cost = (double)together * (double)g->filters * (double)g->channels * (double)g->taps *
+    job.pieces = k->kernel->pieces(&k->conv, &steps->data);
+    const double cost = (double)g->group * (double)g->filters * (double)g->channels * (double)g->taps *
                         (double)g->out_area / (double)job.pieces;
-    call->host->parallel_for(call, conv_task, &job, g->batch * k->packs * job.pieces,
-                             nn_grain(cost > 1e9 ? (int64_t)1e9 : (int64_t)cost, 1 << 18));
+    /* Neighbouring pieces share what the kernel prepares, so that each thread takes several at a time. */
+    const int64_t all = g->batch * job.pieces,
+                  share = nn_ceil_div(all, call->thread_count > 1 ? 4 * call->thread_count : 1);
+    call->host->parallel_for(call, conv_task, &job, all,
+                             nn_max(share, nn_grain(cost > 1e9 ? (int64_t)1e9 : (int64_t)cost, 1 << 18)));
     return TL_OK;
 }
 

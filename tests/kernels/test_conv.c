@@ -1,4 +1,4 @@
-/* Dense and depthwise convolutions over one and two axes against naive ones in double. */
+/* Convolutions over one and two axes, dense, in groups and depthwise, against naive ones in double. */
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 typedef struct problem {
     tlk_type type;
-    bool depthwise, bias;
+    bool bias;
     tlk_conv conv;
     int64_t size[2], pad[2], out_size[2];
 } problem;
@@ -27,7 +27,7 @@ static guarded filled(tlk_type type, int64_t n, int before, uint32_t *state)
     return memory;
 }
 
-/* Of input channel c, weights row `row`. */
+/* Of input channel c of all groups, weights row `row`. */
 static double naive_sum(const problem *p, const buffers *b, int64_t c, int64_t row, int64_t oh, int64_t ow,
                         double *scale)
 {
@@ -51,7 +51,7 @@ static double naive_sum(const problem *p, const buffers *b, int64_t c, int64_t r
 static void check_results(const problem *p, const buffers *b, int isa)
 {
     const tlk_conv *conv = &p->conv;
-    const int64_t filters = p->depthwise ? conv->channels * conv->filters : conv->filters;
+    const int64_t filters = conv->groups * conv->filters;
     const double epsilon = p->type == TLK_F64 ? 0x1p-52 : 0x1p-23;
     const double terms = (double)(conv->channels * conv->kernel[0] * conv->kernel[1] + 8);
     for (int64_t f = 0; f < filters; f++)
@@ -59,34 +59,32 @@ static void check_results(const problem *p, const buffers *b, int isa)
             for (int64_t ow = 0; ow < p->out_size[1]; ow++) {
                 double expected = p->bias ? element_get(p->type, b->bias.data, f) : 0;
                 double scale = fabs(expected) + 1;
-                if (p->depthwise)
-                    expected += naive_sum(p, b, f / conv->filters, f, oh, ow, &scale);
-                else
-                    for (int64_t c = 0; c < conv->channels; c++)
-                        expected += naive_sum(p, b, c, f * conv->channels + c, oh, ow, &scale);
+                for (int64_t c = 0; c < conv->channels; c++)
+                    expected +=
+                        naive_sum(p, b, f / conv->filters * conv->channels + c, f * conv->channels + c, oh, ow, &scale);
                 if (conv->activation.kind == TLK_RELU)
                     expected = fmax(expected, 0);
                 const double got = element_get(p->type, b->y.data, (f * p->out_size[0] + oh) * p->out_size[1] + ow);
                 ck_assert_msg(fabs(got - expected) <= scale * epsilon * terms + element_ulp(p->type, expected),
-                              "isa %d %s %s C%d F%d k%dx%d s%d,%d d%d,%d size %dx%d: y[%d][%d][%d] is %.9g, not %.9g",
-                              isa, p->depthwise ? "depthwise" : "dense", element_name(p->type), (int)conv->channels,
-                              (int)conv->filters, (int)conv->kernel[0], (int)conv->kernel[1], (int)conv->stride[0],
-                              (int)conv->stride[1], (int)conv->dilation[0], (int)conv->dilation[1], (int)p->size[0],
-                              (int)p->size[1], (int)f, (int)oh, (int)ow, got, expected);
+                              "isa %d %s G%d C%d F%d k%dx%d s%d,%d d%d,%d size %dx%d: y[%d][%d][%d] is %.9g, not %.9g",
+                              isa, element_name(p->type), (int)conv->groups, (int)conv->channels, (int)conv->filters,
+                              (int)conv->kernel[0], (int)conv->kernel[1], (int)conv->stride[0], (int)conv->stride[1],
+                              (int)conv->dilation[0], (int)conv->dilation[1], (int)p->size[0], (int)p->size[1], (int)f,
+                              (int)oh, (int)ow, got, expected);
             }
 }
 
 static void run(const tlk_kernels *kernels, const problem *p, const buffers *b, int64_t piece)
 {
-    const tlk_conv_kernel *kernel = (p->depthwise ? kernels->conv_depthwise : kernels->conv)[p->type];
+    const tlk_conv_kernel *kernel = kernels->conv[p->type];
     guarded packed = guarded_alloc(kernel->packed_size(&p->conv), 0);
-    guarded workspace = guarded_alloc(kernel->workspace_size(&p->conv), 0);
     kernel->pack(&p->conv, b->weights.data, p->bias ? b->bias.data : NULL, packed.data);
     const tlk_conv_data data = {.x = b->x.data,
                                 .size = {p->size[0], p->size[1]},
                                 .pad = {p->pad[0], p->pad[1]},
                                 .y = b->y.data,
                                 .out_size = {p->out_size[0], p->out_size[1]}};
+    guarded workspace = guarded_alloc(kernel->workspace_size(&p->conv, &data), 0);
     const int64_t pieces = kernel->pieces(&p->conv, &data);
     memset(b->y.data, 0xff, b->y.size);
     for (int64_t i = 0; i < pieces; i += piece)
@@ -99,10 +97,11 @@ static void check_problem(const problem *p, uint32_t seed)
 {
     uint32_t state = seed;
     const int before = seed % 2 == 1;
-    const int64_t weights = p->conv.channels * p->conv.filters * p->conv.kernel[0] * p->conv.kernel[1];
-    const int64_t filters = p->depthwise ? p->conv.channels * p->conv.filters : p->conv.filters;
+    const int64_t channels = p->conv.groups * p->conv.channels;
+    const int64_t filters = p->conv.groups * p->conv.filters;
+    const int64_t weights = p->conv.channels * filters * p->conv.kernel[0] * p->conv.kernel[1];
     buffers b = {
-        .x = filled(p->type, p->conv.channels * p->size[0] * p->size[1], before, &state),
+        .x = filled(p->type, channels * p->size[0] * p->size[1], before, &state),
         .weights = filled(p->type, weights, before, &state),
         .bias = filled(p->type, filters, before, &state),
         .y = guarded_alloc((size_t)(filters * p->out_size[0] * p->out_size[1]) * element_size(p->type), before)};
@@ -142,9 +141,9 @@ START_TEST(test_random_shapes)
 #define PICK(list) (list)[random_below(&state, (int64_t)(sizeof(list) / sizeof((list)[0])))]
     for (int i = 0; i < 150; i++) {
         problem p = {.type = (tlk_type)(_i / 2),
-                     .depthwise = _i % 2 == 1,
                      .bias = random_below(&state, 4) != 0,
-                     .conv = {.channels = PICK(channels),
+                     .conv = {.groups = _i % 2 == 1 ? PICK(channels) : 1,
+                              .channels = _i % 2 == 1 && random_below(&state, 4) != 0 ? 1 : PICK(channels),
                               .filters = PICK(channels),
                               .activation = {.kind = random_below(&state, 2) == 1 ? TLK_RELU : TLK_LINEAR}},
                      .size = {PICK(heights), PICK(widths)}};
@@ -164,26 +163,32 @@ END_TEST
 
 START_TEST(test_sizes_that_do_not_exist)
 {
-    for (int type = TLK_F32; type <= TLK_BF16; type++)
-        for (int depthwise = 0; depthwise < 2; depthwise++) {
-            const tlk_conv_kernel *kernel = (depthwise ? tlk_get()->conv_depthwise : tlk_get()->conv)[type];
-            const tlk_conv small = {
-                .channels = 1, .filters = 1, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
-            tlk_conv conv = small;
-            conv.channels = INT64_MAX;
-            ck_assert_uint_eq(kernel->packed_size(&conv), SIZE_MAX);
-            conv = small;
-            conv.kernel[0] = INT64_C(1) << 32;
-            conv.kernel[1] = INT64_C(1) << 31;
-            ck_assert_uint_eq(kernel->packed_size(&conv), SIZE_MAX);
-            conv = small;
-            conv.dilation[1] = INT64_MAX;
-            conv.kernel[1] = 3;
-            ck_assert_uint_eq(kernel->packed_size(&conv), SIZE_MAX);
-            conv = small;
-            conv.stride[1] = INT64_MAX;
-            ck_assert_uint_lt(kernel->workspace_size(&conv), 1U << 20);
-        }
+    for (int type = TLK_F32; type <= TLK_BF16; type++) {
+        const tlk_conv_kernel *kernel = tlk_get()->conv[type];
+        const tlk_conv_data data = {.size = {1, 1}, .out_size = {1, 1}};
+        const tlk_conv small = {
+            .groups = 1, .channels = 1, .filters = 1, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
+        tlk_conv conv = small;
+        conv.channels = INT64_MAX;
+        ck_assert_uint_eq(kernel->packed_size(&conv), SIZE_MAX);
+        conv = small;
+        conv.groups = INT64_MAX / 2;
+        conv.filters = INT64_MAX / 2;
+        ck_assert_uint_eq(kernel->packed_size(&conv), SIZE_MAX);
+        conv = small;
+        conv.kernel[0] = INT64_C(1) << 32;
+        conv.kernel[1] = INT64_C(1) << 31;
+        ck_assert_uint_eq(kernel->packed_size(&conv), SIZE_MAX);
+        conv = small;
+        conv.dilation[1] = INT64_MAX;
+        conv.kernel[1] = 3;
+        ck_assert_uint_eq(kernel->packed_size(&conv), SIZE_MAX);
+        conv.dilation[1] = INT64_MAX >> 5;
+        ck_assert_uint_lt(kernel->workspace_size(&conv, &data), 1U << 20);
+        conv = small;
+        conv.stride[1] = INT64_MAX;
+        ck_assert_uint_lt(kernel->workspace_size(&conv, &data), 1U << 20);
+    }
 }
 END_TEST
 
