@@ -1,8 +1,9 @@
 /* Conv: versions 1, 11 and 22 say the same; 22 adds bfloat16. Over one or two axes by the kernels of ops/kernels, over
- * more by plain loops. */
+ * more by plain loops. FusedConv of the domain com.microsoft, which ONNX Runtime writes into the models that it
+ * optimizes, adds Z and applies an activation; the private one does any steps. */
 #include "onnx/conv.h"
 
-#include "kernels/kernels.h"
+#include "onnx/steps.h"
 
 /* ---- Shapes */
 
@@ -129,13 +130,15 @@ static conv_kernel choose_kernel(const conv_window *window, int64_t group, const
 
 /* ---- State and plan */
 
-enum { IN_X, IN_W, IN_B };
+enum { IN_X, IN_W, IN_B, IN_OPERANDS };
 
 typedef struct conv_state {
     conv_window window;
     int64_t group;
     conv_kernel kernel; /* of constant weights and bias, packed; none if they are not */
     void *packed;
+    tlk_activation activation; /* the first of the steps, if it is one, which kernels do at less cost */
+    steps_program steps;       /* the others */
 } conv_state;
 
 typedef struct conv_steps {
@@ -144,6 +147,7 @@ typedef struct conv_steps {
     tlk_conv_data data;     /* of one sample, x and y still open */
     size_t packed, scratch; /* where they lie in the workspace; scratch of one thread after the other */
     size_t scratch_size;
+    steps_place places[TLK_MAX_STEPS];
 } conv_steps;
 
 static tl_status conv_parse(const tl_call *call, conv_state *state)
@@ -171,12 +175,36 @@ static tl_status conv_pack(tl_call *call, conv_state *state)
     return TL_OK;
 }
 
-static tl_status conv_create(tl_call *call)
+/* com.microsoft's attributes: Z is added first. */
+static tl_status parse_activation(const tl_call *call, steps_program *steps)
+{
+    size_t size, count;
+    const char *name = call->host->attribute_string(call->node, "activation", &size);
+    const float *given = call->host->attribute_floats(call->node, "activation_params", &count);
+    double parameters[2];
+    for (size_t k = 0; k < count && k < 2; k++)
+        parameters[k] = (double)given[k];
+    if (op_input(call, IN_OPERANDS))
+        steps->steps[steps->count++].kind = TLK_STEP_ADD;
+    if (size > 0 && !steps_add_activation(steps, name, size, parameters, count))
+        return tl_fail(call, TL_INVALID_MODEL, "activation '%.40s' with %zu parameters is not there", name, count);
+    return TL_OK;
+}
+
+typedef tl_status (*conv_parse_steps)(const tl_call *call, steps_program *steps);
+
+static tl_status conv_create_with(tl_call *call, conv_parse_steps parse)
 {
     conv_state *state = nn_new_state(call, sizeof *state);
     if (!state)
         return TL_NO_MEMORY;
     tl_status status = conv_parse(call, state);
+    if (status == TL_OK && parse)
+        status = parse(call, &state->steps);
+    if (state->steps.count > 0 && state->steps.steps[0].kind == TLK_STEP_ACTIVATE) {
+        state->activation = state->steps.steps[0].activation;
+        memmove(state->steps.steps, state->steps.steps + 1, (size_t)--state->steps.count * sizeof(tlk_step));
+    }
     if (status == TL_OK)
         status = conv_pack(call, state);
     if (status != TL_OK)
@@ -184,6 +212,26 @@ static tl_status conv_create(tl_call *call)
     else
         call->state = state;
     return status;
+}
+
+static tl_status conv_create(tl_call *call)
+{
+    return conv_create_with(call, NULL);
+}
+
+static tl_status conv_create_activated(tl_call *call)
+{
+    return conv_create_with(call, parse_activation);
+}
+
+static tl_status parse_steps(const tl_call *call, steps_program *steps)
+{
+    return steps_parse(call, IN_OPERANDS, steps);
+}
+
+static tl_status conv_create_fused(tl_call *call)
+{
+    return conv_create_with(call, parse_steps);
 }
 
 static void conv_destroy(const tl_host *host, void *memory)
@@ -210,6 +258,7 @@ static void conv_plan_steps(tl_call *call, const conv_state *state, conv_steps *
     const tl_tensor *x = call->inputs[IN_X];
     call->workspace_size = 0;
     steps->kernel = state->packed ? state->kernel : choose_kernel(&state->window, state->group, call->inputs[IN_W]);
+    steps->kernel.conv.activation = state->activation;
     if (steps->kernel.kernel && x->dims[0] > 0 && steps->general.g.out_area > 0) {
         steps->data = conv_data(&steps->general.g);
         steps->scratch_size = steps->kernel.kernel->workspace_size(&steps->kernel.conv, &steps->data);
@@ -246,7 +295,7 @@ static tl_status conv_reshape(tl_call *call)
     conv_steps *steps = call->plan;
     conv_geometry_set(&steps->general.g, &local.window, x, w, call->outputs[0], local.group, pads);
     conv_plan_steps(call, &local, steps);
-    return TL_OK;
+    return steps_set_places(call, &local.steps, IN_OPERANDS, call->outputs[0], 1, 2, steps->places);
 }
 
 /* ---- Run */
@@ -270,9 +319,12 @@ static void conv_task(void *context, int64_t begin, int64_t end, int32_t thread)
     while (begin < end) {
         const int64_t sample = begin / job->pieces, first = begin % job->pieces;
         const int64_t last = nn_min(job->pieces, first + end - begin);
+        tlk_step bound[TLK_MAX_STEPS];
         tlk_conv_data data = steps->data;
         data.x = (const char *)job->call->inputs[IN_X]->data + (size_t)sample * in;
         data.y = (char *)job->call->outputs[0]->data + (size_t)sample * out;
+        data.steps = steps_bind(job->call, &((const conv_state *)job->call->state)->steps, IN_OPERANDS, steps->places,
+                                sample, 0, false, bound);
         steps->kernel.kernel->run(&steps->kernel.conv, job->packed, &data, first, last, scratch);
         begin += last - first;
     }
@@ -286,6 +338,19 @@ static tl_status conv_general(tl_call *call)
     return TL_OK;
 }
 
+/* The general way knows of no steps. */
+static tl_status run_general(tl_call *call, const conv_state *state, const conv_steps *steps)
+{
+    steps_program first = {.count = state->activation.kind != TLK_LINEAR};
+    first.steps[0].activation = state->activation;
+    tl_status status = nn_widen_run(call, 0, conv_general);
+    if (status == TL_OK) {
+        steps_run(call, &first, IN_OPERANDS, steps->places, 1, 2);
+        steps_run(call, &state->steps, IN_OPERANDS, steps->places, 1, 2);
+    }
+    return status;
+}
+
 static tl_status conv_run(tl_call *call)
 {
     const conv_state *state = call->state;
@@ -295,7 +360,7 @@ static tl_status conv_run(tl_call *call)
     const tl_tensor *bias = op_input(call, IN_B);
     conv_job job = {.call = call, .steps = steps, .packed = state->packed};
     if (!k->kernel)
-        return nn_widen_run(call, 0, conv_general);
+        return run_general(call, state, steps);
     if (g->batch == 0 || g->out_area == 0)
         return TL_OK;
     if (!state->packed) {
@@ -331,3 +396,51 @@ OP_DESCRIPTOR(Conv, 1) = {OP_HEAD(Conv, 1),
                           .reshape = conv_reshape,
                           .run = conv_run,
                           .destroy = conv_destroy};
+
+static const tl_param activated_input[] = {OP_IN("X", TL_T_FLOATS, 'T'), OP_IN("W", TL_T_FLOATS, 'T'),
+                                           OP_OPT("B", TL_T_FLOATS, 'T'), OP_OPT("Z", TL_T_FLOATS, 'T')};
+static const tl_attribute_spec activated_attribute[] = {OP_STRING("auto_pad", "NOTSET"),
+                                                        OP_INTS("dilations"),
+                                                        OP_INT("group", 1),
+                                                        OP_INTS("kernel_shape"),
+                                                        OP_INTS("pads"),
+                                                        OP_INTS("strides"),
+                                                        OP_STRING("activation", ""),
+                                                        {.name = "activation_params", .kind = TL_ATTR_FLOATS}};
+
+extern const tl_operator tl_op_MicrosoftFusedConv_1;
+const tl_operator tl_op_MicrosoftFusedConv_1 = {.size = sizeof(tl_operator),
+                                                .domain = "com.microsoft",
+                                                .name = "FusedConv",
+                                                .since_version = 1,
+                                                OP_PARAMS(input, activated_input),
+                                                OP_PARAMS(output, conv_output),
+                                                OP_PARAMS(attribute, activated_attribute),
+                                                .plan_size = sizeof(conv_steps),
+                                                .create = conv_create_activated,
+                                                .reshape = conv_reshape,
+                                                .run = conv_run,
+                                                .destroy = conv_destroy};
+
+static const tl_param fused_input[] = {OP_IN("X", TL_T_FLOATS, 'T'), OP_IN("W", TL_T_FLOATS, 'T'),
+                                       OP_OPT("B", TL_T_FLOATS, 'T'), STEPS_OPERANDS(TL_T_FLOATS)};
+static const tl_attribute_spec fused_attribute[] = {OP_STRING("auto_pad", "NOTSET"),
+                                                    OP_INTS("dilations"),
+                                                    OP_INT("group", 1),
+                                                    OP_INTS("kernel_shape"),
+                                                    OP_INTS("pads"),
+                                                    OP_INTS("strides"),
+                                                    STEPS_ATTRIBUTES};
+
+OP_DESCRIPTOR(FusedConv, 1) = {.size = sizeof(tl_operator),
+                               .domain = STEPS_DOMAIN,
+                               .name = "FusedConv",
+                               .since_version = 1,
+                               OP_PARAMS(input, fused_input),
+                               OP_PARAMS(output, conv_output),
+                               OP_PARAMS(attribute, fused_attribute),
+                               .plan_size = sizeof(conv_steps),
+                               .create = conv_create_fused,
+                               .reshape = conv_reshape,
+                               .run = conv_run,
+                               .destroy = conv_destroy};

@@ -13,8 +13,11 @@ void op_map_init(op_map *map, const tl_tensor *out, const tl_tensor *const *inpu
     if (!op_plannable(out))
         return;
     int64_t dims[TL_MAX_RANK + 1] = {1}, strides[OP_MAP_INPUTS][TL_MAX_RANK + 1] = {{0}};
-    int64_t dense[OP_MAP_INPUTS] = {1, 1, 1}; /* the next axis' stride, where an input has that axis */
+    int64_t dense[OP_MAP_INPUTS]; /* the next axis' stride, where an input has that axis */
     int64_t all[OP_MAP_INPUTS][TL_MAX_RANK];
+    map->count = count;
+    for (int32_t k = 0; k < count; k++)
+        dense[k] = 1;
     for (int32_t i = out->rank - 1; i >= 0; i--)
         for (int32_t k = 0; k < count; k++) {
             int32_t at = i - (out->rank - inputs[k]->rank);
@@ -79,25 +82,26 @@ static void walk_units(void *context, int64_t begin, int64_t end, int32_t thread
     for (int32_t i = map->rank - 1; i >= 0; i--) {
         index[i] = rest % map->dims[i];
         rest /= map->dims[i];
-        for (int k = 0; k < OP_MAP_INPUTS; k++)
+        for (int k = 0; k < map->count; k++)
             start[k] += index[i] * map->strides[k][i];
     }
     for (int64_t unit = begin; unit < end; unit++) {
         const int64_t from = tile * map->tile;
         const int64_t n = map->row - from < map->tile ? map->row - from : map->tile;
-        const int64_t in[OP_MAP_INPUTS] = {start[0] + from * map->step[0], start[1] + from * map->step[1],
-                                           start[2] + from * map->step[2]};
+        int64_t in[OP_MAP_INPUTS];
+        for (int k = 0; k < map->count; k++)
+            in[k] = start[k] + from * map->step[k];
         w->row(w->context, in, row_at + from, n);
         if (++tile < map->tiles)
             continue;
         tile = 0;
         row_at += map->row;
         for (int32_t i = map->rank - 1; i >= 0; i--) {
-            for (int k = 0; k < OP_MAP_INPUTS; k++)
+            for (int k = 0; k < map->count; k++)
                 start[k] += map->strides[k][i];
             if (++index[i] < map->dims[i])
                 break;
-            for (int k = 0; k < OP_MAP_INPUTS; k++)
+            for (int k = 0; k < map->count; k++)
                 start[k] -= map->strides[k][i] * map->dims[i];
             index[i] = 0;
         }

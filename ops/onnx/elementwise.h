@@ -7,13 +7,14 @@
 
 /* ---- Broadcasting: prepared in reshape, walked in run */
 
-#define OP_MAP_INPUTS 3
+#define OP_MAP_INPUTS 8
 
-/* How up to three inputs lie under an output: axes of size 1 left out, neighbours joined wherever every input allows
+/* How up to OP_MAP_INPUTS inputs lie under an output: axes of size 1 left out, neighbours joined wherever every input allows
  * it. The innermost is a row, on which an input moves along (step 1) or stands still (step 0). Strides are in
  * elements. */
 typedef struct op_map {
-    int32_t rank; /* of the axes around the rows */
+    int32_t count; /* of inputs */
+    int32_t rank;  /* of the axes around the rows */
     int32_t step[OP_MAP_INPUTS];
     int64_t dims[TL_MAX_RANK], strides[OP_MAP_INPUTS][TL_MAX_RANK];
     int64_t row;         /* elements */

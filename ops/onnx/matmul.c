@@ -1,12 +1,15 @@
-/* MatMul and Gemm. Floating types by the kernels of ops/kernels, integers by plain loops. */
+/* MatMul and Gemm, and the private forms with steps. Floating types by the kernels of ops/kernels, integers by plain
+ * loops. */
 #include "onnx/matmul.h"
 #include "onnx/product.h"
+#include "onnx/steps.h"
 
 /* ---- State: a constant B, packed */
 
 typedef struct matrix_state {
     product_factor b;
-    void *packed;
+    void *packed;        /* or NULL, where there are steps */
+    steps_program steps; /* of the private forms */
 } matrix_state;
 
 static tl_status matrix_create(tl_call *call, bool transposed)
@@ -37,7 +40,8 @@ static tl_status matrix_create(tl_call *call, bool transposed)
 static void matrix_destroy(const tl_host *host, void *memory)
 {
     matrix_state *state = memory;
-    host->free(host, state->packed);
+    if (state->packed)
+        host->free(host, state->packed);
     host->free(host, state);
 }
 
@@ -172,6 +176,22 @@ static tl_status gemm_reshape(tl_call *call)
     return TL_OK;
 }
 
+/* Of floating types. */
+static product_result gemm_result(const tl_call *call)
+{
+    const tl_tensor *c = op_input(call, 2);
+    product_result result = {
+        .c = call->outputs[0]->data, .alpha = op_float(call, "alpha"), .beta = op_float(call, "beta")};
+    int64_t strides[2];
+    if (c && result.beta != 0) {
+        nn_broadcast_strides(c, 2, strides);
+        result.add = c->data;
+        result.add_row_step = strides[0];
+        result.add_column_step = strides[1];
+    }
+    return result;
+}
+
 static tl_status gemm_run(tl_call *call)
 {
     const tl_tensor *c = op_input(call, 2), *out = call->outputs[0];
@@ -188,15 +208,69 @@ static tl_status gemm_run(tl_call *call)
         gemm_integers(call, &factors, out);
         return TL_OK;
     }
-    product_result result = {.c = out->data, .alpha = factors.alpha, .beta = factors.beta};
-    int64_t strides[2];
-    if (c && factors.beta != 0) {
-        nn_broadcast_strides(c, 2, strides);
-        result.add = c->data;
-        result.add_row_step = strides[0];
-        result.add_column_step = strides[1];
-    }
+    const product_result result = gemm_result(call);
     product_run(call, &plan->product, call->inputs[0]->data, call->inputs[1]->data, packed_b(call), &result);
+    return TL_OK;
+}
+
+/* ---- Either of them with steps behind it */
+
+typedef struct fused_plan {
+    gemm_plan gemm;
+    steps_place places[TLK_MAX_STEPS];
+} fused_plan;
+
+static bool is_gemm(const tl_call *call)
+{
+    return strcmp(call->host->node_operator(call->node), "FusedGemm") == 0;
+}
+
+/* A Gemm has C between the factors and the operands. */
+static size_t first_operand(const tl_call *call)
+{
+    return is_gemm(call) ? 3 : 2;
+}
+
+static tl_status fused_create(tl_call *call)
+{
+    steps_program steps;
+    tl_status status = steps_parse(call, first_operand(call), &steps);
+    if (status == TL_OK)
+        status = is_gemm(call) ? gemm_create(call) : matmul_create(call);
+    if (status == TL_OK && !call->state && !(call->state = nn_new_state(call, sizeof(matrix_state))))
+        status = TL_NO_MEMORY;
+    if (status == TL_OK)
+        ((matrix_state *)call->state)->steps = steps;
+    return status;
+}
+
+static tl_status fused_reshape(tl_call *call)
+{
+    tl_status status = is_gemm(call) ? gemm_reshape(call) : matmul_reshape(call);
+    if (status != TL_OK || !call->plan)
+        return status;
+    const matrix_state *state = call->state;
+    fused_plan *plan = call->plan;
+    const tl_tensor *out = call->outputs[0];
+    if (out->rank < 2)
+        return tl_fail(call, TL_INVALID_INPUT, "the output has rank %d, but must have 2 or more", out->rank);
+    return steps_set_places(call, &state->steps, first_operand(call), out, 0, out->rank - 1, plan->places);
+}
+
+static tl_status fused_run(tl_call *call)
+{
+    const matrix_state *state = call->state;
+    const fused_plan *plan = call->plan;
+    const tl_tensor *out = call->outputs[0];
+    tlk_step steps[TLK_MAX_STEPS];
+    int64_t matrix_steps[TLK_MAX_STEPS];
+    product_result result = is_gemm(call) ? gemm_result(call) : (product_result){.c = out->data, .alpha = 1};
+    result.step_count = steps_bind(call, &state->steps, first_operand(call), plan->places, 0, 0, false, steps).count;
+    for (int s = 0; s < result.step_count; s++)
+        matrix_steps[s] = out->dims[out->rank - 2] * plan->places[s].row;
+    result.steps = steps;
+    result.matrix_steps = matrix_steps;
+    product_run(call, &plan->gemm.product, call->inputs[0]->data, call->inputs[1]->data, packed_b(call), &result);
     return TL_OK;
 }
 
@@ -244,3 +318,28 @@ OP_DESCRIPTOR(Gemm, 7) = {OP_HEAD(Gemm, 7),
                           .reshape = gemm_reshape,
                           .run = gemm_run,
                           .destroy = matrix_destroy};
+
+static const tl_param fused_matmul_input[] = {OP_IN("A", TL_T_FLOATS, 'T'), OP_IN("B", TL_T_FLOATS, 'T'),
+                                              STEPS_OPERANDS(TL_T_FLOATS)};
+static const tl_param fused_gemm_input[] = {OP_IN("A", TL_T_FLOATS, 'T'), OP_IN("B", TL_T_FLOATS, 'T'),
+                                            OP_OPT("C", TL_T_FLOATS, 'T'), STEPS_OPERANDS(TL_T_FLOATS)};
+static const tl_param fused_output[] = {OP_IN("Y", TL_T_FLOATS, 'T')};
+static const tl_attribute_spec fused_matmul_attribute[] = {STEPS_ATTRIBUTES};
+static const tl_attribute_spec fused_gemm_attribute[] = {OP_FLOAT("alpha", 1), OP_FLOAT("beta", 1), OP_INT("transA", 0),
+                                                         OP_INT("transB", 0), STEPS_ATTRIBUTES};
+
+#define FUSED(op, ins, attributes)                            \
+    OP_DESCRIPTOR(op, 1) = {.size = sizeof(tl_operator),      \
+                            .domain = STEPS_DOMAIN,           \
+                            .name = #op,                      \
+                            .since_version = 1,               \
+                            OP_PARAMS(input, ins),            \
+                            OP_PARAMS(output, fused_output),  \
+                            OP_PARAMS(attribute, attributes), \
+                            .plan_size = sizeof(fused_plan),  \
+                            .create = fused_create,           \
+                            .reshape = fused_reshape,         \
+                            .run = fused_run,                 \
+                            .destroy = matrix_destroy}
+FUSED(FusedMatMul, fused_matmul_input, fused_matmul_attribute);
+FUSED(FusedGemm, fused_gemm_input, fused_gemm_attribute);

@@ -146,6 +146,22 @@ typedef struct run_job {
     int64_t pieces;
 } run_job;
 
+/* The steps for one matrix of the batch. */
+static tlk_steps bind_steps(const run_job *job, int64_t matrix, tlk_step *steps)
+{
+    const product_result *r = job->result;
+    for (int s = 0; s < r->step_count; s++) {
+        steps[s] = r->steps[s];
+        if (!tlk_step_has_operand(&steps[s]))
+            continue;
+        steps[s].operand =
+            (const char *)r->steps[s].operand + matrix * r->matrix_steps[s] * (int64_t)nn_type_size(job->plan->type);
+        steps[s].row_step = job->plan->b.left ? r->steps[s].lane_step : r->steps[s].row_step;
+        steps[s].lane_step = job->plan->b.left ? r->steps[s].row_step : r->steps[s].lane_step;
+    }
+    return (tlk_steps){steps, r->step_count};
+}
+
 static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_t last)
 {
     const product_plan *plan = job->plan;
@@ -160,6 +176,7 @@ static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_
         b += index * plan->b_steps[i];
     }
     const char *packed_a = job->a + (size_t)a * plan->a.each, *packed_b = job->b + (size_t)b * plan->b.each;
+    tlk_step steps[TLK_MAX_STEPS];
     const tlk_gemm gemm = {.m = swapped ? n : m,
                            .n = swapped ? m : n,
                            .depth = nn_max(plan->b.depth, 1),
@@ -171,7 +188,8 @@ static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_
                            .add_column_step = swapped ? r->add_row_step : r->add_column_step,
                            .alpha = r->alpha,
                            .beta = r->beta,
-                           .activation = {.kind = TLK_LINEAR}};
+                           .activation = {.kind = TLK_LINEAR},
+                           .steps = bind_steps(job, matrix, steps)};
     const int64_t lefts = swapped ? plan->b.pieces : plan->a.pieces, rights = swapped ? plan->a.pieces : plan->b.pieces;
     kernel_of(plan->type)
         ->run(&gemm, swapped ? packed_b : packed_a, swapped ? packed_a : packed_b, job->by_left ? first : 0,

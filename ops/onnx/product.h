@@ -53,6 +53,9 @@ typedef struct product_result {
     const void *add;
     int64_t add_row_step, add_column_step;
     double alpha, beta;
+    const tlk_step *steps;       /* behind all that; rows and lanes are c's, operands those of matrix 0 */
+    const int64_t *matrix_steps; /* of each step's operand, from one matrix of the batch to the next */
+    int step_count;
 } product_result;
 void product_run(tl_call *call, const product_plan *plan, const void *a, const void *b, const void *b_packed,
                  const product_result *result);

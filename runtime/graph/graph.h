@@ -246,11 +246,11 @@ tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error);
 /* The graphs inside a node, k = 0, 1, ...; NULL beyond the last. */
 tl_graph *tl_node_subgraph(const tl_node *node, size_t k);
 
-/* One attempt on one node: a rule's apply, or an operator's decompose. *changed: it was committed. Otherwise the graph
- * is as before, and the status says why. */
+/* One attempt on one node: a rule's apply in its phase, or what changes a file (phase 0). *changed: it was committed.
+ * Otherwise the graph is as before, and the status says why. */
 typedef tl_status (*tl_apply)(const tl_host *host, tl_rewrite *rewrite, tl_node *node);
-tl_status tl_graph_attempt(tl_graph *graph, const tl_host *host, tl_apply apply, tl_node *node, bool *changed,
-                           tl_error *error);
+tl_status tl_graph_attempt(tl_graph *graph, const tl_host *host, tl_phase phase, tl_apply apply, tl_node *node,
+                           bool *changed, tl_error *error);
 
 /* What rewriting did, for `inspect`. */
 typedef struct tl_rewrite_log {

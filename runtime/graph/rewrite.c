@@ -17,6 +17,7 @@ typedef struct takeover {
 struct tl_rewrite {
     tl_runtime *runtime;
     tl_graph *graph;
+    tl_phase phase;    /* 0: none of the phases, but a change of the file */
     size_t first_made; /* nodes from here on are the attempt's */
     takeover *taken;
     size_t taken_count, taken_capacity;
@@ -191,7 +192,12 @@ static tl_node *new_node(tl_rewrite *rewrite, const char *domain, const char *op
         node->outputs[k] = value;
     }
     tl_error why;
-    node->op = tl_registry_find(&rewrite->runtime->registry, node->domain, op, node->version, &why);
+    const tl_registry *registry = &rewrite->runtime->registry;
+    node->op = tl_registry_find(registry, node->domain, op, node->version, &why);
+    if (!node->op && rewrite->phase == TL_PHASE_EPILOGUE) { /* never written to a file */
+        node->version = tl_registry_newest(registry, node->domain);
+        node->op = tl_registry_find(registry, node->domain, op, node->version, &why);
+    }
     return node->op ? node : fail(rewrite, TL_UNSUPPORTED);
 }
 
@@ -378,10 +384,11 @@ static bool is_disabled(const char *const *disabled, const char *name)
     return false;
 }
 
-tl_status tl_graph_attempt(tl_graph *graph, const tl_host *host, tl_apply apply, tl_node *node, bool *changed,
-                           tl_error *error)
+tl_status tl_graph_attempt(tl_graph *graph, const tl_host *host, tl_phase phase, tl_apply apply, tl_node *node,
+                           bool *changed, tl_error *error)
 {
-    tl_rewrite rewrite = {.runtime = tl_host_runtime(host), .graph = graph, .first_made = graph->node_count};
+    tl_rewrite rewrite = {
+        .runtime = tl_host_runtime(host), .graph = graph, .phase = phase, .first_made = graph->node_count};
     tl_status status = apply(host, &rewrite, node);
     *changed = rewrite.committed;
     if (!rewrite.committed)
@@ -409,12 +416,13 @@ static tl_status apply_rule(driver *d, size_t r, bool *any)
     tl_status status = TL_OK;
     for (size_t i = 0; i < count && status == TL_OK && d->budget; i++) {
         tl_node *node = nodes[i];
-        if (node->removed || strcmp(node->op_type, rule->anchor_name) != 0 ||
+        const bool any_operator = strcmp(rule->anchor_name, "*") == 0;
+        if (node->removed || !(any_operator || strcmp(node->op_type, rule->anchor_name) == 0) ||
             strcmp(node->domain, rule->anchor_domain) != 0)
             continue;
         tl_error why;
         bool changed;
-        status = tl_graph_attempt(graph, &d->runtime->host, rule->apply, node, &changed, &why);
+        status = tl_graph_attempt(graph, &d->runtime->host, rule->phase, rule->apply, node, &changed, &why);
         if (changed) {
             d->counts[r]++;
             d->budget--;

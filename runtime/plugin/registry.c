@@ -2,9 +2,14 @@
 
 #include <stdio.h>
 
-/* Versions of the standard that these sources know (ONNX 1.23). */
+/* Versions of the standard that these sources know (ONNX 1.23), and of what ONNX Runtime adds to it. */
 static const tl_registry_domain standard_domains[] = {
-    {"", 28}, {"ai.onnx.ml", 5}, {"ai.onnx.preview", 1}, {"ai.onnx.preview.training", 1}, {TL_DOMAIN_INTERNAL, 1},
+    {"", 28},
+    {"ai.onnx.ml", 5},
+    {"ai.onnx.preview", 1},
+    {"ai.onnx.preview.training", 1},
+    {"com.microsoft", 1},
+    {TL_DOMAIN_INTERNAL, 1},
 };
 
 #define TL_OPERATOR(name, since) extern const tl_operator tl_op_##name##_##since;

@@ -127,7 +127,7 @@ static tl_status attempt(pass *p, tl_graph *graph, tl_node *node)
     char where[512];
     tl_node_describe(node, where, sizeof where);
     bool changed;
-    tl_status status = tl_graph_attempt(graph, &p->edit->runtime->host, apply, node, &changed, p->error);
+    tl_status status = tl_graph_attempt(graph, &p->edit->runtime->host, 0, apply, node, &changed, p->error);
     if (changed && status == TL_OK) {
         p->done++;
         p->edit->changes++;

@@ -189,7 +189,7 @@ typedef struct tl_rule {
     const char *name; /* the switch that turns it off: "plugin.rule" */
     tl_phase phase;
     const char *anchor_domain;
-    const char *anchor_name;
+    const char *anchor_name; /* "*": any operator of the domain */
     tl_status (*apply)(const tl_host *host, tl_rewrite *rewrite, tl_node *anchor);
 } tl_rule;
 

@@ -1,0 +1,33 @@
+#include "onnx/rules.h"
+
+bool rules_is(const tl_host *host, const tl_node *node, const char *op)
+{
+    return node && *host->node_domain(node) == '\0' && strcmp(host->node_operator(node), op) == 0;
+}
+
+tl_node *rules_only_user(const tl_host *host, const tl_value *value)
+{
+    return host->value_use_count(value) == 1 ? host->value_user(value, 0) : NULL;
+}
+
+bool rules_scalar(const tl_host *host, tl_value *value, double *number)
+{
+    const tl_tensor *tensor = value ? host->value_tensor(value) : NULL;
+    if (!tensor || !host->value_is_constant(value) || !(TL_T(tensor->type) & TL_T_FLOATS) || tensor->rank < 0)
+        return false;
+    for (int32_t i = 0; i < tensor->rank; i++)
+        if (tensor->dims[i] != 1)
+            return false;
+    if (!host->value_data(value))
+        return false;
+    *number = nn_element(host->value_tensor(value), 0);
+    return true;
+}
+
+int rules_other_input(const tl_host *host, const tl_node *node, const tl_value *value)
+{
+    if (host->node_input_count(node) != 2)
+        return -1;
+    const bool first = host->node_input(node, 0) == value, second = host->node_input(node, 1) == value;
+    return first == second ? -1 : first ? 1 : 0;
+}
