@@ -270,13 +270,16 @@ static tl_status stft_reshape(tl_call *call)
     tl_tensor *y = call->outputs[0];
     const bool onesided = op_int(call, "onesided") != 0;
     int64_t n = -1, step = -1;
-    tl_status status = nn_check_rank(call, STFT_SIGNAL, 3, 3);
+    /* The text says [batch, length, 1 or 2]; PyTorch's exporter writes real signals without the last. */
+    tl_status status = nn_check_rank(call, STFT_SIGNAL, 2, 3);
     if (status == TL_OK)
         status = stft_sizes(call, &n, &step);
     if (status != TL_OK)
         return status;
-    const tl_dim parts = x->rank == 3 ? x->dims[2] : TL_DIM_UNKNOWN,
-                 length = x->rank == 3 ? x->dims[1] : TL_DIM_UNKNOWN;
+    const tl_dim parts = x->rank == 3   ? x->dims[2]
+                         : x->rank == 2 ? 1
+                                        : TL_DIM_UNKNOWN,
+                 length = x->rank >= 2 ? x->dims[1] : TL_DIM_UNKNOWN;
     if (parts >= 0 && parts != 1 && (parts != 2 || onesided))
         return tl_fail(call, TL_INVALID_INPUT, "the signal's last dimension is %lld, but must be 1 (real)%s",
                        (long long)parts, onesided ? " for onesided" : " or 2 (complex)");
@@ -284,7 +287,7 @@ static tl_status stft_reshape(tl_call *call)
         return tl_fail(call, TL_INVALID_INPUT, "frames have %lld elements, but the signal has %lld", (long long)n,
                        (long long)length);
     y->rank = 4;
-    y->dims[0] = x->rank == 3 ? x->dims[0] : TL_DIM_UNKNOWN;
+    y->dims[0] = x->rank >= 2 ? x->dims[0] : TL_DIM_UNKNOWN;
     y->dims[1] = length >= 0 && n >= 0 && step >= 0 ? (length - n) / step + 1 : TL_DIM_UNKNOWN;
     y->dims[2] = n < 0 ? TL_DIM_UNKNOWN : onesided ? n / 2 + 1 : n;
     y->dims[3] = 2;
