@@ -444,9 +444,14 @@ static tl_status run_phase(driver *d, tl_phase phase)
     tl_status status = TL_OK;
     while (any && status == TL_OK && d->budget) {
         any = false;
-        for (size_t r = 0; r < registry->rule_count && status == TL_OK; r++)
-            if (registry->rules[r]->phase == phase && !is_disabled(d->disabled, registry->rules[r]->name))
-                status = apply_rule(d, r, &any);
+        for (size_t r = 0; r < registry->rule_count && status == TL_OK; r++) {
+            bool again = registry->rules[r]->phase == phase && !is_disabled(d->disabled, registry->rules[r]->name);
+            while (again && status == TL_OK && d->budget) { /* what a later rule would take, too */
+                again = false;
+                status = apply_rule(d, r, &again);
+                any |= again;
+            }
+        }
         if (any && status == TL_OK) {
             status = tl_graph_fold(d->graph, &d->runtime->host, d->error);
             if (status == TL_OK && !tl_graph_link(d->graph, false))

@@ -1,0 +1,257 @@
+/* What exporters wrote as several operators, because the opset had none for it, as the one that it is. */
+#include "onnx/rules.h"
+
+static bool is_near(double x, double y)
+{
+    return fabs(x - y) <= 1e-4 * fabs(y);
+}
+
+/* Whether `node` is op(value, number) or, where the order does not matter, op(number, value), and gives `value`'s
+ * shape; *other is the operand that is not the number. */
+static bool is_with_number(const tl_host *host, const tl_node *node, const char *op, double number, tl_value **other)
+{
+    if (!rules_is(host, node, op) || host->node_descriptor(node)->since_version < 7)
+        return false;
+    for (size_t k = 0; k < 2; k++) {
+        tl_value *constant = host->node_input(node, 1 - k), *value = host->node_input(node, k);
+        double found;
+        if (k == 1 && strcmp(op, "Div") == 0)
+            break;
+        if (!rules_scalar(host, constant, &found) || !is_near(found, number) || host->value_is_constant(value))
+            continue;
+        const int32_t rank = host->value_tensor(value)->rank, own = host->value_tensor(constant)->rank;
+        if (own > 0 && own > rank)
+            continue;
+        *other = value;
+        return true;
+    }
+    return false;
+}
+
+/* value / number, or value * (1 / number). */
+static bool is_divided(const tl_host *host, const tl_node *node, double number, tl_value **value)
+{
+    return is_with_number(host, node, "Div", number, value) || is_with_number(host, node, "Mul", 1 / number, value);
+}
+
+/* The only reader of `y`, if it multiplies it with `x`. */
+static const tl_node *times(const tl_host *host, const tl_value *y, const tl_value *x)
+{
+    const tl_node *user = rules_only_user(host, y);
+    if (!rules_is(host, user, "Mul") || host->node_descriptor(user)->since_version < 7)
+        return NULL;
+    const int other = rules_other_input(host, user, y);
+    return other >= 0 && host->node_input(user, (size_t)other) == x ? user : NULL;
+}
+
+/* The only reader of `y`, if it divides it by `number`. */
+static const tl_node *divided(const tl_host *host, const tl_value *y, double number)
+{
+    const tl_node *user = rules_only_user(host, y);
+    tl_value *value;
+    return user && is_divided(host, user, number, &value) && value == y ? user : NULL;
+}
+
+static tl_value *output(const tl_host *host, const tl_node *node)
+{
+    return host->node_output(node, 0);
+}
+
+/* Half types are rounded behind each operator: they stay as they are. */
+static bool is_wide(const tl_host *host, const tl_value *x)
+{
+    const tl_type type = host->value_tensor(x)->type;
+    return type == TL_FLOAT || type == TL_DOUBLE;
+}
+
+static tl_status replace(const tl_host *host, tl_rewrite *rewrite, const tl_node *last, const char *op, tl_value *x)
+{
+    tl_value *y = last ? output(host, last) : NULL;
+    if (y && x && is_wide(host, x) && host->new_node(rewrite, "", op, host->node_name(last), &x, 1, &y, 1))
+        return host->commit(rewrite);
+    return TL_OK;
+}
+
+/* x * sigmoid(x) */
+static tl_status swish(const tl_host *host, tl_rewrite *rewrite, tl_node *sigmoid)
+{
+    tl_value *x = host->node_input(sigmoid, 0);
+    return replace(host, rewrite, times(host, output(host, sigmoid), x), "Swish", x);
+}
+RULE(swish, TL_PHASE_EPILOGUE, "", "Sigmoid", swish);
+
+/* x * tanh(softplus(x)) */
+static tl_status mish(const tl_host *host, tl_rewrite *rewrite, tl_node *softplus)
+{
+    tl_value *x = host->node_input(softplus, 0);
+    const tl_node *tanh_of = rules_only_user(host, output(host, softplus));
+    if (!rules_is(host, tanh_of, "Tanh"))
+        return TL_OK;
+    return replace(host, rewrite, times(host, output(host, tanh_of), x), "Mish", x);
+}
+RULE(mish, TL_PHASE_EPILOGUE, "", "Softplus", mish);
+
+/* x * hard_sigmoid(x), with its slope and offset */
+static tl_status hard_swish(const tl_host *host, tl_rewrite *rewrite, tl_node *sigmoid)
+{
+    tl_value *x = host->node_input(sigmoid, 0);
+    if (!is_near((double)host->attribute_float(sigmoid, "alpha"), 1 / 6.0) ||
+        !is_near((double)host->attribute_float(sigmoid, "beta"), 0.5))
+        return TL_OK;
+    return replace(host, rewrite, times(host, output(host, sigmoid), x), "HardSwish", x);
+}
+RULE(hard_swish, TL_PHASE_EPILOGUE, "", "HardSigmoid", hard_swish);
+
+static bool clips(const tl_host *host, const tl_node *clip, double low, double high)
+{
+    double bounds[2] = {(double)host->attribute_float(clip, "min"), (double)host->attribute_float(clip, "max")};
+    for (size_t k = 0; k < 2 && host->node_descriptor(clip)->since_version >= 11; k++)
+        if (!rules_scalar(host, host->node_input(clip, k + 1), &bounds[k]))
+            return false;
+    return bounds[0] == low && bounds[1] == high;
+}
+
+/* x * clip(x + 3, 0, 6) / 6, in either order */
+static tl_status hard_swish_by_clip(const tl_host *host, tl_rewrite *rewrite, tl_node *clip)
+{
+    const tl_value *sum = host->node_input(clip, 0), *y = output(host, clip);
+    const tl_node *add = sum && host->value_use_count(sum) == 1 ? host->value_producer(sum) : NULL;
+    tl_value *x;
+    if (!add || !is_with_number(host, add, "Add", 3, &x) || !clips(host, clip, 0, 6))
+        return TL_OK;
+    const tl_node *last = times(host, y, x);
+    if (last)
+        last = divided(host, output(host, last), 6);
+    else if ((last = divided(host, y, 6)))
+        last = times(host, output(host, last), x);
+    return replace(host, rewrite, last, "HardSwish", x);
+}
+RULE(hard_swish_by_clip, TL_PHASE_EPILOGUE, "", "Clip", hard_swish_by_clip);
+
+/* x / 2 * (1 + erf(x / sqrt(2))), the half taken of x, of the sum or of the product */
+static tl_status gelu(const tl_host *host, tl_rewrite *rewrite, tl_node *erf_of)
+{
+    const tl_value *scaled = host->node_input(erf_of, 0);
+    const tl_node *first = scaled && host->value_use_count(scaled) == 1 ? host->value_producer(scaled) : NULL;
+    tl_value *x, *inner;
+    if (!first || !is_divided(host, first, 1.41421356237309504880, &x))
+        return TL_OK;
+    const tl_node *sum = rules_only_user(host, output(host, erf_of));
+    if (!sum || !is_with_number(host, sum, "Add", 1, &inner))
+        return TL_OK;
+    const tl_node *last = times(host, output(host, sum), x);
+    if (last)
+        return replace(host, rewrite, divided(host, output(host, last), 2), "Gelu", x);
+    if ((last = divided(host, output(host, sum), 2)))
+        return replace(host, rewrite, times(host, output(host, last), x), "Gelu", x);
+    last = rules_only_user(host, output(host, sum));
+    const int other = rules_is(host, last, "Mul") ? rules_other_input(host, last, output(host, sum)) : -1;
+    const tl_value *half = other >= 0 ? host->node_input(last, (size_t)other) : NULL;
+    const tl_node *halving = half && host->value_use_count(half) == 1 ? host->value_producer(half) : NULL;
+    if (halving && is_divided(host, halving, 2, &inner) && inner == x)
+        return replace(host, rewrite, last, "Gelu", x);
+    return TL_OK;
+}
+RULE(gelu, TL_PHASE_EPILOGUE, "", "Erf", gelu);
+
+/* ---- Layer normalization */
+
+/* A ReduceMean over the last axis alone, that keeps it: its input; else NULL. */
+static tl_value *mean_of(const tl_host *host, const tl_node *node)
+{
+    if (!rules_is(host, node, "ReduceMean") || host->attribute_int(node, "keepdims") != 1)
+        return NULL;
+    tl_value *x = host->node_input(node, 0), *list = host->node_input(node, 1);
+    size_t count;
+    const int64_t *axes = host->attribute_ints(node, "axes", &count);
+    if (list) {
+        const tl_tensor *tensor = host->value_tensor(list);
+        axes = host->value_is_constant(list) && tensor->type == TL_INT64 ? host->value_data(list) : NULL;
+        count = axes ? (size_t)op_elements(host->value_tensor(list)) : 0;
+    }
+    const int32_t rank = host->value_tensor(x)->rank;
+    return count == 1 && rank > 0 && (axes[0] == -1 || axes[0] == rank - 1) ? x : NULL;
+}
+
+/* A value of one axis as long as x's last. */
+static tl_value *along_last(const tl_host *host, const tl_value *x, tl_value *value)
+{
+    const tl_tensor *tensor = host->value_tensor(value), *under = host->value_tensor(x);
+    return tensor->rank == 1 && tensor->type == under->type && under->rank > 0 && tensor->dims[0] > 0 &&
+                   tensor->dims[0] == under->dims[under->rank - 1]
+               ? value
+               : NULL;
+}
+
+/* The only reader of y, if it is op(y, vector) with a vector along the last axis. */
+static const tl_node *with_vector(const tl_host *host, const char *op, const tl_value *y, tl_value **vector)
+{
+    const tl_node *user = rules_only_user(host, y);
+    const int other = rules_is(host, user, op) ? rules_other_input(host, user, y) : -1;
+    *vector = other >= 0 ? along_last(host, y, host->node_input(user, (size_t)other)) : NULL;
+    return *vector ? user : NULL;
+}
+
+/* The value whose square this is. */
+static tl_value *square_of(const tl_host *host, const tl_node *node)
+{
+    double exponent;
+    if (rules_is(host, node, "Pow") && rules_scalar(host, host->node_input(node, 1), &exponent) && exponent == 2)
+        return host->node_input(node, 0);
+    if (rules_is(host, node, "Mul") && host->node_input(node, 0) == host->node_input(node, 1))
+        return host->node_input(node, 0);
+    return NULL;
+}
+
+typedef struct centered {
+    tl_value *x, *d; /* d = x - mean(x) */
+    double epsilon;
+} centered;
+
+/* `root` is sqrt(mean(d^2) + epsilon). */
+static bool find_centered(const tl_host *host, const tl_node *root, centered *c)
+{
+    const tl_node *add = host->value_producer(host->node_input(root, 0));
+    if (!add || !rules_is(host, add, "Add"))
+        return false;
+    const size_t at = rules_scalar(host, host->node_input(add, 1), &c->epsilon) ? 0 : 1;
+    if (at == 1 && !rules_scalar(host, host->node_input(add, 0), &c->epsilon))
+        return false;
+    const tl_node *mean = host->value_producer(host->node_input(add, at));
+    const tl_value *squares = mean ? mean_of(host, mean) : NULL;
+    const tl_node *square = squares ? host->value_producer(squares) : NULL;
+    c->d = square ? square_of(host, square) : NULL;
+    const tl_node *sub = c->d ? host->value_producer(c->d) : NULL;
+    if (!rules_is(host, sub, "Sub"))
+        return false;
+    c->x = host->node_input(sub, 0);
+    const tl_node *mean_x = host->value_producer(host->node_input(sub, 1));
+    return mean_x && mean_of(host, mean_x) == c->x && is_wide(host, c->x);
+}
+
+/* (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale + bias */
+static tl_status layer_norm(const tl_host *host, tl_rewrite *rewrite, tl_node *root)
+{
+    centered c;
+    tl_value *scale, *bias;
+    if (!find_centered(host, root, &c))
+        return TL_OK;
+    const tl_node *divide = rules_only_user(host, output(host, root));
+    if (!rules_is(host, divide, "Div") || host->node_input(divide, 0) != c.d)
+        return TL_OK;
+    const tl_node *last = with_vector(host, "Mul", output(host, divide), &scale);
+    if (!last)
+        return TL_OK;
+    const tl_node *add = with_vector(host, "Add", output(host, last), &bias);
+    if (add)
+        last = add;
+    tl_value *inputs[] = {c.x, scale, bias}, *y = output(host, last);
+    tl_node *made =
+        host->new_node(rewrite, "", "LayerNormalization", host->node_name(last), inputs, add ? 3 : 2, &y, 1);
+    if (!made)
+        return TL_OK;
+    host->set_int(rewrite, made, "axis", -1);
+    host->set_float(rewrite, made, "epsilon", (float)c.epsilon);
+    return host->commit(rewrite);
+}
+RULE(layer_norm, TL_PHASE_EPILOGUE, "", "Sqrt", layer_norm);
