@@ -218,13 +218,16 @@ static const tl_param rms_output[] = {OP_IN("Y", TL_T_FLOATS, 'V')};
 static const tl_attribute_spec layer_attribute[] = {OP_INT("axis", -1), OP_FLOAT("epsilon", 1e-5F),
                                                     OP_INT("stash_type", 1)};
 
-OP_DESCRIPTOR(LayerNormalization, 17) = {OP_HEAD(LayerNormalization, 17),
-                                         OP_PARAMS(input, layer_input),
-                                         OP_PARAMS(output, layer_output),
-                                         OP_PARAMS(attribute, layer_attribute),
-                                         .plan_size = sizeof(layer_plan),
-                                         .reshape = layer_reshape,
-                                         .run = layer_run};
+#define LAYER_NORMALIZATION(since)                                                     \
+    OP_DESCRIPTOR(LayerNormalization, since) = {OP_HEAD(LayerNormalization, since),    \
+                                                OP_PARAMS(input, layer_input),         \
+                                                OP_PARAMS(output, layer_output),       \
+                                                OP_PARAMS(attribute, layer_attribute), \
+                                                .plan_size = sizeof(layer_plan),       \
+                                                .reshape = layer_reshape,              \
+                                                .run = layer_run}
+LAYER_NORMALIZATION(1); /* not the standard's: ONNX Runtime writes it into models of older versions that it optimizes */
+LAYER_NORMALIZATION(17);
 OP_DESCRIPTOR(RMSNormalization, 23) = {OP_HEAD(RMSNormalization, 23),
                                        OP_PARAMS(input, rms_input),
                                        OP_PARAMS(output, rms_output),

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "onnx/product.h"
+#include "onnx/rnn.h"
 
 typedef enum rnn_kind { RNN_SIMPLE, RNN_GRU, RNN_LSTM } rnn_kind;
 
@@ -32,6 +33,7 @@ typedef struct rnn_attributes {
     int64_t gates, directions;
     bool reverse; /* the only direction, or the second of two */
     bool batch_first, clipped, linear_before_reset, input_forget;
+    bool quantized; /* the state is rounded before it is multiplied */
     float clip;
     int64_t hidden; /* -1: not given */
     rnn_activation functions[2][3];
@@ -52,6 +54,8 @@ typedef struct rnn_plan {
     size_t sums, biases, gates, h, c, reset, candidate;
     product_plan products[PRODUCTS];
 } rnn_plan;
+
+_Static_assert(sizeof(rnn_plan) <= RNN_PLAN_SIZE, "RNN_PLAN_SIZE");
 
 typedef struct rnn_job {
     const rnn_plan *plan;
@@ -246,7 +250,7 @@ static void place_workspace(tl_call *call, const rnn_attributes *a, rnn_plan *pl
     }
 }
 
-static uint64_t rnn_packed(const tl_call *call)
+uint64_t rnn_packed(const tl_call *call)
 {
     const rnn_state *state = call->state;
     return !state ? 0 : (state->packed[PRODUCT_INPUT] ? 1 << IN_W : 0) | (state->packed[PRODUCT_STATE] ? 1 << IN_R : 0);
@@ -388,11 +392,29 @@ static void *sums_at(const rnn_job *job, int64_t column)
     return (char *)job->sums + (size_t)(job->time * job->plan->sums_time + column) * size;
 }
 
+/* As DynamicQuantizeLinear rounds to uint8, and back. */
+void rnn_round(const float *from, float *to, int64_t n)
+{
+    float low = 0, high = 0;
+    for (int64_t i = 0; i < n; i++) {
+        low = from[i] < low ? from[i] : low;
+        high = from[i] > high ? from[i] : high;
+    }
+    const float scale = low == high ? 1 : (high - low) / 255;
+    const float zero = rintf(fminf(fmaxf(0 - low / scale, 0), 255));
+    for (int64_t i = 0; i < n; i++)
+        to[i] = (fminf(fmaxf(rintf(from[i] / scale) + zero, 0), 255) - zero) * scale;
+}
+
 /* The state's part of the gates of one time. */
 static void multiply_state(tl_call *call, const rnn_job *job, const void *const *packed)
 {
     const rnn_plan *plan = job->plan;
     const void *h = job->h[job->current];
+    if (job->attributes->quantized) { /* LSTM has no use for the reset state */
+        rnn_round(h, job->reset, plan->batch * plan->hidden);
+        h = job->reset;
+    }
     product_result result = {.c = job->gates,
                              .add = sums_at(job, 0),
                              .add_row_step = plan->sums_batch,
@@ -591,6 +613,14 @@ static tl_status rnn_create(tl_call *call, rnn_kind kind)
     call->state = state;
     call->packed = rnn_packed(call);
     return TL_OK;
+}
+
+tl_status rnn_quantized_create(tl_call *call)
+{
+    tl_status status = rnn_create(call, RNN_LSTM);
+    if (status == TL_OK)
+        ((rnn_state *)call->state)->attributes.quantized = true;
+    return status;
 }
 
 #define RNN_STEPS(name, kind)                      \

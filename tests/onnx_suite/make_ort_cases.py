@@ -1,0 +1,181 @@
+"""Writes cases for operators that ONNX Runtime defines, or that onnx has few cases of, for `tapline test`.
+
+    make_ort_cases.py FOLDER
+
+Inputs are random from fixed seeds; expected outputs are what ONNX Runtime (CPU, no optimizations) computes. What it
+refuses is an error here: the cases are chosen so that it knows them all.
+"""
+
+import itertools
+import os
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import onnxruntime
+from make_cases import write_case
+from onnx import TensorProto, helper, numpy_helper
+
+ML, MICROSOFT = "ai.onnx.ml", "com.microsoft"
+FLOAT = np.float32
+
+
+class Writer:
+    def __init__(self, folder):
+        self.folder = folder
+        self.names = {}
+
+    def case(self, op, inputs, outputs, domain=MICROSOFT, version=1, opset=17, constants=(), **attributes):
+        """One node; inputs are arrays (None: absent), `constants` the positions of those that are initializers."""
+        self.names[op] = self.names.get(op, -1) + 1
+        name = f"{op}_{version}_{self.names[op]}"
+        rng_inputs = {f"x{k}": x for k, x in enumerate(inputs) if x is not None}
+        node = helper.make_node(op, [f"x{k}" if x is not None else "" for k, x in enumerate(inputs)],
+                                [f"y{k}" for k in range(outputs)], name="node", domain=domain, **attributes)
+        given = {key: x for k, (key, x) in enumerate((f"x{k}", x) for k, x in enumerate(inputs))
+                 if x is not None and k not in constants}
+        graph = helper.make_graph(
+            [node], name,
+            [helper.make_tensor_value_info(key, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
+             for key, x in given.items()],
+            [helper.make_empty_tensor_value_info(f"y{k}") for k in range(outputs)],
+            [numpy_helper.from_array(x, key) for key, x in rng_inputs.items() if key not in given])
+        imports = {"": opset} | ({domain: version} if domain else {})
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid(d, v) for d, v in imports.items()],
+                                  ir_version=8)
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        results = session.run(None, given)
+        case = SimpleNamespace(model=model, data_sets=[(list(given.values()), results)])
+        write_case(case, os.path.join(self.folder, name))
+
+
+def random(seed, *shape, low=-1.0, high=1.0, dtype=FLOAT):
+    return np.random.default_rng(seed).uniform(low, high, shape).astype(dtype)
+
+
+# ---- Trees
+
+
+def random_trees(seed, trees, targets, ids, low):
+    """The lists of nodes and weights of random trees, three levels deep."""
+    rng = np.random.default_rng(seed)
+    nodes = {key: [] for key in ("treeids", "nodeids", "featureids", "truenodeids", "falsenodeids", "values", "modes",
+                                 "missing_value_tracks_true")}
+    weights = {key: [] for key in ("treeids", "nodeids", "ids", "weights")}
+    modes = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"]
+    mixed = seed % 2
+    for tree in range(trees):
+        for node in range(7):
+            leaf = node >= 3
+            row = {"treeids": tree, "nodeids": node, "featureids": 0 if leaf else int(rng.integers(4)),
+                   "truenodeids": 0 if leaf else 2 * node + 1, "falsenodeids": 0 if leaf else 2 * node + 2,
+                   "values": float(rng.integers(-2, 3)),
+                   "modes": "LEAF" if leaf else modes[rng.integers(6) if mixed else 0],
+                   "missing_value_tracks_true": int(rng.integers(2))}
+            for key, value in row.items():
+                nodes[key].append(value)
+            for target in (ids if leaf else ()):
+                for key, value in (("treeids", tree), ("nodeids", node), ("ids", target),
+                                   ("weights", float(rng.uniform(low, 1) / trees))):
+                    weights[key].append(value)
+    return {f"nodes_{key}": value for key, value in nodes.items()}, weights
+
+
+def tree_cases(writer):
+    def table(seed, dtype=FLOAT):
+        return np.random.default_rng(seed).integers(-3, 4, (9, 4)).astype(dtype)
+
+    for seed, (aggregate, base, dtype) in enumerate(itertools.product(
+            ("SUM", "AVERAGE", "MIN", "MAX"), (None, [0.25, -1.5]), (FLOAT, np.float64))):
+        nodes, weights = random_trees(seed, 5, 2, (0, 1), -1)
+        attributes = {} if base is None else {"base_values": base}
+        writer.case("TreeEnsembleRegressor", [table(seed, dtype)], 1, ML, 1 + seed % 2 * 2, n_targets=2,
+                    aggregate_function=aggregate, **nodes, **attributes,
+                    **{f"target_{key}": value for key, value in weights.items()})
+    for seed, (transform, ids, low, classes) in enumerate(itertools.product(
+            ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO"), ((0,), (1,), (0, 1), (0, 1, 2)), (0, -1), (2, 3))):
+        if len(ids) != classes - (classes == 2):  # of two classes with weights ONNX Runtime gives no label
+            continue
+        nodes, weights = random_trees(seed, 5, classes, ids, low)
+        labels = {"classlabels_int64s": [5, 3, 9][:classes]} if seed % 3 else {
+            "classlabels_strings": ["one", "two", "three"][:classes]}
+        writer.case("TreeEnsembleClassifier", [table(seed)], 2, ML, 1 + seed % 2 * 2, post_transform=transform,
+                    **nodes, **labels, **{f"class_{key}": value for key, value in weights.items()})
+
+
+# ---- com.microsoft
+
+
+def gelu_cases(writer):
+    """Not far from 0, where ONNX Runtime's results are rounding noise."""
+    for rows, width in ((3, 5), (7, 64), (1, 700)):
+        x, bias = random(rows, 2, rows, width, low=-2, high=4), random(width, width)
+        writer.case("Gelu", [x], 1)
+        writer.case("QuickGelu", [x], 1)
+        writer.case("QuickGelu", [x], 1, alpha=0.5)
+        writer.case("BiasGelu", [x, bias], 1)
+        writer.case("FastGelu", [x], 1)
+        writer.case("FastGelu", [x, bias], 1)
+
+
+def layer_norm_cases(writer):
+    x, gamma, beta, bias = random(1, 2, 5, 48), random(2, 48), random(3, 48), random(4, 48)
+    for skip in (random(5, 2, 5, 48), random(6, 1, 5, 48), random(7, 5, 48)):
+        for extra in ([], [beta], [beta, bias], [None, bias]):
+            writer.case("SkipLayerNormalization", [x, skip, gamma, *extra], 1, epsilon=1e-5)
+        writer.case("SkipSimplifiedLayerNormalization", [x, skip, gamma], 1, epsilon=1e-5)
+        writer.case("SkipSimplifiedLayerNormalization", [x, skip, gamma, bias], 1)
+    writer.case("LayerNormalization", [x, gamma, beta], 3, "", 1, opset=14, axis=-1, epsilon=1e-6)
+    writer.case("LayerNormalization", [x, random(8, 5, 48), random(9, 5, 48)], 1, "", 1, opset=14, axis=1)
+
+
+def matmul_cases(writer):
+    for seed, (batch, trans_a, trans_b) in enumerate(itertools.product(((), (3,), (2, 3)), (0, 1), (0, 1))):
+        a = random(seed, *batch, *((7, 5) if trans_a else (5, 7)))
+        b = random(seed + 50, *batch, *((9, 7) if trans_b else (7, 9)))
+        writer.case("FusedMatMul", [a, b], 1, alpha=0.25, transA=trans_a, transB=trans_b)
+    a, b = random(70, 5, 2, 3, 7), random(71, 7, 2, 3, 9)
+    writer.case("FusedMatMul", [a, b], 1, transBatchA=1, transBatchB=1)
+    writer.case("FusedMatMul", [random(72, 7, 2, 3, 5), random(73, 9, 2, 3, 7)], 1, transBatchA=1, transBatchB=1,
+                transA=1, transB=1)
+    writer.case("FusedMatMul", [random(74, 4, 7, 5), random(75, 7, 9)], 1, transA=1)
+
+
+def lstm_cases(writer):
+    """One sequence each: ONNX Runtime cuts batches among threads, and rounds each piece by its own range."""
+    time, size, hidden = 6, 5, 8
+    for seed, (direction, dtype, per_gate, constant) in enumerate(itertools.product(
+            ("forward", "reverse", "bidirectional"), (np.int8, np.uint8), (False, True), (False, True))):
+        directions = 2 if direction == "bidirectional" else 1
+        rng = np.random.default_rng(seed)
+
+        def weights(rows):
+            info = np.iinfo(dtype)
+            shape = (directions, 4 * hidden) if per_gate else (directions,)
+            return (rng.integers(info.min, info.max + 1, (directions, rows, 4 * hidden)).astype(dtype),
+                    rng.uniform(0.002, 0.01, shape).astype(FLOAT),
+                    np.full(shape, 117 if dtype == np.uint8 else 0, dtype))
+
+        w, w_scale, w_zero = weights(size)
+        r, r_scale, r_zero = weights(hidden)
+        optional = [random(seed, directions, 8 * hidden), None, None, None, None]
+        if seed % 3:
+            optional = [random(seed, directions, 8 * hidden), np.array([4], np.int32),
+                        random(seed + 1, directions, 1, hidden), random(seed + 2, directions, 1, hidden),
+                        random(seed + 3, directions, 3 * hidden)]
+        writer.case("DynamicQuantizeLSTM", [random(seed, time, 1, size), w, r, *optional, w_scale, w_zero, r_scale,
+                                            r_zero], 3, direction=direction, hidden_size=hidden,
+                    constants=(*((1, 2) if constant else ()), 8, 9, 10, 11))
+
+
+def main():
+    writer = Writer(sys.argv[1])
+    for cases in (tree_cases, gelu_cases, layer_norm_cases, matmul_cases, lstm_cases):
+        cases(writer)
+    print(sum(count + 1 for count in writer.names.values()), "cases")
+
+
+if __name__ == "__main__":
+    main()
