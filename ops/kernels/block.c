@@ -2,6 +2,7 @@
 #include "kernels/block.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 TLK_INLINE void multiply_add(int rows, int vectors, const real *a, int a_row, const real *b, vec sum[TLK_MR][TLK_NV])
 {
@@ -173,6 +174,49 @@ void TLK_REAL_FN(tlk_block_by_rows)(const tlk_block *block, int rows, int vector
 void TLK_REAL_FN(tlk_block_by_lanes)(const tlk_block *block, int rows, int vectors)
 {
     all_by_lanes[rows - 1][vectors - 1](block);
+}
+
+TLK_INLINE void pool(bool maximum, int vectors, const tlk_block *block, int64_t lane)
+{
+    vec part[TLK_WIDE / 2];
+    vec_mask nan[TLK_WIDE / 2] = {0}; /* the maximum of NaN and a number is either one */
+    TLK_UNROLL
+    for (int v = 0; v < vectors; v++)
+        part[v] = v_set1(block->bias[0]);
+    for (int64_t t = 0; t < block->taps; t++) {
+        const real *b = block->b + block->offsets[t] + lane;
+        for (int64_t j = 0; j < block->depth; j++, b += block->b_step)
+            TLK_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const vec x = v_load(b + v * VW);
+            part[v] = maximum ? v_max(part[v], x) : part[v] + x;
+            nan[v] |= x != x;
+        }
+    }
+    TLK_UNROLL
+    for (int v = 0; v < vectors; v++)
+        v_store(block->y + lane + v * VW, maximum ? v_select(nan[v], v_set1((real)NAN), part[v]) : part[v]);
+}
+
+TLK_INLINE void pool_all(bool maximum, int vectors, const tlk_block *block)
+{
+    int v = 0;
+    for (; v + TLK_WIDE / 2 <= vectors; v += TLK_WIDE / 2)
+        pool(maximum, TLK_WIDE / 2, block, (int64_t)v * VW);
+    for (; v < vectors; v++)
+        pool(maximum, 1, block, (int64_t)v * VW);
+}
+
+void TLK_REAL_FN(tlk_block_maximum)(const tlk_block *block, int rows, int vectors)
+{
+    (void)rows;
+    pool_all(true, vectors, block);
+}
+
+void TLK_REAL_FN(tlk_block_sum)(const tlk_block *block, int rows, int vectors)
+{
+    (void)rows;
+    pool_all(false, vectors, block);
 }
 
 TLK_INLINE void few_columns(int steps, int64_t depth, const real *const a[4], const int rows[4],

@@ -54,6 +54,10 @@ static const int64_t tlk_block_no_offset = 0;
 /* a as [depth][rows], a bias for each row: for packed weights times columns. Of one row, up to TLK_WIDE vectors. */
 void TLK_REAL_FN(tlk_block_by_rows)(const tlk_block *block, int rows, int vectors);
 
+/* Pooling: the maximum or the sum of the rows of b, from bias[0] on; one row of results. `a` is not looked at. */
+void TLK_REAL_FN(tlk_block_maximum)(const tlk_block *block, int rows, int vectors);
+void TLK_REAL_FN(tlk_block_sum)(const tlk_block *block, int rows, int vectors);
+
 /* a as [depth / VW][a_stride], in each group [row][VW]: as a vector over j stores it. A bias for each lane. */
 void TLK_REAL_FN(tlk_block_by_lanes)(const tlk_block *block, int rows, int vectors);
 

@@ -74,13 +74,15 @@ struct runs {
 struct job {
     const tlk_conv *conv;
     tlk_conv_data data;
-    int64_t rows, columns;           /* of a tile */
-    int64_t down, across;            /* tiles */
-    int64_t chunks;                  /* that the blocks of filters are cut into */
-    window window;                   /* of one tile */
-    real *elements;                  /* its memory */
+    int64_t rows, columns; /* of a tile */
+    int64_t down, across;  /* tiles */
+    int64_t chunks;        /* that the blocks of filters are cut into */
+    window window;         /* of one tile */
+    real *elements;        /* its memory */
+    real padding;
     struct runs in_window, directly; /* directly: of x itself, if strides are 1 */
-    const real *biases, *weights;
+    const real *biases, *weights;    /* no weights: pooling, from the same bias for all */
+    tlk_block_function *multiply;
     tlk_output output;
 };
 
@@ -178,8 +180,17 @@ static void prepare(struct job *job, const void *packed, void *workspace)
         offsets += job->directly.count;
     }
     job->elements = (real *)(((uintptr_t)offsets + 63) / 64 * 64);
+    static const real lowest = -(real)INFINITY;
+    static const real zero = 0;
+    job->padding = conv->kind == TLK_CONV_MAXIMUM ? lowest : zero;
     job->biases = packed;
-    job->weights = job->biases + padded_filters(conv);
+    job->multiply = TLK_REAL_FN(tlk_block_by_rows);
+    if (conv->kind == TLK_CONV_PRODUCTS) {
+        job->weights = job->biases + padded_filters(conv);
+    } else {
+        job->biases = conv->kind == TLK_CONV_MAXIMUM ? &lowest : &zero;
+        job->multiply = conv->kind == TLK_CONV_MAXIMUM ? TLK_REAL_FN(tlk_block_maximum) : TLK_REAL_FN(tlk_block_sum);
+    }
     job->output = (tlk_output){.y = job->data.y,
                                .row_step = job->data.out_size[0] * job->data.out_size[1],
                                .lane_step = 1,
@@ -235,7 +246,7 @@ static void multiply(const struct job *job, const struct tile *tile, tlk_block *
     const int64_t column = lane - down * tile->pitch;
     block->b = tile->data + row * tile->pitch + lane;
     if (column + lanes <= tile->columns) {
-        output_block(&job->output, TLK_REAL_FN(tlk_block_by_rows), block, filter,
+        output_block(&job->output, job->multiply, block, filter,
                      (tile->row + row + down) * width + tile->column + column, rows, lanes);
         return;
     }
@@ -244,7 +255,7 @@ static void multiply(const struct job *job, const struct tile *tile, tlk_block *
     block->y_stride = TLK_NR;
     block->low = job->output.direct ? job->output.low : -(real)INFINITY;
     block->high = job->output.direct ? job->output.high : (real)INFINITY;
-    TLK_REAL_FN(tlk_block_by_rows)(block, rows, (lanes + VW - 1) / VW);
+    job->multiply(block, rows, (lanes + VW - 1) / VW);
     block->y = NULL;
     store_across(job, tile, sums, filter, rows, row + down, column, lanes);
 }
@@ -269,8 +280,8 @@ static void run_tile(const struct job *job, const struct tile *tile, int64_t beg
     for (int64_t b = begin; b < end; b++) {
         const int rows = (int)(block_begin(conv, b + 1) - block_begin(conv, b));
         const int64_t filter = tile->group * conv->filters + block_begin(conv, b);
-        tlk_block block = {.a = job->weights + filter * depth,
-                           .bias = job->biases + filter,
+        tlk_block block = {.a = job->weights == NULL ? NULL : job->weights + filter * depth,
+                           .bias = job->weights == NULL ? job->biases : job->biases + filter,
                            .depth = tile->runs->depth,
                            .taps = tile->runs->count,
                            .offsets = tile->runs->offsets,
@@ -328,7 +339,8 @@ static void run_piece(const struct job *job, struct tile *tile, int64_t columns,
             tile->runs = &job->in_window;
             if (!filled)
                 window_fill(conv, &job->window, data, x, (const int64_t[2]){tile->row, tile->column},
-                            (const int64_t[2]){job->rows - tile->rows, job->columns - tile->columns}, job->elements);
+                            (const int64_t[2]){job->rows - tile->rows, job->columns - tile->columns}, job->padding,
+                            job->elements);
         }
         run_tile(job, tile, begin, end);
     }

@@ -1,4 +1,5 @@
-/* Convolution over one or two axes, channels first: dense, in groups, depthwise; bias and activation fused.
+/* Convolution over one or two axes, channels first: dense, in groups, depthwise; bias and activation fused. Pooling,
+ * which is the same but for what is done with the elements.
  *
  *     y[g][f][oh][ow] = activation(bias[g][f] + sum_{kh,kw,c} xpad[g][c][oh*stride[0] + kh*dilation[0]]
  *                                                    [ow*stride[1] + kw*dilation[1]] * weights[g][f][c][kh][kw])
@@ -12,7 +13,12 @@
 
 #include "kernels/steps.h"
 
+/* What is gathered over a window. Pooling has no weights, one channel and one filter in each group, and starts from
+ * the identity; NaN is greater than every number. */
+typedef enum tlk_conv_kind { TLK_CONV_PRODUCTS, TLK_CONV_MAXIMUM, TLK_CONV_SUM } tlk_conv_kind;
+
 typedef struct tlk_conv {
+    tlk_conv_kind kind;
     int64_t groups;
     int64_t channels, filters; /* of one group */
     int64_t kernel[2], stride[2], dilation[2];
@@ -41,7 +47,7 @@ typedef struct tlk_conv_kernel {
     /* For data of these sizes; x and y are not looked at. */
     size_t (*workspace_size)(const tlk_conv *conv, const tlk_conv_data *data);
 
-    /* weights: [groups][filters][channels][kernel[0]][kernel[1]]; bias: [groups][filters] or NULL. */
+    /* Of products only. weights: [groups][filters][channels][kernel[0]][kernel[1]]; bias: [groups][filters] or NULL. */
     void (*pack)(const tlk_conv *conv, const void *weights, const void *bias, void *packed);
 
     /* Pieces that the work can be cut into: filters of a tile of outputs of a group. */

@@ -10,6 +10,7 @@
 #if defined TLK_DOUBLE
 typedef double real;
 typedef vecd vec;
+typedef vecl vec_mask;
 #define VW           TLK_WD
 #define TLK_REAL_TAG f64
 #define v_load       vd_load
@@ -28,6 +29,7 @@ typedef vecd vec;
 #else
 typedef float real;
 typedef vecf vec;
+typedef veci vec_mask;
 #define VW           TLK_W
 #define TLK_REAL_TAG f32
 #define v_load       vf_load

@@ -104,10 +104,10 @@ static window_line window_line_of(int64_t start, int64_t step, int64_t steps, in
     return line;
 }
 
-TLK_INLINE void window_zeros(real *out, int64_t n)
+TLK_INLINE void window_pad(real padding, int64_t n, real *out)
 {
     for (int64_t i = 0; i < n; i += VW)
-        v_store(out + i, v_zero());
+        v_store(out + i, v_set1(padding));
 }
 
 /* n elements, `step` apart. */
@@ -131,24 +131,24 @@ TLK_INLINE void window_copy(const elem *x, int64_t step, int64_t n, real *out)
     }
 }
 
-/* From a row of x, or NULL for zeros; writes up to a vector too far. */
-static void window_line_fill(const window_line *line, const elem *x, real *out)
+/* From a row of x, or NULL for one outside; writes up to a vector too far. */
+static void window_line_fill(const window_line *line, const elem *x, real padding, real *out)
 {
     if (x == NULL) {
-        window_zeros(out, line->steps);
+        window_pad(padding, line->steps, out);
         return;
     }
-    window_zeros(out, line->begin);
+    window_pad(padding, line->begin, out);
     if (line->begin < line->end)
         window_copy(x + (line->start + line->begin * line->step), line->step, line->end - line->begin,
                     out + line->begin);
-    window_zeros(out + line->end, line->steps - line->end);
+    window_pad(padding, line->steps - line->end, out + line->end);
 }
 
 /* All channels of a group, for the tile whose first output on each axis is `first`, and that lacks `less` outputs of a
  * whole one. */
 static void window_fill(const tlk_conv *conv, const window *w, const tlk_conv_data *data, const elem *x,
-                        const int64_t first[2], const int64_t less[2], real *out)
+                        const int64_t first[2], const int64_t less[2], real padding, real *out)
 {
     const window_axis *rows = &w->axis[0];
     const window_axis *columns = &w->axis[1];
@@ -163,7 +163,7 @@ static void window_fill(const tlk_conv *conv, const window *w, const tlk_conv_da
             for (int64_t i = 0; i < rows->steps - less[0]; i++) {
                 const int64_t row = top + i * conv->stride[0] + p * rows->phase_step;
                 const bool inside = row >= 0 && row < data->size[0];
-                window_line_fill(&line, inside ? x + (c * data->size[0] + row) * data->size[1] : NULL,
+                window_line_fill(&line, inside ? x + (c * data->size[0] + row) * data->size[1] : NULL, padding,
                                  out + c * w->channel + plane * w->plane + i * columns->steps);
             }
     }

@@ -1,4 +1,5 @@
-/* MaxPool, AveragePool and LpPool. */
+/* MaxPool, AveragePool and LpPool: over one or two axes by the convolution's kernel, all else by plain loops. */
+#include "kernels/kernels.h"
 #include "onnx/conv.h"
 
 typedef enum pool_kind { POOL_MAX, POOL_AVERAGE, POOL_LP } pool_kind;
@@ -18,6 +19,10 @@ typedef struct pool_plan {
     bool count_pads, column_major;
     int64_t padded[CONV_MAX_SPATIAL];         /* input sizes with both pads */
     int64_t column_strides[CONV_MAX_SPATIAL]; /* of an input plane whose first axis is contiguous */
+    const tlk_conv_kernel *kernel;            /* NULL: plain loops; computes maxima and sums */
+    tlk_conv conv;
+    tlk_conv_data data; /* of one sample, x and y still open */
+    size_t scratch, scratch_size;
 } pool_plan;
 
 static tl_status pool_parse(const tl_call *call, pool_kind kind, pool_state *state)
@@ -86,6 +91,43 @@ static void pool_make_plan(pool_plan *plan, pool_kind kind, const pool_state *st
     }
 }
 
+enum { MOST_TAPS = 1024 }; /* for the kernel, which has a list of them */
+
+static void choose_kernel(tl_call *call, pool_plan *plan)
+{
+    const conv_geometry *g = &plan->g;
+    const tl_type type = call->inputs[0]->type;
+    plan->kernel = NULL;
+    plan->conv = (tlk_conv){.kind = plan->kind == POOL_MAX ? TLK_CONV_MAXIMUM : TLK_CONV_SUM,
+                            .groups = g->group,
+                            .channels = 1,
+                            .filters = 1,
+                            .kernel = {1, 1},
+                            .stride = {1, 1},
+                            .dilation = {1, 1}};
+    plan->data = (tlk_conv_data){.size = {1, 1}, .out_size = {1, 1}};
+    if (plan->kind == POOL_LP || op_output(call, 1) || g->spatial > 2 || type == TL_INT8 || type == TL_UINT8 ||
+        g->batch < 1 || g->group < 1 || g->out_area < 1)
+        return;
+    int64_t taps = 1;
+    for (int32_t i = 0; i < g->spatial; i++) {
+        const int32_t axis = 2 - g->spatial + i;
+        if (g->kernel[i] > MOST_TAPS || (taps *= g->kernel[i]) > MOST_TAPS)
+            return;
+        plan->conv.kernel[axis] = g->kernel[i];
+        plan->conv.stride[axis] = g->strides[i];
+        plan->conv.dilation[axis] = g->dilations[i];
+        plan->data.size[axis] = g->in_size[i];
+        plan->data.out_size[axis] = g->out_size[i];
+        plan->data.pad[axis] = g->pads[i];
+    }
+    if (!tlk_conv_reach_fits(&plan->conv))
+        return;
+    plan->kernel = tlk_get()->conv[type == TL_DOUBLE ? TLK_F64 : TLK_F32];
+    plan->scratch_size = (plan->kernel->workspace_size(&plan->conv, &plan->data) + 63) / 64 * 64;
+    plan->scratch = nn_place(call, call->thread_count, plan->scratch_size);
+}
+
 static tl_status pool_reshape(tl_call *call, pool_kind kind)
 {
     const tl_tensor *x = call->inputs[0];
@@ -117,16 +159,20 @@ static tl_status pool_reshape(tl_call *call, pool_kind kind)
         pool_make_plan(call->plan, kind, &local, x, y, begin, end);
     call->workspace_size = 0;
     nn_widen_place(call, 0);
+    if (call->plan)
+        choose_kernel(call, call->plan);
     return TL_OK;
 }
 
 /* ---- Run */
 
 typedef struct pool_job {
+    const tl_call *call;
     const pool_plan *plan;
     const void *x;
     void *y;
     int64_t *indices;
+    int64_t pieces; /* of one sample, for the kernel */
 } pool_job;
 
 /* Elements that an average along axis i divides by. Where pads count, what hangs over them does not. */
@@ -164,17 +210,42 @@ static int64_t pool_count(const pool_plan *plan, int32_t i, int64_t t)
 #define POOL_SUMS 0
 #include "onnx/pool_template.h"
 
+static void pool_pieces(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const pool_job *job = context;
+    const pool_plan *plan = job->plan;
+    const size_t size = job->call->inputs[0]->type == TL_DOUBLE ? sizeof(double) : sizeof(float);
+    void *scratch = (char *)nn_at(job->call, plan->scratch) + (size_t)thread * plan->scratch_size;
+    while (begin < end) {
+        const int64_t sample = begin / job->pieces, first = begin % job->pieces;
+        const int64_t last = nn_min(job->pieces, first + end - begin);
+        tlk_conv_data data = plan->data;
+        data.x = (const char *)job->x + (size_t)(sample * plan->g.group * plan->g.in_area) * size;
+        data.y = (char *)job->y + (size_t)(sample * plan->g.group * plan->g.out_area) * size;
+        plan->kernel->run(&plan->conv, NULL, &data, first, last, scratch);
+        begin += last - first;
+    }
+}
+
 static tl_status pool_real(tl_call *call)
 {
     const pool_plan *plan = call->plan;
     const conv_geometry *g = &plan->g;
     const tl_tensor *x = call->inputs[0], *indices = op_output(call, 1);
-    pool_job job = {plan, x->data, call->outputs[0]->data, indices ? indices->data : NULL};
+    pool_job job = {call, plan, x->data, call->outputs[0]->data, indices ? indices->data : NULL, 0};
     tl_task task = x->type == TL_FLOAT    ? pool_task_f32
                    : x->type == TL_DOUBLE ? pool_task_f64
                    : x->type == TL_INT8   ? pool_task_i8
                                           : pool_task_u8;
-    if (op_elements(call->outputs[0]) > 0)
+    if (op_elements(call->outputs[0]) == 0)
+        return TL_OK;
+    if (plan->kernel) {
+        job.pieces = plan->kernel->pieces(&plan->conv, &plan->data);
+        call->host->parallel_for(call, pool_pieces, &job, g->batch * job.pieces,
+                                 nn_grain(g->group * g->out_area / job.pieces, 1 << 14));
+        task = plan->kind == POOL_MAX ? NULL : x->type == TL_FLOAT ? pool_averages_f32 : pool_averages_f64;
+    }
+    if (task)
         call->host->parallel_for(call, task, &job, g->batch * g->group, nn_grain(g->out_area, 1 << 13));
     return TL_OK;
 }

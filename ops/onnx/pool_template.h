@@ -112,8 +112,27 @@ static void T(pool_finish)(const pool_plan *plan, const int64_t *index, REAL *y)
         end--;
         T(divide)(&y[end], others * pool_count(plan, last, end));
     }
-    for (int64_t t = begin; t < end; t++)
-        T(divide)(&y[t], others * g->kernel[last]);
+    const REAL whole = (REAL)(others * g->kernel[last]);
+    for (int64_t t = begin; t < end && whole > 0; t++)
+        y[t] /= whole;
+}
+#endif
+
+#if POOL_SUMS
+/* What the kernel left as sums. */
+static void T(pool_averages)(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const pool_job *job = context;
+    const conv_geometry *g = &job->plan->g;
+    const int64_t width = g->out_size[g->spatial - 1];
+    (void)thread;
+    for (int64_t channel = begin; channel < end; channel++) {
+        int64_t index[CONV_MAX_SPATIAL] = {0};
+        for (int64_t row = 0; row < g->out_area; row += width) {
+            T(pool_finish)(job->plan, index, (REAL *)job->y + channel * g->out_area + row);
+            conv_step(index, g->out_size, g->spatial - 1);
+        }
+    }
 }
 #endif
 

@@ -27,21 +27,26 @@ static guarded filled(tlk_type type, int64_t n, int before, uint32_t *state)
     return memory;
 }
 
-/* Of input channel c of all groups, weights row `row`. */
+/* Of input channel c of all groups, weights row `row`; pooled without weights. */
 static double naive_sum(const problem *p, const buffers *b, int64_t c, int64_t row, int64_t oh, int64_t ow,
                         double *scale)
 {
     const tlk_conv *conv = &p->conv;
-    double sum = 0;
+    double sum = conv->kind == TLK_CONV_MAXIMUM ? -INFINITY : 0;
     for (int64_t kh = 0; kh < conv->kernel[0]; kh++)
         for (int64_t kw = 0; kw < conv->kernel[1]; kw++) {
             const int64_t h = oh * conv->stride[0] + kh * conv->dilation[0] - p->pad[0];
             const int64_t w = ow * conv->stride[1] + kw * conv->dilation[1] - p->pad[1];
             if (h < 0 || h >= p->size[0] || w < 0 || w >= p->size[1])
                 continue;
-            const double product =
-                element_get(p->type, b->x.data, (c * p->size[0] + h) * p->size[1] + w) *
-                element_get(p->type, b->weights.data, (row * conv->kernel[0] + kh) * conv->kernel[1] + kw);
+            const double x = element_get(p->type, b->x.data, (c * p->size[0] + h) * p->size[1] + w);
+            if (conv->kind == TLK_CONV_MAXIMUM) {
+                sum = isnan(x) || x > sum ? x : sum;
+                continue;
+            }
+            double product = x;
+            if (conv->kind == TLK_CONV_PRODUCTS)
+                product *= element_get(p->type, b->weights.data, (row * conv->kernel[0] + kh) * conv->kernel[1] + kw);
             sum += product;
             *scale += fabs(product);
         }
@@ -65,12 +70,13 @@ static void check_results(const problem *p, const buffers *b, int isa)
                 if (conv->activation.kind == TLK_RELU)
                     expected = fmax(expected, 0);
                 const double got = element_get(p->type, b->y.data, (f * p->out_size[0] + oh) * p->out_size[1] + ow);
-                ck_assert_msg(fabs(got - expected) <= scale * epsilon * terms + element_ulp(p->type, expected),
-                              "isa %d %s G%d C%d F%d k%dx%d s%d,%d d%d,%d size %dx%d: y[%d][%d][%d] is %.9g, not %.9g",
-                              isa, element_name(p->type), (int)conv->groups, (int)conv->channels, (int)conv->filters,
-                              (int)conv->kernel[0], (int)conv->kernel[1], (int)conv->stride[0], (int)conv->stride[1],
-                              (int)conv->dilation[0], (int)conv->dilation[1], (int)p->size[0], (int)p->size[1], (int)f,
-                              (int)oh, (int)ow, got, expected);
+                ck_assert_msg(
+                    got == expected || fabs(got - expected) <= scale * epsilon * terms + element_ulp(p->type, expected),
+                    "isa %d %s kind %d G%d C%d F%d k%dx%d s%d,%d d%d,%d size %dx%d: y[%d][%d][%d] is %.9g, not %.9g",
+                    isa, element_name(p->type), (int)conv->kind, (int)conv->groups, (int)conv->channels,
+                    (int)conv->filters, (int)conv->kernel[0], (int)conv->kernel[1], (int)conv->stride[0],
+                    (int)conv->stride[1], (int)conv->dilation[0], (int)conv->dilation[1], (int)p->size[0],
+                    (int)p->size[1], (int)f, (int)oh, (int)ow, got, expected);
             }
 }
 
@@ -147,6 +153,12 @@ START_TEST(test_random_shapes)
                               .filters = PICK(channels),
                               .activation = {.kind = random_below(&state, 2) == 1 ? TLK_RELU : TLK_LINEAR}},
                      .size = {PICK(heights), PICK(widths)}};
+        if (_i % 2 == 1 && i % 3 == 0) {
+            p.conv.kind = i % 2 == 0 ? TLK_CONV_MAXIMUM : TLK_CONV_SUM;
+            p.conv.channels = p.conv.filters = 1;
+            p.conv.activation.kind = TLK_LINEAR;
+            p.bias = false;
+        }
         for (int axis = 0; axis < 2; axis++) {
             p.conv.kernel[axis] = axis == 0 && p.size[0] == 1 ? 1 : PICK(kernels);
             p.conv.stride[axis] = PICK(strides);
