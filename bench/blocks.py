@@ -3,7 +3,7 @@ in, and a network of free length. All forms of a block have the same weights, so
 
 Form     who writes it so                          input          nodes
 conv3d   PyTorch                                   (N, C, T)      Conv, Conv, Relu
-conv4d   tf2onnx, of Keras' layer                  (N, T, C)      Unsqueeze, Transpose, Conv, Conv, Squeeze, Relu, Transpose
+conv4d   tf2onnx, of Keras' layer                  (N, T, C)      Conv, Conv, Relu between Transposes
 custom   tapline fuse                              (N, T, C)      tapline::SeparableConv1D
 keras1d  TensorFlow's converter, of Keras' layer   (N, T, C)      for LiteRT
 keras2d  the same, of Keras' Conv2D twin           (N, 1, T, C)   for LiteRT
@@ -46,7 +46,8 @@ class Block:
     def title(self):
         parts = [f'N{self.batch}'] * (self.batch > 1) + [f'C{self.channels} T{self.length} K{self.kernel}']
         parts += [f'd{self.dilation}'] * (self.dilation > 1) + [f's{self.stride}'] * (self.stride > 1)
-        parts += [f'D{self.multiplier}'] * (self.multiplier > 1) + [f'F{self.filters}'] * (self.filters != self.channels)
+        parts += [f'D{self.multiplier}'] * (self.multiplier > 1)
+        parts += [f'F{self.filters}'] * (self.filters != self.channels)
         return f'{self.name} ({" ".join(parts)})'
 
 

@@ -1,4 +1,4 @@
-"""The blocks and networks of one run as bars against the machine's peak, as an SVG that light and dark pages can show."""
+"""The blocks and networks of one run as bars against the machine's peak, as an SVG for light and dark pages."""
 from html import escape
 
 import report

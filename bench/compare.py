@@ -28,6 +28,7 @@ from onnx import helper, numpy_helper
 import blocks
 import chart
 import report
+import stages
 from engines import Driver, EngineError, packaged_model, peak, peers, tapline
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -276,6 +277,7 @@ def parse(arguments):
                    help='time and memory of Tapline for 100 samples, 1000, ... up to SAMPLES (default 10 million)')
     p.add_argument('--load', action='store_true', help="the models' load time and memory on top as well")
     p.add_argument('--double', action='store_true', help='whatever runs over 1 ms again with twice the threads')
+    p.add_argument('--stages', action='store_true', help="the parts of the fused kernel's time on the blocks, by perf")
     p.add_argument('--all', action='store_true', help='all of these; the networks of models/, too')
     p.add_argument('--dim', type=pair, action='append', default=[], metavar='NAME=N', help="a symbol's size in MODEL")
     p.add_argument('--input', type=pair, action='append', default=[], metavar='NAME=NPY', help='an input of MODEL')
@@ -286,15 +288,16 @@ def parse(arguments):
     p.add_argument('--build', default=ROOT / 'build', help='where the target bench was built (default: build)')
     p.add_argument('--json', metavar='FILE', help='write everything measured')
     p.add_argument('--svg', metavar='FILE', help='draw the blocks and networks')
-    p.add_argument('--markdown', metavar='FILE', help='put the tables between the two marks in FILE; -: print them only')
+    p.add_argument('--markdown', metavar='FILE', help='put the tables between the two marks in FILE')
     p.add_argument('--from', dest='source', metavar='JSON', help='measure nothing: show what --json wrote')
     options = p.parse_args(arguments)
     if options.all:
-        options.packaged = options.load = options.double = True
+        options.packaged = options.load = options.double = options.stages = True
         options.scaling = options.scaling or 10 ** 7
         options.networks = [ROOT / 'models', *options.networks]
         options.blocks = options.blocks or []
-    elif not (options.models or options.networks or options.packaged or options.scaling) and options.blocks is None:
+    elif options.blocks is None and not (options.models or options.networks or options.packaged or options.scaling or
+                                         options.stages):
         options.blocks = []
     return options
 
@@ -304,7 +307,8 @@ def measure(options, folder):
     result = {'date': datetime.date.today().isoformat(), 'machine': machine(), 'threads': options.threads,
               'rounds': options.rounds, 'ms': options.ms, 'engines': {e.name: e.version for e in bench.engines},
               'columns': {e.name: list(e.forms) for e in bench.engines}, 'absent': bench.absent,
-              'blocks': [], 'networks': [], 'packaged': [], 'models': [], 'double': [], 'load': [], 'scaling': []}
+              'blocks': [], 'networks': [], 'packaged': [], 'models': [], 'double': [], 'load': [], 'scaling': [],
+              'stages': []}
     wanted = options.blocks
     chosen = [b for b in blocks.BLOCKS if wanted is not None and (not wanted or b.name in wanted)]
     for block in chosen:
@@ -333,6 +337,12 @@ def measure(options, folder):
                     row, lambda engines, n, path=path, inputs=inputs: bench.model_contenders(path, inputs, engines, n)))
             if options.load:
                 result['load'].append(bench.load_rows(title, path, inputs))
+    if options.stages and stages.why_not():
+        result['absent'].append(("the kernel's stages", stages.why_not()))
+    elif options.stages:
+        for block in chosen or blocks.BLOCKS:
+            bench.progress(f'{block.name}: stages')
+            result['stages'] += stages.rows(bench.build / 'bench' / 'kernels', block, folder)
     if options.scaling:
         path = blocks.write_free_length(bench.models)
         length = 100
@@ -355,7 +365,7 @@ def main():
     if options.svg:
         pathlib.Path(options.svg).write_text(chart.svg(result))
     text = report.markdown(result, options.svg, options.markdown)
-    if options.markdown and options.markdown != '-':
+    if options.markdown:
         report.replace(pathlib.Path(options.markdown), text)
     else:
         print(text)

@@ -135,6 +135,17 @@ def scaling(result):
     return table(['samples', 'us', 'ns a sample', 'MiB on top', 'bytes a sample'], rows)
 
 
+def stages(result):
+    rows = []
+    for row in result['stages']:
+        cells = [row['title'], row['layout'], us(row['us']), percent(share(row, row['us']))]
+        for stage in row['stages'].values():
+            cells += [percent(stage['part']), percent(stage['gflops'] / row['peak_gflops'])]
+        rows.append([*cells, percent(1 - sum(stage['part'] for stage in row['stages'].values()))])
+    return table(['block', 'layout', 'us', 'of peak', 'pointwise: time', 'of peak', 'depthwise: time', 'of peak',
+                  'rest: time'], rows)
+
+
 def heading(result):
     machine = result['machine']
     engines = ', '.join(f'{name} {version}' for name, version in result['engines'].items())
@@ -148,12 +159,13 @@ def heading(result):
 
 def markdown(result, svg=None, target=None):
     """All tables of what was measured; `svg` is shown in it, by its path as seen from the file `target`."""
-    of_peak = 'us; the fastest peer in bold. *Ahead*: that against Tapline\'s slowest form. *Of peak*: that form\'s share of what the machine can do at most.'
+    of_peak = ('us; the fastest peer in bold. *Ahead*: that against Tapline\'s slowest form. *Of peak*: that form\'s '
+               'share of what the machine can do at most.')
     parts = [heading(result)]
     if result['blocks']:
         parts.append(f'### One block\n\n{of_peak}\n\n{blocks(result)}')
     if svg and (result['blocks'] or result['networks']):
-        start = pathlib.Path(target).parent if target and target != '-' else '.'
+        start = pathlib.Path(target).parent if target else '.'
         parts.append(f'![Blocks and networks against the machine\'s peak]({os.path.relpath(svg, start)})')
     for section, title in [('networks', 'Networks'), ('packaged', 'Models from Python packages'), ('models', 'Models')]:
         if result[section]:
@@ -166,9 +178,13 @@ def markdown(result, svg=None, target=None):
         parts.append('### Loading\n\nA fresh process each: least time, and resident memory on top of what the engine '
                      f'itself takes.\n\n{load(result)}')
     if result['scaling']:
-        parts.append('### Length\n\nFour separable convolutions over 8 channels, K = 9, dilations 1 to 8. Memory is what '
-                     'loading and running take on top; the output, 32 bytes a sample, is part of it.\n\n'
+        parts.append('### Length\n\nFour separable convolutions over 8 channels, K = 9, dilations 1 to 8. Memory is '
+                     'what loading and running take on top; the output, 32 bytes a sample, is part of it.\n\n'
                      f'{scaling(result)}')
+    if result['stages']:
+        parts.append('### Stages of the fused kernel\n\nThe kernel alone, by samples: the part of the time that each '
+                     'stage takes, and the share of the peak at which it runs meanwhile. The rest are edges, windows, '
+                     f'strides and last few steps.\n\n{stages(result)}')
     return '\n\n'.join(parts) + '\n'
 
 
