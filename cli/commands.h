@@ -10,6 +10,7 @@ extern const cli_command cli_command_inspect;
 extern const cli_command cli_command_bench;
 extern const cli_command cli_command_lower;
 extern const cli_command cli_command_fuse;
+extern const cli_command cli_command_layer; /* where SeparableConv1D is built in: TAPLINE_LAYER */
 extern const cli_command cli_command_operators;
 
 #endif

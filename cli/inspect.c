@@ -2,12 +2,19 @@
 #include <inttypes.h>
 #include "commands.h"
 #include "inputs.h"
+#if TAPLINE_LAYER
+#include "layer.h"
+#endif
 #include "program.h"
 #include "view.h"
 
 static const cli_option option_table[] = {
     CLI_OPTION(0, "dim", CLI_TEXTS, dims, "NAME=N",
                "size of the symbolic dimension NAME in shapes, FLOPs and arena; 1 if not given"),
+#if TAPLINE_LAYER
+    CLI_OPTION_INPUT,
+    CLI_OPTION_RANDOM,
+#endif
     CLI_OPTION(0, "svg", CLI_TEXT, svg, "FILE", "draw the graph, with Graphviz"),
     CLI_OPTION_JSON,
     CLI_OPTION_PLUGINS,
@@ -181,6 +188,44 @@ static void print_view(const cli_view *view)
     print_totals(view);
 }
 
+#if TAPLINE_LAYER
+/* The Keras layers that `tapline layer` put into the model. */
+static tl_status show_layers(const cli_options *options, tl_session *session, bool text, cli_json *json,
+                             tl_error *error)
+{
+    cli_kept_layers layers;
+    tl_status status = cli_kept_layers_load(&layers, session->runtime, options->operands.items[0], error);
+    if (status == TL_OK)
+        status = cli_kept_layers_compute(&layers, session, options, error);
+    if (status == TL_OK && text)
+        cli_kept_layers_print(&layers);
+    if (status == TL_OK)
+        cli_kept_layers_add_json(&layers, json);
+    cli_kept_layers_free(&layers);
+    return status;
+}
+#endif
+
+static tl_status show(const cli_view *view, const cli_options *options, tl_session *session, tl_error *error)
+{
+    const bool text = !options->quiet && !(options->json && strcmp(options->json, "-") == 0);
+    tl_status status = TL_OK;
+    cli_json json = cli_json_new();
+    if (text)
+        print_view(view);
+    if (options->json)
+        cli_view_add_json(view, &json);
+#if TAPLINE_LAYER
+    status = show_layers(options, session, text, &json, error);
+#else
+    (void)session;
+#endif
+    if (status == TL_OK && options->json)
+        status = cli_json_write(&json, options->json, error);
+    cli_json_free(&json);
+    return status;
+}
+
 static int run(const cli_options *options)
 {
     int code = cli_dims_check_form(options, "inspect");
@@ -192,11 +237,8 @@ static int run(const cli_options *options)
     tl_status status = cli_program_open(&program, options, 0, &error);
     if (status == TL_OK)
         status = cli_view_open(&view, program.session, options, &error);
-    bool text = !options->quiet && !(options->json && strcmp(options->json, "-") == 0);
-    if (status == TL_OK && text)
-        print_view(&view);
-    if (status == TL_OK && options->json)
-        status = cli_view_write_json(&view, options->json, &error);
+    if (status == TL_OK)
+        status = show(&view, options, program.session, &error);
     if (status == TL_OK && options->svg)
         status = cli_view_write_svg(&view, options->svg, &error);
     cli_view_close(&view);

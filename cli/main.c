@@ -4,6 +4,9 @@
 
 static const cli_command *const commands[] = {&cli_command_run,      &cli_command_test,  &cli_command_inspect,
                                               &cli_command_bench,    &cli_command_lower, &cli_command_fuse,
+#if TAPLINE_LAYER
+                                              &cli_command_layer,
+#endif
                                               &cli_command_operators};
 
 static int print_help(void)

@@ -316,31 +316,38 @@ static tl_status check_bools(const tl_tensor *tensor, const char *path, tl_error
     return TL_OK;
 }
 
-tl_status cli_npy_read(const char *path, tl_tensor *tensor, tl_error *error)
+tl_status cli_npy_read_stream(FILE *file, const char *name, tl_tensor *tensor, tl_error *error)
 {
     memset(tensor, 0, sizeof *tensor);
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return tl_error_set(error, TL_IO, "%s: cannot be opened: %s", path, strerror(errno));
     bool fortran = false;
     tl_tensor read = {0};
-    tl_status status = read_header(file, path, &read, &fortran, error);
+    tl_status status = read_header(file, name, &read, &fortran, error);
     int64_t bytes = status == TL_OK ? tl_tensor_bytes(&read) : 0;
     if (bytes < 0)
-        status = tl_error_set(error, TL_INVALID_INPUT, "%s: the size of the array overflows", path);
+        status = tl_error_set(error, TL_INVALID_INPUT, "%s: the size of the array overflows", name);
     if (status == TL_OK)
-        status = read_elements(file, path, (size_t)bytes, &read.data, error);
-    fclose(file);
+        status = read_elements(file, name, (size_t)bytes, &read.data, error);
     if (status == TL_OK && fortran)
         status = reorder(&read, error);
     if (status == TL_OK)
-        status = check_bools(&read, path, error);
+        status = check_bools(&read, name, error);
     if (status != TL_OK) {
         free(read.data);
         return status;
     }
     *tensor = read;
     return TL_OK;
+}
+
+tl_status cli_npy_read(const char *path, tl_tensor *tensor, tl_error *error)
+{
+    memset(tensor, 0, sizeof *tensor);
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return tl_error_set(error, TL_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    tl_status status = cli_npy_read_stream(file, path, tensor, error);
+    fclose(file);
+    return status;
 }
 
 tl_status cli_npy_write(const char *path, const tl_tensor *tensor, tl_error *error)

@@ -30,10 +30,10 @@ typedef struct cli_real {
 /* What the command line said; a command reads the fields that its table names. Texts are the command line's own. */
 typedef struct cli_options {
     cli_texts operands;
-    bool help, quiet, verbose, no_plugins, markdown, no_rewrites, optimize;
+    bool help, quiet, verbose, no_plugins, markdown, no_rewrites, optimize, show;
     cli_texts inputs, dims, plugins, disabled;
-    const char *output, *format, *json, *junit, *skips, *svg, *profile, *bisect;
-    cli_integer threads, random;
+    const char *output, *format, *json, *junit, *skips, *svg, *profile, *bisect, *weights;
+    cli_integer threads, random, channels, length, keras;
     cli_real seconds, rtol, atol;
 } cli_options;
 

@@ -4,6 +4,7 @@
 
 #include "cost.h"
 #include "exec/inspect.h"
+#include "json.h"
 #include "options.h"
 
 typedef struct cli_view {
@@ -32,7 +33,7 @@ char *cli_view_type(const cli_view *view, const tl_value *value, char *buffer, s
 double cli_view_flops(const cli_view *view, size_t *unknown);
 
 /* view_json.c, view_picture.c */
-tl_status cli_view_write_json(const cli_view *view, const char *path, tl_error *error);
+void cli_view_add_json(const cli_view *view, cli_json *json);
 tl_status cli_view_write_svg(const cli_view *view, const char *path, tl_error *error);
 
 #endif

@@ -138,20 +138,16 @@ static void add_totals(cli_json *json, const cli_view *view)
     }
 }
 
-tl_status cli_view_write_json(const cli_view *view, const char *path, tl_error *error)
+void cli_view_add_json(const cli_view *view, cli_json *json)
 {
-    cli_json json = cli_json_new();
-    add_model(&json, view);
-    add_names(&json, json.root, "inputs", view->graph->inputs, view->graph->input_count);
-    add_names(&json, json.root, "outputs", view->graph->outputs, view->graph->output_count);
-    cJSON *nodes = cli_json_array(&json, json.root, "nodes");
+    add_model(json, view);
+    add_names(json, json->root, "inputs", view->graph->inputs, view->graph->input_count);
+    add_names(json, json->root, "outputs", view->graph->outputs, view->graph->output_count);
+    cJSON *nodes = cli_json_array(json, json->root, "nodes");
     for (size_t i = 0; i < view->graph->node_count; i++)
-        add_node(&json, nodes, view, view->graph->nodes[i]);
-    cJSON *values = cli_json_array(&json, json.root, "values");
+        add_node(json, nodes, view, view->graph->nodes[i]);
+    cJSON *values = cli_json_array(json, json->root, "values");
     for (size_t i = 0; i < view->graph->value_count; i++)
-        add_value(&json, values, view, view->graph->values[i]);
-    add_totals(&json, view);
-    tl_status status = cli_json_write(&json, path, error);
-    cli_json_free(&json);
-    return status;
+        add_value(json, values, view, view->graph->values[i]);
+    add_totals(json, view);
 }

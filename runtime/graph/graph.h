@@ -91,6 +91,10 @@ struct tl_value {
     struct tl_value *next_by_name;
 };
 
+typedef struct tl_text_pair {
+    const char *key, *value;
+} tl_text_pair;
+
 struct tl_node {
     const char *name;   /* "" if the file gives none */
     const char *domain; /* "" for "ai.onnx" too */
@@ -102,10 +106,13 @@ struct tl_node {
     size_t output_count;
     tl_attribute *attributes;
     size_t attribute_count;
+    const tl_text_pair *metadata; /* of the NodeProto, if the loader was asked to keep it */
+    size_t metadata_count;
     const tl_operator *op; /* after tl_graph_resolve() */
     int32_t version;       /* of the domain, as the model (or the function that the node comes from) imports it */
     int32_t source;        /* position of the NodeProto in the file's graph, -1 if made here */
     void *state;           /* made by op->create for the session */
+    const tl_node *twin;   /* whose state that is; NULL: this node's own */
     bool created;          /* op->create has run; it may have made no state */
     uint8_t visit;         /* scratch of tl_graph_order() */
     bool removed;          /* no longer in the graph: dead, or rewritten */
@@ -139,10 +146,6 @@ typedef struct tl_opset {
     int64_t version;
 } tl_opset;
 
-typedef struct tl_text_pair {
-    const char *key, *value;
-} tl_text_pair;
-
 /* A file or memory that tensors lie in. */
 typedef struct tl_mapping {
     void *data;
@@ -160,7 +163,7 @@ struct tl_model {
     int64_t model_version;
     tl_opset *opsets;
     size_t opset_count;
-    tl_text_pair *metadata;
+    const tl_text_pair *metadata;
     size_t metadata_count;
     const char **symbols; /* dims -2, -3, ... by name; anonymous ones have NULL */
     size_t symbol_count, symbol_capacity;

@@ -147,6 +147,10 @@ static tl_status load_operator(tl_loader *loader, tl_scope *scope, const Onnx__N
         if (status == TL_OK)
             node->outputs[k]->producer = node;
     }
+    if (status == TL_OK && loader->node_metadata && !scope->frame) {
+        node->metadata_count = proto->n_metadata_props;
+        status = tl_load_metadata(loader, proto->metadata_props, node->metadata_count, &node->metadata);
+    }
     return status == TL_OK ? tl_load_attributes(loader, scope, node, proto) : status;
 }
 

@@ -21,18 +21,17 @@ static tl_status copy_text(tl_loader *loader, const char *text, const char **cop
     return *copy ? TL_OK : tl_load_no_memory(loader);
 }
 
-static tl_status load_metadata(tl_loader *loader)
+tl_status tl_load_metadata(tl_loader *loader, Onnx__StringStringEntryProto *const *entries, size_t count,
+                           const tl_text_pair **pairs)
 {
-    const Onnx__ModelProto *proto = loader->proto;
-    tl_model *model = loader->model;
-    model->metadata = TL_NEW(&model->arena, tl_text_pair, proto->n_metadata_props);
-    tl_status status = model->metadata ? TL_OK : tl_load_no_memory(loader);
-    for (size_t k = 0; k < proto->n_metadata_props && status == TL_OK; k++) {
-        status = copy_text(loader, proto->metadata_props[k]->key, &model->metadata[k].key);
+    tl_text_pair *made = TL_NEW(&loader->model->arena, tl_text_pair, count);
+    tl_status status = made ? TL_OK : tl_load_no_memory(loader);
+    for (size_t k = 0; k < count && status == TL_OK; k++) {
+        status = copy_text(loader, entries[k]->key, &made[k].key);
         if (status == TL_OK)
-            status = copy_text(loader, proto->metadata_props[k]->value, &model->metadata[k].value);
-        model->metadata_count = k + 1;
+            status = copy_text(loader, entries[k]->value, &made[k].value);
     }
+    *pairs = made;
     return status;
 }
 
@@ -57,7 +56,9 @@ static tl_status load_header(tl_loader *loader)
     if (status == TL_OK)
         status = copy_text(loader, proto->doc_string, &model->doc_string);
     if (status == TL_OK)
-        status = load_metadata(loader);
+        status = tl_load_metadata(loader, proto->metadata_props, proto->n_metadata_props, &model->metadata);
+    if (status == TL_OK)
+        model->metadata_count = proto->n_metadata_props;
     return status == TL_OK ? tl_load_opsets(loader) : status;
 }
 
@@ -93,16 +94,21 @@ static void set_limits(tl_loader *loader)
 }
 
 /* Turns bytes into `model`, whose mappings keep them. */
-static tl_status load_bytes(tl_model *model, const tl_tensor_reader *reader, size_t max_model_bytes, tl_error *error)
+static tl_status load_bytes(tl_model *model, const tl_tensor_reader *reader, const tl_load_options *options,
+                            tl_error *error)
 {
     tl_arena scratch;
     tl_arena_init(&scratch, model->allocator, 0);
-    tl_loader loader = {.model = model, .scratch = &scratch, .tensors = *reader, .error = error};
+    tl_loader loader = {.model = model,
+                        .scratch = &scratch,
+                        .tensors = *reader,
+                        .node_metadata = options->node_metadata,
+                        .error = error};
     loader.functions.arena = loader.symbols.arena = loader.read.arena = &scratch;
     loader.tensors.files.arena = &scratch;
     ProtobufCMessage *message;
-    tl_status status = tl_wire_unpack(reader->bytes, reader->size, &onnx__model_proto__descriptor, max_model_bytes,
-                                      &scratch, &message, error);
+    tl_status status = tl_wire_unpack(reader->bytes, reader->size, &onnx__model_proto__descriptor,
+                                      options->max_model_bytes, &scratch, &message, error);
     if (status == TL_OK) {
         loader.proto = (const Onnx__ModelProto *)(void *)message;
         set_limits(&loader);
@@ -159,7 +165,7 @@ static tl_status load(tl_model *model, const char *path, const void *data, size_
     }
     if (reader.size == 0)
         return tl_error_set(error, TL_INVALID_MODEL, "it is empty");
-    return load_bytes(model, &reader, options->max_model_bytes, error);
+    return load_bytes(model, &reader, options, error);
 }
 
 static tl_status load_model(const tl_allocator *allocator, const tl_registry *registry, const char *path,

@@ -39,6 +39,7 @@ typedef struct tl_loader {
     size_t inlined;     /* nodes that came from functions */
     size_t steps;       /* work that inlining did */
     bool located;       /* the message names a node already */
+    bool node_metadata; /* as tl_load_options has it */
     tl_error *error;
 } tl_loader;
 
@@ -61,6 +62,10 @@ static inline tl_status tl_load_no_memory(tl_loader *loader)
 {
     return tl_error_no_memory(loader->error);
 }
+
+/* load.c: metadata, copied. */
+tl_status tl_load_metadata(tl_loader *loader, Onnx__StringStringEntryProto *const *entries, size_t count,
+                           const tl_text_pair **pairs);
 
 /* scope.c */
 void tl_scope_init(tl_scope *scope, const tl_loader *loader, tl_scope *parent, tl_graph *graph, tl_frame *frame);

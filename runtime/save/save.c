@@ -1,17 +1,10 @@
 /* The ModelProto, and the file that it goes to. */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include "load/load.h"
 #include "save/edit.h"
+#include "save/file.h"
 
 enum { GRAPH_FIELD = 7, IMPORT_FIELD = 8, TRAINING_FIELD = 20, FUNCTION_FIELD = 25 };
-
-/* Protobuf's own limit. */
-#define MAX_FILE ((uint64_t)INT32_MAX)
 
 /* ---- Functions */
 
@@ -156,12 +149,6 @@ static tl_status save_model(tl_edit *edit, tl_rope *rope)
 
 /* ---- The file */
 
-static tl_status blame_system(const char *path, tl_error *error)
-{
-    char text[128];
-    return tl_error_set(error, TL_IO, "%.300s: cannot be written: %s", path, strerror_r(errno, text, sizeof text));
-}
-
 static bool same_folder(const char *a, const char *b)
 {
     struct stat x, y;
@@ -180,7 +167,7 @@ static char *folder_of(tl_edit *edit, const char *path)
 /* One rope as bytes: only where external tensors must be found in it. */
 static tl_status flatten(tl_edit *edit, const tl_rope *rope, tl_span *bytes)
 {
-    if (rope->size > MAX_FILE)
+    if (rope->size > TL_FILE_MOST)
         return tl_error_set(edit->error, TL_UNSUPPORTED,
                             "it would be larger than the 2 GiB that a model file may have");
     uint8_t *copy = TL_NEW(&edit->arena, uint8_t, (size_t)rope->size + 1);
@@ -214,44 +201,6 @@ static tl_status place_external(tl_edit *edit, const char *path, tl_rope *rope)
     return status;
 }
 
-static bool write_all(int file, const void *data, size_t size)
-{
-    const char *at = data;
-    while (size) {
-        ssize_t done = write(file, at, size);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return false;
-        at += done;
-        size -= (size_t)done;
-    }
-    return true;
-}
-
-static bool write_rope(int file, const tl_rope *rope)
-{
-    enum { SMALL = 1 << 16 };
-    char *buffer = malloc(SMALL);
-    size_t used = 0;
-    bool fine = buffer != NULL;
-    for (const tl_piece *piece = rope->first; piece && fine; piece = piece->next) {
-        if (piece->size > SMALL - used) {
-            fine = write_all(file, buffer, used);
-            used = 0;
-        }
-        if (piece->size > SMALL) {
-            fine = fine && write_all(file, piece->data, piece->size);
-        } else {
-            memcpy(buffer + used, piece->data, piece->size);
-            used += piece->size;
-        }
-    }
-    fine = fine && write_all(file, buffer, used);
-    free(buffer);
-    return fine;
-}
-
 static tl_status check_lowered(const tl_edit *edit, const tl_graph *graph, tl_error *error)
 {
     tl_status status = TL_OK;
@@ -268,55 +217,14 @@ static tl_status check_lowered(const tl_edit *edit, const tl_graph *graph, tl_er
 }
 
 /* The written file is a model, and none of its nodes is one that was to be decomposed. */
-static tl_status verify(const tl_edit *edit, const char *path, tl_error *error)
+static tl_status verify(void *context, const char *path, tl_error *error)
 {
+    const tl_edit *edit = context;
     tl_edit *again;
     tl_status status = tl_edit_open(edit->runtime, path, &again, error);
     if (status == TL_OK)
         status = check_lowered(edit, again->model->graph, error);
     tl_edit_close(again);
-    return status;
-}
-
-static tl_status create_beside(tl_edit *edit, const char *path, char **beside, int *file)
-{
-    struct stat info;
-    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
-        return tl_error_set(edit->error, TL_IO, "%.300s: is there and is not a regular file", path);
-    *beside = tl_arena_format(&edit->arena, "%s.XXXXXX", path);
-    if (!*beside)
-        return tl_error_no_memory(edit->error);
-    *file = mkstemp(*beside);
-    if (*file < 0)
-        return blame_system(path, edit->error);
-    mode_t mask = umask(0);
-    umask(mask);
-    if (fchmod(*file, 0666 & ~mask) == 0)
-        return TL_OK;
-    tl_status status = blame_system(path, edit->error);
-    close(*file);
-    unlink(*beside);
-    return status;
-}
-
-static tl_status write_file(tl_edit *edit, const char *path, const tl_rope *rope)
-{
-    char *beside = NULL;
-    int file = -1;
-    tl_status status = create_beside(edit, path, &beside, &file);
-    if (status != TL_OK)
-        return status;
-    bool fine = write_rope(file, rope) && fsync(file) == 0;
-    if (!fine)
-        status = blame_system(path, edit->error);
-    if (close(file) != 0 && status == TL_OK)
-        status = blame_system(path, edit->error);
-    if (status == TL_OK)
-        status = verify(edit, beside, edit->error);
-    if (status == TL_OK && rename(beside, path) != 0)
-        status = blame_system(path, edit->error);
-    if (status != TL_OK)
-        unlink(beside);
     return status;
 }
 
@@ -342,8 +250,5 @@ tl_status tl_edit_write(tl_edit *edit, const char *path, tl_error *error)
     tl_status status = place_external(edit, path, &rope);
     if (status == TL_OK && edit->maker.failed)
         status = tl_error_no_memory(error);
-    if (status == TL_OK && rope.size > MAX_FILE)
-        status = tl_error_set(error, TL_UNSUPPORTED, "%.300s: it would be larger than the 2 GiB that a model may have",
-                              path);
-    return status == TL_OK ? write_file(edit, path, &rope) : status;
+    return status == TL_OK ? tl_file_replace(path, &rope, verify, edit, error) : status;
 }
