@@ -20,6 +20,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -29,7 +30,7 @@ import blocks
 import chart
 import report
 import stages
-from engines import Driver, EngineError, packaged_model, peak, peers, tapline
+from engines import Driver, EngineError, library_bytes, packaged_model, peak, peers, tapline
 
 ROOT = pathlib.Path(__file__).parent.parent
 LOADS = 5
@@ -101,6 +102,11 @@ def network_cases(folders):
             shape = ', '.join('x'.join(map(str, array.shape)) for _, array in inputs)
             found.append((f'{path.parent.name} ({shape})', path, inputs))
     return found
+
+
+def model_title(path):
+    path = pathlib.Path(path)
+    return path.resolve().parent.name if path.name == 'model.onnx' else path.stem
 
 
 def weight_bytes(path):
@@ -209,7 +215,7 @@ class Bench:
     def threads_row(self, first, contenders_of, common=lambda form, y: y):
         """The row again with twice the threads, and Tapline's with as many as before in turns with it."""
         few, many = self.options.threads, 2 * self.options.threads
-        alone = type(self.tapline)(f'Tapline, {few}', '', self.tapline.command, self.tapline.forms)
+        alone = replace(self.tapline, name=f'Tapline, {few}')
         row = self.row(first['title'], contenders_of(self.engines, many) + contenders_of([alone], few),
                        first['flops'], common)
         row['threads'] = [few, many]
@@ -306,6 +312,7 @@ def measure(options, folder):
     bench = Bench(options, folder)
     result = {'date': datetime.date.today().isoformat(), 'machine': machine(), 'threads': options.threads,
               'rounds': options.rounds, 'ms': options.ms, 'engines': {e.name: e.version for e in bench.engines},
+              'library_bytes': {e.name: library_bytes(e) for e in bench.engines},
               'columns': {e.name: list(e.forms) for e in bench.engines}, 'absent': bench.absent,
               'blocks': [], 'networks': [], 'packaged': [], 'models': [], 'double': [], 'load': [], 'scaling': [],
               'stages': []}
@@ -320,7 +327,7 @@ def measure(options, folder):
                 lambda form, y, block=block: blocks.channels_first(block, form, y)))
     given = {name: np.load(path) for name, path in options.input}
     models = {'networks': network_cases(options.networks), 'packaged': [],
-              'models': [(pathlib.Path(path).name, path, made_inputs(path, {n: int(v) for n, v in options.dim}, given))
+              'models': [(model_title(path), path, made_inputs(path, {n: int(v) for n, v in options.dim}, given))
                          for path in options.models]}
     for title, package, file, inputs in PACKAGED if options.packaged else []:
         path = packaged_model(package, file)

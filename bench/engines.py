@@ -21,6 +21,7 @@ class Engine:
     version: str
     command: list  # before THREADS MODEL ...
     forms: dict  # of a block: what a column is called -> form in blocks.py
+    libraries: list  # what a program needs of it, the C library aside
 
 
 class EngineError(Exception):
@@ -38,6 +39,22 @@ def packaged_model(package, path):
     return _package_file(package, path)
 
 
+def _stripped_size(path):
+    with tempfile.NamedTemporaryFile() as file:
+        done = subprocess.run(['strip', '-s', '-o', file.name, path], capture_output=True)
+        return pathlib.Path(file.name if done.returncode == 0 else path).stat().st_size
+
+
+def library_bytes(engine):
+    return sum(map(_stripped_size, engine.libraries))
+
+
+def _tapline_libraries(build):
+    library = (build / 'libtapline.so').resolve()
+    lines = subprocess.run(['ldd', library], capture_output=True, text=True).stdout.splitlines()
+    return [library] + [line.split()[2] for line in lines if 'protobuf-c' in line or 'pthreadpool' in line]
+
+
 def tapline(build):
     """Tapline, or nothing to compare with."""
     driver = build / 'bench' / 'drive_tapline'
@@ -45,30 +62,34 @@ def tapline(build):
         sys.exit(f'error: no {driver}: cmake --build {build} --target bench')
     version = subprocess.run([build / 'tapline', '--version'], capture_output=True, text=True).stdout
     return Engine('Tapline', version.strip().removeprefix('tapline '), [driver, '-'],
-                  {'3-D': 'conv3d', '4-D': 'conv4d', 'operator': 'custom'})
+                  {'3-D': 'conv3d', '4-D': 'conv4d', 'operator': 'custom'}, _tapline_libraries(build))
 
 
 def peak(build):
-    return Engine('peak', '', [build / 'bench' / 'peak', '-'], {})
+    return Engine('peak', '', [build / 'bench' / 'peak', '-'], {}, [])
 
 
 def peers(build):
     """(engines that are here, [(name of one that is not, why)])"""
     found, absent = [], []
     pairs = {'3-D': 'conv3d', '4-D': 'conv4d'}
-    for name, package, pattern, driver in [
-            ('ONNX Runtime', 'onnxruntime', 'capi/libonnxruntime.so.*', 'drive_onnxruntime'),
-            ('OpenVINO', 'openvino', 'libs/libopenvino_c.so*', 'drive_openvino')]:
+    for name, package, pattern, driver, others in [
+            ('ONNX Runtime', 'onnxruntime', 'capi/libonnxruntime.so.*', 'drive_onnxruntime', []),
+            ('OpenVINO', 'openvino', 'libs/libopenvino_c.so*', 'drive_openvino',
+             ['libopenvino.so.*', 'libopenvino_intel_cpu_plugin.so', 'libopenvino_onnx_frontend.so.*', 'libtbb.so.*'])]:
         library = _package_file(package, pattern)
         if library is None:
             absent.append((name, f'no Python package {package}'))
         elif not (build / 'bench' / driver).exists():
             absent.append((name, f'no {driver} in {build}/bench; bench/README.md says how to build it'))
         else:
-            found.append(Engine(name, importlib.metadata.version(package), [build / 'bench' / driver, library], pairs))
+            libraries = [library] + [path for other in others for path in library.parent.glob(other)]
+            found.append(Engine(name, importlib.metadata.version(package), [build / 'bench' / driver, library], pairs,
+                                libraries))
     if importlib.util.find_spec('ai_edge_litert'):
         found.append(Engine('LiteRT', importlib.metadata.version('ai-edge-litert'),
-                            [sys.executable, HERE / 'drive_litert.py'], {'1-D': 'keras1d', '2-D': 'keras2d'}))
+                            [sys.executable, HERE / 'drive_litert.py'], {'1-D': 'keras1d', '2-D': 'keras2d'},
+                            [_package_file('ai_edge_litert', 'libpywrap_litert_common.so')]))
     else:
         absent.append(('LiteRT', 'no Python package ai-edge-litert'))
     return found, absent

@@ -126,7 +126,8 @@ def load(result):
             cells += [f'{found["load_us"] * 1e-3:.1f}', f'{found["load_kib"] / 1024:.1f}'] if found else ['-', '-']
         rows.append(cells)
     head = ['model', 'weights, MiB', *(f'{engine}, {unit}' for engine in engines for unit in ('ms', 'MiB'))]
-    return table(head, rows)
+    sizes = ', '.join(f'{name} {size * 1e-6:.1f} MB' for name, size in result['library_bytes'].items())
+    return table(head, rows) + f'\n\nLibraries, stripped, with those they need beside the C library: {sizes}.'
 
 
 def scaling(result):
