@@ -43,8 +43,8 @@ static tl_status read_attributes(const tl_call *call, resize_plan *plan)
 {
     static const char *const modes[] = {"nearest", "linear", "cubic"}, *const first_modes[] = {"nearest", "bilinear"};
     static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
-    static const char *const maps[] = {"half_pixel",    "half_pixel_symmetric", "pytorch_half_pixel",
-                                       "align_corners", "asymmetric",           "tf_crop_and_resize"};
+    static const char *const maps[] = {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel",  "align_corners",
+                                       "asymmetric", "tf_crop_and_resize",   "tf_half_pixel_for_nn"};
     int32_t version = call->host->node_version(call->node);
     int choice = 0;
     *plan = (resize_plan){.map = RESIZE_ASYMMETRIC, .simple_nearest = version < 11, .cubic_a = -0.75};
@@ -55,7 +55,7 @@ static tl_status read_attributes(const tl_call *call, resize_plan *plan)
     status = choose(call, "nearest_mode", nearest, 4, &choice);
     plan->nearest = (resize_nearest)choice;
     if (!status)
-        status = choose(call, "coordinate_transformation_mode", maps, 6, &choice);
+        status = choose(call, "coordinate_transformation_mode", maps, version < 13 ? 7 : 6, &choice);
     plan->map = (resize_map)choice;
     plan->exclude_outside = op_int(call, "exclude_outside") != 0;
     plan->cubic_a = op_float(call, "cubic_coeff_a");

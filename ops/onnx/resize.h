@@ -20,7 +20,8 @@ typedef enum resize_map {
     RESIZE_PYTORCH_HALF_PIXEL,
     RESIZE_ALIGN_CORNERS,
     RESIZE_ASYMMETRIC,
-    RESIZE_TF_CROP_AND_RESIZE
+    RESIZE_TF_CROP_AND_RESIZE,
+    RESIZE_TF_HALF_PIXEL_FOR_NN /* in versions 11 and 12 only */
 } resize_map;
 
 typedef struct resize_axis {

@@ -26,6 +26,9 @@ static double source_of(const resize_plan *plan, const resize_axis *axis, int64_
     case RESIZE_ALIGN_CORNERS:
         at = width == 1 ? 0 : x * (in - 1) / (width - 1);
         break;
+    case RESIZE_TF_HALF_PIXEL_FOR_NN:
+        at = (x + 0.5) / axis->scale;
+        break;
     case RESIZE_ASYMMETRIC:
         at = x / axis->scale;
         break;

@@ -8,6 +8,7 @@ refuses is an error here: the cases are chosen so that it knows them all.
 
 import itertools
 import os
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -172,6 +173,7 @@ def lstm_cases(writer):
 
 def main():
     writer = Writer(sys.argv[1])
+    shutil.rmtree(writer.folder, ignore_errors=True)
     for cases in (tree_cases, gelu_cases, layer_norm_cases, matmul_cases, lstm_cases):
         cases(writer)
     print(sum(count + 1 for count in writer.names.values()), "cases")

@@ -133,7 +133,7 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("parts", nargs="*")
     parser.add_argument("--time", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if shutil.which("espeak-ng") is None:
         print("skipped: there is no espeak-ng to speak")
         return SKIPPED
@@ -168,7 +168,7 @@ def main():
         print(f"{'ok' if worst <= recipe.tolerance else 'FAILED':6}  {worst:.1e}  {name}", flush=True)
     if arguments.time:
         mean = np.exp(np.mean(np.log(ratios))) if ratios else 0
-        print(f"{mean:6.2f}x  geometric mean of {len(ratios)} models, ONNX Runtime {onnxruntime.__version__}, one thread")
+        print(f"{mean:6.2f}x  geometric mean of {len(ratios)}, one thread, ONNX Runtime {onnxruntime.__version__}")
         return 0 if len(ratios) == len(chosen) else 1
     print(f"{passed} of {len(chosen)} models as in ONNX Runtime {onnxruntime.__version__}")
     return 0 if complete and passed == len(chosen) else 1

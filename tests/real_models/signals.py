@@ -31,8 +31,8 @@ def speech(rate=16000, seconds=10.0):
 
 @functools.cache
 def tones(rate, seconds):
-    """A scale of C major from middle C, each note with three overtones and a decay, in the 16 bits of a recording: with no
-    floor of noise at all, a logarithm of powers is one of rounding errors."""
+    """A scale of C major from middle C, each note with three overtones and a decay, in the 16 bits of a recording: without
+    any floor of noise, logarithms of powers are those of rounding errors."""
     steps = np.array([0, 2, 4, 5, 7, 9, 11, 12])
     t = np.arange(int(rate * seconds)) / rate
     note = np.minimum((t / seconds * len(steps)).astype(int), len(steps) - 1)
