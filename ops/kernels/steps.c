@@ -104,14 +104,15 @@ void TLK_ELEMENT_FN(tlk_steps_stage)(const tlk_steps *steps, real *stage, int64_
     }
 }
 
-static void run(const tlk_steps *steps, const void *x, void *y, int64_t n)
+static void run(const tlk_steps *steps, const void *x, int x_step, void *y, int64_t n)
 {
     real stage[TILE] __attribute__((aligned(64)));
+    const vec one = v_set1(n > 0 ? e_get(x) : 0);
     for (int64_t i = 0; i < n; i += TILE) {
         const int count = (int)(n - i < TILE ? n - i : TILE);
+        const elem *from = (const elem *)x + i * x_step;
         for (int k = 0; k < count; k += VW)
-            v_store(stage + k,
-                    count - k < VW ? e_load_n((const elem *)x + i + k, count - k) : e_load((const elem *)x + i + k));
+            v_store(stage + k, x_step == 0 ? one : count - k < VW ? e_load_n(from + k, count - k) : e_load(from + k));
         TLK_ELEMENT_FN(tlk_steps_stage)(steps, stage, TILE, 0, i, 1, count);
         for (int k = 0; k < count; k += VW)
             e_store_n((elem *)y + i + k, v_load(stage + k), count - k < VW ? count - k : VW);

@@ -22,21 +22,13 @@ static void destroy(const tl_host *host, void *state)
     host->free(host, state);
 }
 
-/* No operand may make X larger. */
 static tl_status reshape(tl_call *call)
 {
-    const tl_tensor *x = call->inputs[0];
-    tl_tensor *out = call->outputs[0], wide;
-    op_copy_shape(out, x);
-    if (!call->plan)
-        return TL_OK;
-    tl_status status = op_broadcast(call, 0, call->input_count, &wide);
-    if (status != TL_OK)
-        return status;
-    if (wide.rank != x->rank || memcmp(wide.dims, x->dims, (size_t)x->rank * sizeof x->dims[0]) != 0)
-        return tl_fail(call, TL_INVALID_INPUT, "an operand of the steps is larger than X");
-    op_map_init(call->plan, out, call->inputs, (int32_t)call->input_count, 4);
-    return TL_OK;
+    tl_tensor *out = call->outputs[0];
+    tl_status status = op_broadcast(call, 0, call->input_count, out);
+    if (status == TL_OK && call->plan)
+        op_map_init(call->plan, out, call->inputs, (int32_t)call->input_count, 4);
+    return status;
 }
 
 typedef struct chain {
@@ -62,7 +54,7 @@ static void chain_row(const void *context, const int64_t *in, int64_t at, int64_
         steps[s].lane_step = map->step[input];
     }
     const tlk_steps bound = {steps, c->program->count};
-    c->kernel->run(&bound, (const char *)c->call->inputs[0]->data + in[0] * c->size,
+    c->kernel->run(&bound, (const char *)c->call->inputs[0]->data + in[0] * c->size, map->step[0],
                    (char *)c->call->outputs[0]->data + at * c->size, n);
 }
 

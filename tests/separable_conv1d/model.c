@@ -295,7 +295,8 @@ static tl_status run_session(tl_session *session, const tl_tensor *inputs, size_
 
 outcome run_model(const model *m, int threads, bool rewrites, const tl_tensor *inputs, size_t count)
 {
-    return run_model_in(runtime_of(threads), m, NULL, rewrites, inputs, count);
+    static const char *const disabled[] = {EPILOGUE_RULES, NULL};
+    return run_model_in(runtime_of(threads), m, disabled, rewrites, inputs, count);
 }
 
 outcome run_model_in(tl_runtime *runtime, const model *m, const char *const *disabled, bool rewrites,

@@ -46,7 +46,7 @@ static tl_runtime *runtime_with(tl_plugin_entry entry)
     return runtime;
 }
 
-static const char *const only_lower[] = {"separable_conv1d.fuse", NULL};
+static const char *const only_lower[] = {"separable_conv1d.fuse", EPILOGUE_RULES, NULL};
 
 /* ---- Models
  * ---------------------------------------------------------------------------------------------------------------- */
