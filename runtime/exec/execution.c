@@ -75,9 +75,10 @@ tl_status tl_node_create(tl_node *node, const tl_host *host, const tl_tensor *co
 
 void tl_node_destroy(tl_node *node, const tl_host *host)
 {
-    if (node->state && node->op && node->op->destroy)
+    if (node->state && !node->twin && node->op && node->op->destroy)
         node->op->destroy(host, node->state);
     node->state = NULL;
+    node->twin = NULL;
     node->created = false;
 }
 

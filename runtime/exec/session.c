@@ -1,5 +1,5 @@
 #include "exec/session.h"
-#include "exec/execution.h"
+#include "exec/create.h"
 #include "load/load.h"
 
 static tl_session_options options_of(const tl_session_options *given)
@@ -8,58 +8,6 @@ static tl_session_options options_of(const tl_session_options *given)
     if (given)
         memcpy(&options, given, given->size < sizeof options ? given->size : sizeof options);
     return options;
-}
-
-/* Makes the operators' states, the inner graphs' first. */
-static tl_status create_states(tl_graph *graph, const tl_host *host, tl_error *error);
-
-static tl_status create_state(tl_node *node, const tl_host *host, tl_error *error)
-{
-    tl_graph *inner;
-    for (size_t g = 0; (inner = tl_node_subgraph(node, g)); g++) {
-        tl_status status = create_states(inner, host, error);
-        if (status != TL_OK)
-            return status;
-    }
-    tl_arena scratch;
-    tl_arena_init(&scratch, node->graph->model->allocator, 0);
-    const tl_tensor **inputs = TL_NEW(&scratch, const tl_tensor *, node->input_count + 1);
-    tl_status status = inputs ? TL_OK : tl_error_no_memory(error);
-    for (size_t k = 0; k < node->input_count && status == TL_OK; k++) {
-        if (!node->inputs[k])
-            continue;
-        tl_value *value = tl_value_origin(node->inputs[k]);
-        if (value->constant && !tl_value_data(value))
-            status = tl_error_no_memory(error);
-        inputs[k] = value->constant ? &value->tensor : &node->inputs[k]->tensor;
-    }
-    uint64_t packed = 0;
-    if (status == TL_OK)
-        status = tl_node_create(node, host, inputs, &packed, error);
-    tl_arena_free(&scratch);
-    for (size_t k = 0; k < node->input_count; k++) {
-        tl_value *value = node->inputs[k] ? tl_value_origin(node->inputs[k]) : NULL;
-        if (!value || !value->constant)
-            continue;
-        /* What every user has packed is not needed again; what this one needs at each run is. */
-        if (k >= 64 || !(packed >> k & 1))
-            value->constant->needed = true;
-        else if (value == node->inputs[k] && value->user_count == 1 && !(value->flags & TL_VALUE_OUTPUT))
-            tl_value_drop(value);
-        else if (!value->constant->needed)
-            tl_value_release(value);
-    }
-    return status;
-}
-
-static tl_status create_states(tl_graph *graph, const tl_host *host, tl_error *error)
-{
-    for (size_t i = 0; i < graph->node_count; i++) {
-        tl_status status = create_state(graph->nodes[i], host, error);
-        if (status != TL_OK)
-            return status;
-    }
-    return TL_OK;
 }
 
 /* What is given out must be there to give. */
@@ -94,16 +42,6 @@ static bool ready_constants(tl_graph *graph)
     return true;
 }
 
-static void destroy_states(tl_graph *graph, const tl_host *host)
-{
-    for (size_t i = 0; i < graph->node_count; i++) {
-        tl_graph *inner;
-        for (size_t g = 0; (inner = tl_node_subgraph(graph->nodes[i], g)); g++)
-            destroy_states(inner, host);
-        tl_node_destroy(graph->nodes[i], host);
-    }
-}
-
 static tl_status prepare(tl_session *session, const tl_session_options *options, tl_error *error)
 {
     tl_graph *graph = session->graph;
@@ -127,7 +65,7 @@ static tl_status prepare(tl_session *session, const tl_session_options *options,
         status =
             tl_graph_rewrite(graph, host, options->disabled_rules, &session->rewrites, &session->rewrite_count, error);
     if (status == TL_OK)
-        status = create_states(graph, host, error);
+        status = tl_graph_create_states(graph, host, error);
     if (status == TL_OK)
         need_outputs(graph);
     if (status == TL_OK && !ready_constants(graph))
@@ -194,7 +132,7 @@ void tl_session_destroy(tl_session *session)
         return;
     const tl_allocator *allocator = &session->runtime->allocator;
     if (session->graph)
-        destroy_states(session->graph, &session->runtime->host);
+        tl_graph_destroy_states(session->graph, &session->runtime->host);
     tl_model_free(session->model);
     tl_memory_free(allocator, session);
 }

@@ -113,6 +113,7 @@ struct tl_node {
     int32_t source;        /* position of the NodeProto in the file's graph, -1 if made here */
     void *state;           /* made by op->create for the session */
     const tl_node *twin;   /* whose state that is; NULL: this node's own */
+    const tl_node *twin;   /* whose state that is; NULL: this node's own */
     bool created;          /* op->create has run; it may have made no state */
     uint8_t visit;         /* scratch of tl_graph_order() */
     bool removed;          /* no longer in the graph: dead, or rewritten */

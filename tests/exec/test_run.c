@@ -86,6 +86,35 @@ static tl_status run_negative_is_wrong(tl_call *call)
     return run_add_one(call);
 }
 
+/* X plus the first element of Y, a constant, which its state keeps. */
+static int created, destroyed;
+
+static tl_status create_packed(tl_call *call)
+{
+    const float *y = call->inputs[1]->data;
+    float *state = y ? call->host->alloc(call->host, sizeof *state, sizeof *state) : NULL;
+    if (!state)
+        return tl_fail(call, TL_NO_MEMORY, "no constant, or no memory");
+    created++;
+    *state = *y;
+    call->state = state;
+    call->packed = 2;
+    return TL_OK;
+}
+
+static tl_status run_packed(tl_call *call)
+{
+    for (int64_t i = 0; i < elements(call->inputs[0]); i++)
+        ((float *)call->outputs[0]->data)[i] = ((const float *)call->inputs[0]->data)[i] + *(float *)call->state;
+    return TL_OK;
+}
+
+static void destroy_packed(const tl_host *host, void *state)
+{
+    destroyed++;
+    host->free(host, state);
+}
+
 #define OP(op, ins, outs, what, reshape_function, run_function)                                       \
     {                                                                                                 \
         .size = sizeof(tl_operator), .domain = "test", .name = op, .since_version = 1, .inputs = ins, \
@@ -99,6 +128,17 @@ static const tl_operator operators[] = {
     OP("Positive", floats, floats, 0, reshape_positive, run_positive),
     OP("Flat", floats, floats, TL_OP_VIEW, reshape_flat, NULL),
     OP("Picky", floats, floats, 0, NULL, run_negative_is_wrong),
+    {.size = sizeof(tl_operator),
+     .domain = "test",
+     .name = "Packed",
+     .since_version = 1,
+     .inputs = two,
+     .input_count = 2,
+     .outputs = floats,
+     .output_count = 1,
+     .create = create_packed,
+     .run = run_packed,
+     .destroy = destroy_packed},
 };
 
 static tl_status entry(const tl_host *host, tl_registrar *registrar)
@@ -409,6 +449,34 @@ START_TEST(outputs_may_be_inputs_and_initializers)
 }
 END_TEST
 
+/* As in an unrolled recurrent network: the same weights, used time and again. */
+START_TEST(equal_nodes_share_what_they_have_packed)
+{
+    float w[] = {7}, v[] = {5};
+    created = destroyed = 0;
+    input("x", 1, any_length);
+    initializer("w", 1, w);
+    initializer("v", 1, v);
+    output("y");
+    add("Packed", "x w", "a");
+    add("Packed", "a w", "b");
+    add("Packed", "b v", "c");
+    add("AddOne", "c", "d");
+    add("Packed", "d w", "y");
+    open_with(0);
+    float x[] = {1, 2, 3};
+    set_input(0, x, 1, 3, 0);
+    run();
+    expect(result(0), 3, (float[]){28, 29, 30});
+    ck_assert_int_eq(created, 2);
+    tl_context_destroy(context);
+    tl_session_destroy(session);
+    context = NULL;
+    session = NULL;
+    ck_assert_int_eq(destroyed, 2);
+}
+END_TEST
+
 START_TEST(bound_outputs_are_written_directly)
 {
     input("x", 1, any_length);
@@ -708,6 +776,7 @@ int main(void)
                                   optional_inputs_and_outputs,
                                   a_required_output_may_go_unnamed,
                                   outputs_may_be_inputs_and_initializers,
+                                  equal_nodes_share_what_they_have_packed,
                                   bound_outputs_are_written_directly,
                                   state_goes_round,
                                   states_may_swap,

@@ -156,7 +156,8 @@ typedef struct tl_operator {
     size_t attribute_count;
     size_t plan_size; /* bytes per node and plan */
 
-    /* Checks attributes, and constant inputs, and makes the immutable state. May be NULL: no state. */
+    /* Checks attributes, and constant inputs, and makes the immutable state. May be NULL: no state. Nodes that were
+     * given the same attributes, the same constants, and inputs of the same types and shapes may share one. */
     tl_status (*create)(tl_call *call);
     /* Shapes and types. Called at load with what is known then, and per plan. NULL: every output is shaped like
      * input 0. */
