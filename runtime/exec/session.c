@@ -49,7 +49,7 @@ static tl_status prepare(tl_session *session, const tl_session_options *options,
     const tl_host *host = &runtime->host;
     session->keep_values = options->flags & TL_SESSION_KEEP_VALUES;
     bool as_is = session->keep_values || options->flags & TL_SESSION_NO_REWRITES;
-    session->model->fold_limit = options->fold_limit > INT64_MAX ? INT64_MAX : (int64_t)options->fold_limit;
+    tl_model_limit_folding(session->model, options->fold_limit);
     tl_status status = tl_graph_check(graph, error);
     if (status == TL_OK)
         status = tl_graph_resolve(graph, &runtime->registry, error);

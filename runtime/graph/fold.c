@@ -1,8 +1,12 @@
 /* Constant folding: nodes whose results the file decides are computed at load. */
 #include "exec/execution.h"
 
-/* Results may be this much larger than what they are made of; ConstantOfShape of a huge shape stays a node. */
+/* A result may have so many bytes for each of those that it is made of (int4 weights become float), and as many more.
+ */
+#define FOLD_RATIO 8
 #define FOLD_SLACK ((int64_t)1 << 20)
+/* All results together may have so many more than the ratio allows for the file's constants. */
+#define FOLD_TOTAL_SLACK ((int64_t)16 << 20)
 
 static bool can_fold(const tl_node *node)
 {
@@ -27,20 +31,32 @@ static bool can_fold(const tl_node *node)
     return true;
 }
 
+static int64_t add_scaled(int64_t limit, int64_t bytes)
+{
+    int64_t scaled;
+    return tl_mul(bytes, FOLD_RATIO, &scaled) && tl_add(limit, scaled, &limit) ? limit : INT64_MAX;
+}
+
+void tl_model_limit_folding(tl_model *model, size_t limit)
+{
+    model->fold_budget = FOLD_TOTAL_SLACK;
+    for (const tl_constant *c = model->constants; c; c = c->next)
+        model->fold_budget = add_scaled(model->fold_budget, c->bytes);
+    if (limit)
+        model->fold_budget = limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
+}
+
 /* Most bytes of a result that is worth keeping instead of computing. */
 static int64_t fold_limit(const tl_node *node)
 {
-    int64_t limit = node->graph->model->fold_limit;
-    if (limit)
-        return limit;
-    limit = FOLD_SLACK;
-    for (size_t k = 0; k < node->input_count; k++)
-        if (node->inputs[k]) {
-            const tl_constant *constant = tl_value_origin(node->inputs[k])->constant;
-            if (constant && !tl_add(limit, constant->bytes, &limit))
-                return INT64_MAX;
-        }
-    return limit;
+    int64_t budget = node->graph->model->fold_budget;
+    int64_t limit = FOLD_SLACK;
+    for (size_t k = 0; k < node->input_count; k++) {
+        const tl_constant *constant = node->inputs[k] ? tl_value_origin(node->inputs[k])->constant : NULL;
+        if (constant)
+            limit = add_scaled(limit, constant->bytes);
+    }
+    return limit < budget ? limit : budget > 0 ? budget : 0;
 }
 
 static bool fits(const tl_node *node, int64_t limit)
@@ -86,6 +102,8 @@ static tl_status evaluate(tl_node *node, tl_runtime *runtime, tl_arena *scratch,
         if (status != TL_OK || !tl_value_take_constant(node->outputs[k], outputs[k], outputs[k]->data)) {
             status = tl_error_no_memory(error);
             tl_memory_free(model->allocator, outputs[k]->data);
+        } else {
+            model->fold_budget -= node->outputs[k]->constant->bytes;
         }
     }
     return status;
@@ -107,13 +125,22 @@ static tl_status fold_node(tl_node *node, tl_runtime *runtime, tl_error *error)
     return status;
 }
 
-/* A Constant's tensor serves as it stands, at any size: nothing is computed or copied. */
 static bool is_tensor(const tl_node *node, const tl_attribute **tensor)
 {
     if (*node->domain || strcmp(node->op_type, "Constant") != 0 || node->attribute_count != 1 || !node->outputs[0])
         return false;
     *tensor = tl_node_attribute(node, "value");
     return *tensor && (*tensor)->kind == TL_ATTR_TENSOR;
+}
+
+/* A Constant's tensor serves as it stands, at any size: nothing is computed or copied. */
+static bool take_tensor(tl_value *value, const tl_tensor *tensor)
+{
+    tl_model *model = value->graph->model;
+    if (!tl_value_set_constant(value, tensor, tensor->data, false))
+        return false;
+    model->fold_budget = add_scaled(model->fold_budget, value->constant->bytes);
+    return true;
 }
 
 tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error)
@@ -128,9 +155,7 @@ tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error)
             status = tl_graph_fold(inner, host, error);
         const tl_attribute *tensor;
         if (status == TL_OK && is_tensor(node, &tensor))
-            status = tl_value_set_constant(node->outputs[0], tensor->u.tensor, tensor->u.tensor->data, false)
-                         ? TL_OK
-                         : tl_error_no_memory(error);
+            status = take_tensor(node->outputs[0], tensor->u.tensor) ? TL_OK : tl_error_no_memory(error);
         else if (status == TL_OK && can_fold(node))
             status = fold_node(node, runtime, error);
         if (status != TL_OK)

@@ -113,7 +113,6 @@ struct tl_node {
     int32_t source;        /* position of the NodeProto in the file's graph, -1 if made here */
     void *state;           /* made by op->create for the session */
     const tl_node *twin;   /* whose state that is; NULL: this node's own */
-    const tl_node *twin;   /* whose state that is; NULL: this node's own */
     bool created;          /* op->create has run; it may have made no state */
     uint8_t visit;         /* scratch of tl_graph_order() */
     bool removed;          /* no longer in the graph: dead, or rewritten */
@@ -173,7 +172,7 @@ struct tl_model {
     size_t graph_count;
     tl_graph *graph;
     size_t max_tensor_bytes;
-    int64_t fold_limit; /* 0: default */
+    int64_t fold_budget; /* bytes that results of folding may still take */
     int64_t unique;     /* numbers for made names */
     void (*unmap)(tl_mapping *mapping);
 };
@@ -241,6 +240,8 @@ tl_status tl_node_resolve(tl_node *node, const tl_registry *registry, tl_error *
 tl_status tl_graph_infer(tl_graph *graph, const tl_host *host, tl_error *error);
 /* Every tensor that a node makes or a graph takes has a known element type: what kernels rely on. */
 tl_status tl_graph_check_types(const tl_graph *graph, tl_error *error);
+/* How much folding may add in all, in bytes; 0: a multiple of what the file's constants hold. */
+void tl_model_limit_folding(tl_model *model, size_t limit);
 tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error);
 /* Removes nodes whose outputs nobody needs (unless keep_dead), and values without use; sets users and indices anew.
  * The graph must be in order. False: memory refused. */

@@ -127,7 +127,7 @@ typedef struct tl_session_options {
     const char *const *disabled_rules; /* rewrites to leave out, by name; NULL-terminated */
     size_t max_model_bytes;            /* of the file without tensors; 0: 256 MiB */
     size_t max_tensor_bytes;           /* of one tensor in the file or folded; 0: 16 GiB */
-    size_t fold_limit;                 /* largest constant folded, bytes; 0: 1 MiB more than its inputs hold */
+    size_t fold_limit; /* bytes of all constants folded; 0: 16 MiB more than eight times what the file's hold */
 } tl_session_options;
 
 /* Loads a model file. On success *session is the caller's. `options` may be NULL. The file may be mapped: it must not
