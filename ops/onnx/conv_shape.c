@@ -49,11 +49,11 @@ static void take_list(const int64_t *values, int64_t *to, int32_t spatial, int64
 
 tl_status conv_window_parse(const tl_call *call, uint32_t has, conv_window *window)
 {
-    const int64_t *kernel, *strides, *dilations = NULL, *pads;
+    const int64_t *kernel = NULL, *strides, *dilations = NULL, *pads;
     memset(window, 0, sizeof *window);
     window->spatial = -1;
-    tl_status status = parse_auto_pad(call, &window->auto_pad);
-    if (status == TL_OK)
+    tl_status status = has & CONV_NO_AUTO_PAD ? TL_OK : parse_auto_pad(call, &window->auto_pad);
+    if (status == TL_OK && !(has & CONV_NO_KERNEL))
         status = parse_list(call, "kernel_shape", 1, 1, window, &kernel);
     if (status == TL_OK)
         status = parse_list(call, "strides", 1, 1, window, &strides);

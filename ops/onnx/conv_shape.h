@@ -24,7 +24,9 @@ typedef struct conv_window {
 
 enum {
     CONV_DILATIONS = 1, /* the operator's version has the attribute */
-    CONV_CEIL_MODE = 2
+    CONV_CEIL_MODE = 2,
+    CONV_NO_AUTO_PAD = 4, /* the operator lacks the attribute */
+    CONV_NO_KERNEL = 8
 };
 
 /* Reads kernel_shape, strides, dilations, pads, auto_pad, ceil_mode. Lists must agree in length, sizes be >= 1 and pads

@@ -1,7 +1,8 @@
 /* Random numbers: RandomUniform, RandomNormal, their Like forms, Bernoulli, Multinomial.
  *
- * Number i of a stream is a hash of (stream, i), so that there is no state to keep. A node with a seed has one stream,
- * and every run gives the same numbers; one without takes a new stream each time. */
+ * A node with a seed has one stream, and every run gives the same numbers; one without takes a new stream each time. */
+#include "onnx/random.h"
+
 #include <stdatomic.h>
 #include "onnx/number.h"
 #include "onnx/tensor.h"
@@ -11,38 +12,25 @@ static const tl_param float_outs[] = {OP_IN("output", RANDOM_TYPES, 0)};
 
 /* ---- The generator */
 
-static uint64_t mix(uint64_t x)
+uint64_t random_stream(bool seeded, uint64_t seed)
 {
-    x ^= x >> 30;
-    x *= 0xbf58476d1ce4e5b9u;
-    x ^= x >> 27;
-    x *= 0x94d049bb133111ebu;
-    return x ^ x >> 31;
+    static atomic_uint_fast64_t runs;
+    return random_mix(seeded ? seed + 1 : atomic_fetch_add(&runs, 1) + 0x5bf0363546f5b0a9u);
 }
 
 static uint64_t new_stream(const tl_call *call)
 {
-    static atomic_uint_fast64_t runs;
-    if (!op_given(call, "seed"))
-        return mix(atomic_fetch_add(&runs, 1) + 0x5bf0363546f5b0a9u);
     float seed = op_float(call, "seed");
     uint32_t bits;
     memcpy(&bits, &seed, sizeof bits);
-    return mix(bits + 1);
-}
-
-/* Number i of a stream: 53 random bits as a double in [0, 1). */
-static double uniform(uint64_t stream, uint64_t i)
-{
-    uint64_t bits = mix(stream + (i + 1) * 0x9e3779b97f4a7c15u);
-    return (double)(bits >> 11) * 0x1p-53;
+    return random_stream(op_given(call, "seed"), bits);
 }
 
 /* Number i of a stream of normal numbers, by Box and Muller's transform of two uniform ones. */
 static double normal(uint64_t stream, uint64_t i)
 {
-    double radius = sqrt(-2 * log(1 - uniform(stream, 2 * i)));
-    return radius * cos(6.283185307179586 * uniform(stream, 2 * i + 1));
+    double radius = sqrt(-2 * log(1 - random_uniform(stream, 2 * i)));
+    return radius * cos(6.283185307179586 * random_uniform(stream, 2 * i + 1));
 }
 
 /* ---- Types and shapes */
@@ -87,7 +75,7 @@ static tl_status uniform_run(tl_call *call)
     double low = op_float(call, "low"), high = op_float(call, "high");
     uint64_t stream = new_stream(call), n = (uint64_t)op_elements(out);
     for (uint64_t i = 0; i < n; i++)
-        op_store_number(out, (int64_t)i, low + (high - low) * uniform(stream, i));
+        op_store_number(out, (int64_t)i, low + (high - low) * random_uniform(stream, i));
     return TL_OK;
 }
 
@@ -155,7 +143,8 @@ static tl_status bernoulli_run(tl_call *call)
 {
     uint64_t stream = new_stream(call), n = (uint64_t)op_elements(call->inputs[0]);
     for (uint64_t i = 0; i < n; i++)
-        op_store_number(call->outputs[0], (int64_t)i, uniform(stream, i) < op_load_number(call->inputs[0], (int64_t)i));
+        op_store_number(call->outputs[0], (int64_t)i,
+                        random_uniform(stream, i) < op_load_number(call->inputs[0], (int64_t)i));
     return TL_OK;
 }
 
@@ -226,7 +215,7 @@ static tl_status multinomial_run(tl_call *call)
         }
         for (int64_t s = 0; s < samples; s++) {
             int64_t i = n * samples + s;
-            op_store_number(out, i, (double)find_class(sums, classes, sum * uniform(stream, (uint64_t)i)));
+            op_store_number(out, i, (double)find_class(sums, classes, sum * random_uniform(stream, (uint64_t)i)));
         }
     }
     return TL_OK;

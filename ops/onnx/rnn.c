@@ -1,4 +1,4 @@
-/* RNN, GRU and LSTM: versions 7, 14 (layout) and 22 (bfloat16).
+/* RNN, GRU and LSTM: versions 1 or 3, 7, 14 (layout) and 22 (bfloat16).
  *
  * For each direction the input's part of all gates is one matrix product over all times; then each time adds the
  * state's part. Weights are packed for the products: at create if they are constants. */
@@ -653,11 +653,17 @@ static const tl_param rnn_output[] = {COMMON_OUTPUTS};
 static const tl_param lstm_input[] = {COMMON_INPUTS, OP_OPT("initial_c", TL_T_FLOATS, 'T'),
                                       OP_OPT("P", TL_T_FLOATS, 'T')};
 static const tl_param lstm_output[] = {COMMON_OUTPUTS, OP_OPT("Y_c", TL_T_FLOATS, 'T')};
+/* Before version 7, 0 says that Y may be missing, which every output now may. */
+#define OUTPUT_SEQUENCE OP_INT("output_sequence", 0)
+static const tl_attribute_spec simple_attribute_1[] = {COMMON_ATTRIBUTES, OUTPUT_SEQUENCE};
 static const tl_attribute_spec simple_attribute_7[] = {COMMON_ATTRIBUTES};
 static const tl_attribute_spec simple_attribute_14[] = {COMMON_ATTRIBUTES, OP_INT("layout", 0)};
+static const tl_attribute_spec gru_attribute_3[] = {COMMON_ATTRIBUTES, OP_INT("linear_before_reset", 0),
+                                                    OUTPUT_SEQUENCE};
 static const tl_attribute_spec gru_attribute_7[] = {COMMON_ATTRIBUTES, OP_INT("linear_before_reset", 0)};
 static const tl_attribute_spec gru_attribute_14[] = {COMMON_ATTRIBUTES, OP_INT("linear_before_reset", 0),
                                                      OP_INT("layout", 0)};
+static const tl_attribute_spec lstm_attribute_1[] = {COMMON_ATTRIBUTES, OP_INT("input_forget", 0), OUTPUT_SEQUENCE};
 static const tl_attribute_spec lstm_attribute_7[] = {COMMON_ATTRIBUTES, OP_INT("input_forget", 0)};
 static const tl_attribute_spec lstm_attribute_14[] = {COMMON_ATTRIBUTES, OP_INT("input_forget", 0),
                                                       OP_INT("layout", 0)};
@@ -669,9 +675,12 @@ static const tl_attribute_spec lstm_attribute_14[] = {COMMON_ATTRIBUTES, OP_INT(
                                                              .reshape = steps##_reshape, .run = rnn_run,              \
                                                              .destroy = rnn_destroy                                   \
     }
+OP_DESCRIPTOR(RNN, 1) = RECURRENT(RNN, 1, simple, rnn);
 OP_DESCRIPTOR(RNN, 7) = RECURRENT(RNN, 7, simple, rnn);
 OP_DESCRIPTOR(RNN, 14) = RECURRENT(RNN, 14, simple, rnn);
+OP_DESCRIPTOR(GRU, 3) = RECURRENT(GRU, 3, gru, rnn);
 OP_DESCRIPTOR(GRU, 7) = RECURRENT(GRU, 7, gru, rnn);
 OP_DESCRIPTOR(GRU, 14) = RECURRENT(GRU, 14, gru, rnn);
+OP_DESCRIPTOR(LSTM, 1) = RECURRENT(LSTM, 1, lstm, lstm);
 OP_DESCRIPTOR(LSTM, 7) = RECURRENT(LSTM, 7, lstm, lstm);
 OP_DESCRIPTOR(LSTM, 14) = RECURRENT(LSTM, 14, lstm, lstm);

@@ -416,7 +416,8 @@ OP_DESCRIPTOR(Loop, 1) = {OP_HEAD(Loop, 1),
                           .reshape = loop_reshape,
                           .run = loop_run};
 
-/* ---- Scan, from version 9 on */
+/* ---- Scan. Version 8 has sequence lengths before the states, and a batch as the first axis of everything; later
+ * versions have other axes instead. */
 
 typedef struct scan {
     tl_call *call;
@@ -434,34 +435,42 @@ static int64_t list_entry(const tl_call *call, const char *name, size_t k)
     return k < count ? list[k] : 0;
 }
 
+/* Inputs of the node before the states. */
+static size_t scan_first(const tl_call *call)
+{
+    return call->host->node_version(call->node) < 9 ? 1 : 0;
+}
+
 static tl_status scan_count(const tl_call *call, size_t *states, size_t *inputs)
 {
     int64_t count = op_int(call, "num_scan_inputs");
-    if (count < 1 || (uint64_t)count > call->node->input_count)
+    size_t first = scan_first(call), most = call->node->input_count > first ? call->node->input_count - first : 0;
+    if (count < 1 || (uint64_t)count > most)
         return tl_fail(call, TL_INVALID_MODEL, "num_scan_inputs is %lld, but must be in [1, %zu]", (long long)count,
-                       call->node->input_count);
+                       most);
     *inputs = (size_t)count;
-    *states = call->node->input_count - *inputs;
+    *states = most - *inputs;
     return TL_OK;
 }
 
 static tl_status scan_infer(tl_call *call)
 {
     tl_graph *body = graph_attribute(call, "body");
+    const size_t first = scan_first(call);
     size_t states = 0, inputs = 0;
     tl_status status = scan_count(call, &states, &inputs);
     if (status != TL_OK)
         return status;
-    if (body->input_count != call->node->input_count)
+    if (body->input_count != states + inputs)
         return tl_fail(call, TL_INVALID_MODEL, "the body takes %zu values, but gets %zu", body->input_count,
-                       call->node->input_count);
+                       states + inputs);
     if (body->output_count < states || call->node->output_count > body->output_count)
         return tl_fail(call, TL_INVALID_MODEL, "the body gives out %zu values for %zu states and %zu outputs",
                        body->output_count, states, call->node->output_count);
     for (size_t k = 0; k < body->input_count && status == TL_OK; k++) {
-        const tl_value *given = call->node->inputs[k];
-        if (given->kind != TL_KIND_TENSOR)
-            return tl_fail(call, TL_INVALID_MODEL, "input %zu is no tensor", k);
+        const tl_value *given = call->node->inputs[first + k];
+        if (!given || given->kind != TL_KIND_TENSOR)
+            return tl_fail(call, TL_INVALID_MODEL, "input %zu is no tensor", first + k);
         status = match_body(call, given, body->inputs[k], "input", k);
         if (status == TL_OK && k < states)
             status = match_body(call, given, body->outputs[k], "output", k);
@@ -470,7 +479,7 @@ static tl_status scan_infer(tl_call *call)
         if (body->outputs[k]->kind != TL_KIND_TENSOR)
             status = tl_fail(call, TL_INVALID_MODEL, "output %zu of the body is no tensor", k);
     for (size_t k = 0; k < call->node->output_count && status == TL_OK; k++)
-        take_kind(call, k, body->outputs[k], k < states);
+        take_kind(call, k, body->outputs[k], first == 0 && k < states);
     return status;
 }
 
@@ -572,6 +581,134 @@ static tl_status scan_run(tl_call *call)
     return status;
 }
 
+/* Element `at` of the first `axes` axes of a tensor, as they lie in memory. */
+static tl_tensor element_of(const tl_tensor *whole, int32_t axes, int64_t at)
+{
+    tl_tensor element = {.type = whole->type, .rank = whole->rank - axes};
+    for (int32_t i = 0; i < element.rank; i++)
+        element.dims[i] = whole->dims[axes + i];
+    element.data = (char *)whole->data + at * tl_tensor_bytes(&element);
+    return element;
+}
+
+/* Copies a result, unless it has no data, to place `at` of output k, which has `axes` axes of these sizes before the
+ * result's own. The first one makes the output, full of zeros. */
+static tl_status put(tl_call *call, size_t k, const tl_tensor *result, int32_t axes, const int64_t *sizes, int64_t at)
+{
+    tl_tensor *out = op_output(call, k);
+    if (!out)
+        return TL_OK;
+    if (!out->data) {
+        int64_t dims[TL_MAX_RANK];
+        if (result->rank > TL_MAX_RANK - axes)
+            return tl_fail(call, TL_UNSUPPORTED, "output %zu has more than %d dimensions", k, TL_MAX_RANK);
+        memcpy(dims, sizes, (size_t)axes * sizeof dims[0]);
+        for (int32_t i = 0; i < result->rank; i++)
+            dims[axes + i] = result->dims[i] < 0 ? 0 : result->dims[i]; /* no round has told how large it is */
+        if (out->type == TL_UNDEFINED)
+            out->type = result->type;
+        void *data = call->host->output(call, k, axes + result->rank, dims);
+        if (!data)
+            return TL_NO_MEMORY;
+        if (tl_tensor_bytes(out) > 0)
+            memset(data, 0, (size_t)tl_tensor_bytes(out));
+    }
+    bool same = out->type == result->type && out->rank == axes + result->rank;
+    for (int32_t i = 0; same && i < result->rank; i++)
+        same = out->dims[axes + i] == result->dims[i];
+    if (!same)
+        return tl_fail(call, TL_INVALID_INPUT, "output %zu changes its shape or type", k);
+    int64_t bytes = tl_tensor_bytes(result);
+    if (bytes > 0 && result->data)
+        memcpy((char *)out->data + at * bytes, result->data, (size_t)bytes);
+    return TL_OK;
+}
+
+/* The sizes of the batch and of the sequence axis, which all inputs share. */
+static tl_status batch_sizes(const tl_call *call, const scan *s, int64_t *sizes)
+{
+    const tl_tensor *lengths = call->inputs[0];
+    for (size_t k = s->states + s->inputs; k > 0; k--) {
+        const tl_tensor *in = call->inputs[k];
+        const bool scanned = k > s->states, last = k == s->states + s->inputs;
+        if (in->rank < (scanned ? 2 : 1))
+            return tl_fail(call, TL_INVALID_INPUT, "input %zu has rank %d, but must have a batch%s", k, in->rank,
+                           scanned ? " and a sequence" : "");
+        if (last)
+            memcpy(sizes, in->dims, 2 * sizeof sizes[0]);
+        if (in->dims[0] != sizes[0] || (scanned && in->dims[1] != sizes[1]))
+            return tl_fail(call, TL_INVALID_INPUT, "input %zu has another batch or sequence than the others", k);
+    }
+    if (lengths && (lengths->rank != 1 || lengths->dims[0] != sizes[0]))
+        return tl_fail(call, TL_INVALID_INPUT, "sequence_lens must have %lld elements", (long long)sizes[0]);
+    for (int64_t b = 0; lengths && b < sizes[0]; b++) {
+        const int64_t length = ((const int64_t *)lengths->data)[b];
+        if (length < 0 || length > sizes[1])
+            return tl_fail(call, TL_INVALID_INPUT, "sequence_lens[%lld] is %lld, but must be in [0, %lld]",
+                           (long long)b, (long long)length, (long long)sizes[1]);
+    }
+    return TL_OK;
+}
+
+/* One sequence of the batch. */
+static tl_status scan_sequence(const scan *s, const int64_t *sizes, int64_t b)
+{
+    tl_call *call = s->call;
+    tl_executor *inner = s->inner;
+    tl_status status = TL_OK;
+    for (size_t k = 0; k < s->states; k++)
+        inner->given[k] = element_of(call->inputs[1 + k], 1, b);
+    for (int64_t round = 0; round < s->rounds && status == TL_OK; round++) {
+        if (atomic_load_explicit(&inner->run->cancelled, memory_order_relaxed))
+            return tl_fail(call, TL_CANCELLED, "the run was cancelled");
+        for (size_t k = 0; k < s->inputs; k++) {
+            const int64_t at = list_entry(call, "directions", k) ? s->rounds - 1 - round : round;
+            inner->given[s->states + k] = element_of(call->inputs[1 + s->states + k], 2, b * sizes[1] + at);
+        }
+        status = tl_executor_run(inner, error_of(call));
+        for (size_t k = 0; k < s->outputs && status == TL_OK; k++)
+            status = put(call, s->states + k, &inner->outputs[s->states + k].result, 2, sizes, b * sizes[1] + round);
+        for (size_t k = 0; k < s->states && status == TL_OK; k++)
+            status = keep_state(call, inner, &inner->buffers[2 * k + (size_t)(round & 1)], inner->graph->outputs[k],
+                                inner->graph->inputs[k], &inner->outputs[k].result, &inner->given[k]);
+    }
+    for (size_t k = 0; k < s->states && status == TL_OK; k++)
+        status = put(call, k, &inner->given[k], 1, sizes, b);
+    return status;
+}
+
+static tl_status scan_batch_run(tl_call *call)
+{
+    scan s = {.call = call};
+    int64_t sizes[2] = {0, 0};
+    tl_graph *body = graph_attribute(call, "body");
+    tl_status status = scan_count(call, &s.states, &s.inputs);
+    if (status == TL_OK)
+        status = batch_sizes(call, &s, sizes);
+    if (status == TL_OK)
+        status = tl_executor_inner(executor_of(call), body, &s.inner, error_of(call));
+    if (status != TL_OK)
+        return status;
+    s.outputs = body->output_count - s.states;
+    for (int64_t b = 0; b < sizes[0] && status == TL_OK; b++) {
+        s.rounds = call->inputs[0] ? ((const int64_t *)call->inputs[0]->data)[b] : sizes[1];
+        status = scan_sequence(&s, sizes, b);
+    }
+    /* Where nothing came out, there are shapes at least. */
+    for (size_t k = 0; k < s.states + s.outputs && status == TL_OK; k++) {
+        tl_tensor none = k < s.states ? element_of(call->inputs[1 + k], 1, 0) : body->outputs[k]->tensor;
+        const tl_tensor *out = op_output(call, k);
+        if (!out || out->data)
+            continue;
+        none.data = NULL;
+        none.rank = none.rank == TL_RANK_UNKNOWN ? 0 : none.rank;
+        for (int32_t i = 0; i < none.rank; i++)
+            none.dims[i] = none.dims[i] < 0 ? 0 : none.dims[i];
+        status = put(call, k, &none, k < s.states ? 1 : 2, sizes, 0);
+    }
+    return status;
+}
+
 static const tl_param scan_ins[] = {{"initial_state_and_scan_inputs", TL_T_ALL, 0, TL_PARAM_VARIADIC | TL_PARAM_MIXED}};
 static const tl_attribute_spec scan_attrs[] = {
     {.name = "body", .kind = TL_ATTR_GRAPH, .flags = TL_ATTR_REQUIRED},
@@ -582,6 +719,23 @@ static const tl_attribute_spec scan_attrs[] = {
     OP_INTS("scan_output_directions"),
 };
 
+static const tl_param scan_ins_8[] = {
+    OP_OPT("sequence_lens", TL_T(TL_INT64), 0),
+    {"initial_state_and_scan_inputs", TL_T_ALL, 0, TL_PARAM_VARIADIC | TL_PARAM_MIXED},
+};
+static const tl_attribute_spec scan_attrs_8[] = {
+    {.name = "body", .kind = TL_ATTR_GRAPH, .flags = TL_ATTR_REQUIRED},
+    OP_REQUIRED_INT("num_scan_inputs"),
+    OP_INTS("directions"),
+};
+
+OP_DESCRIPTOR(Scan, 8) = {OP_HEAD(Scan, 8),
+                          .flags = TL_OP_RUNTIME,
+                          OP_PARAMS(input, scan_ins_8),
+                          OP_PARAMS(output, any_outs),
+                          OP_PARAMS(attribute, scan_attrs_8),
+                          .reshape = scan_reshape,
+                          .run = scan_batch_run};
 OP_DESCRIPTOR(Scan, 9) = {OP_HEAD(Scan, 9),
                           .flags = TL_OP_RUNTIME,
                           OP_PARAMS(input, scan_ins),
