@@ -96,9 +96,11 @@ def blocks(result):
 
 
 def networks(result, section):
-    engines = [engine for engine in result['columns'] if any(engine in row['times'] for row in result[section])]
-    rows = [[row['title'], *bold_best(row, [(engine, '') for engine in engines]), times(ahead(row)),
+    columns = [(engine, column) for engine in result['columns'] for column in ['', 'operator']
+               if any(column in row['times'].get(engine, {}) for row in result[section])]
+    rows = [[row['title'], *bold_best(row, columns), times(ahead(row)),
              percent(share(row, slowest(row))), us(at_peak(row))] for row in result[section]]
+    engines = [f'{engine} {column}'.strip() for engine, column in columns]
     text = table(['model', *engines, 'ahead', 'of peak', 'at peak'], rows)
     return text + f'\n\nGeometric mean against the best peer: **{times(mean(map(ahead, result[section]))) or "-"}**.'
 
