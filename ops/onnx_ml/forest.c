@@ -141,7 +141,7 @@ static tl_status read_numbers(const tl_call *call, const char *prefix, const cha
     snprintf(plain, sizeof plain, "%s_%s", prefix, name);
     snprintf(tensor, sizeof tensor, "%s_%s_as_tensor", prefix, name);
     const ml_source sources[] = {{plain, TL_ATTR_FLOATS}, {tensor, TL_ATTR_TENSOR}};
-    tl_status status = ml_one_list(call, sources, 2, list);
+    tl_status status = ml_one_list(call, sources, ml_has_tensors(call) ? 2 : 1, list);
     if (status == TL_OK && list->type != TL_UNDEFINED && !(TL_T(list->type) & TL_T_FLOATS))
         return tl_fail(call, TL_INVALID_MODEL, "%s must have floating elements", tensor);
     return status;

@@ -35,9 +35,22 @@ static const ml_source value_lists[] = {{"values_strings", TL_ATTR_STRINGS},
                                         {"values_floats", TL_ATTR_FLOATS},
                                         {"values_tensor", TL_ATTR_TENSOR}};
 
+static int32_t version(const tl_call *call)
+{
+    return call->host->node_version(call->node);
+}
 static bool is_old(const tl_call *call)
 {
-    return call->host->node_version(call->node) < 2;
+    return version(call) < 2;
+}
+/* Lists may be tensors from version 4 on. */
+static bool has_tensors(const tl_call *call)
+{
+    return version(call) >= 4;
+}
+static tl_tensor default_tensor(const tl_call *call)
+{
+    return has_tensors(call) ? ml_list(call, "default_tensor", TL_ATTR_TENSOR) : (tl_tensor){.type = TL_UNDEFINED};
 }
 
 /* ---- Keys in order */
@@ -110,9 +123,9 @@ static tl_status read_lists(const tl_call *call, tl_tensor *keys, tl_tensor *val
         *values = from_text ? none : classes;
         return TL_OK;
     }
-    tl_status status = ml_one_list(call, key_lists, 4, keys);
+    tl_status status = ml_one_list(call, key_lists, has_tensors(call) ? 4 : 3, keys);
     if (status == TL_OK)
-        status = ml_one_list(call, value_lists, 4, values);
+        status = ml_one_list(call, value_lists, has_tensors(call) ? 4 : 3, values);
     if (status == TL_OK && (keys->type == TL_UNDEFINED || values->type == TL_UNDEFINED))
         status = tl_fail(call, TL_INVALID_MODEL, "has no %s", keys->type == TL_UNDEFINED ? "keys" : "values");
     if (status == TL_OK && op_elements(keys) != op_elements(values))
@@ -123,7 +136,7 @@ static tl_status read_lists(const tl_call *call, tl_tensor *keys, tl_tensor *val
 
 static tl_status check_default(const tl_call *call, const tl_tensor *values)
 {
-    const tl_tensor given = ml_list(call, "default_tensor", TL_ATTR_TENSOR);
+    const tl_tensor given = default_tensor(call);
     if (given.type != TL_UNDEFINED && (given.type != values->type || op_elements(&given) != 1))
         return tl_fail(call, TL_INVALID_MODEL,
                        "default_tensor has %lld elements of type %d, but must have one of type %d",
@@ -134,7 +147,7 @@ static tl_status check_default(const tl_call *call, const tl_tensor *values)
 /* For elements that are no key. */
 static element default_value(const tl_call *call, tl_type type)
 {
-    const tl_tensor given = ml_list(call, "default_tensor", TL_ATTR_TENSOR);
+    const tl_tensor given = default_tensor(call);
     element value = {.i = 0};
     if (given.type != TL_UNDEFINED) {
         memcpy(&value, given.data, op_type_size(type));
@@ -156,7 +169,7 @@ static element default_value(const tl_call *call, tl_type type)
 static tl_status encoder_create(tl_call *call)
 {
     tl_tensor keys, values;
-    const bool by_value = call->host->node_version(call->node) >= 4;
+    const bool by_value = version(call) >= 4;
     size_t bytes;
     tl_status status = read_lists(call, &keys, &values);
     if (status != TL_OK)
@@ -238,7 +251,7 @@ static tl_status encoder_run(tl_call *call)
                       .y = y,
                       .missing = default_value(call, y->type),
                       .size = op_type_size(y->type),
-                      .by_value = call->host->node_version(call->node) >= 4};
+                      .by_value = version(call) >= 4};
     call->host->parallel_for(call, encode_range, &job, op_elements(y), 1 << 12);
     return TL_OK;
 }

@@ -43,6 +43,12 @@ static inline int64_t ml_int(const tl_tensor *list, int64_t i)
     return ((const int64_t *)list->data)[i];
 }
 
+/* Of the trees before version 5: whether their lists may be tensors. */
+static inline bool ml_has_tensors(const tl_call *call)
+{
+    return call->host->node_version(call->node) >= 3;
+}
+
 /* ---- Post-transforms of scores */
 
 typedef enum ml_transform { ML_NONE, ML_SOFTMAX, ML_LOGISTIC, ML_SOFTMAX_ZERO, ML_PROBIT } ml_transform;

@@ -158,7 +158,7 @@ static tl_status read_5(const tl_call *call, ensemble *e)
 static tl_status read_base(const tl_call *call, ensemble *e)
 {
     static const ml_source sources[] = {{"base_values", TL_ATTR_FLOATS}, {"base_values_as_tensor", TL_ATTR_TENSOR}};
-    tl_status status = ml_one_list(call, sources, 2, &e->base);
+    tl_status status = ml_one_list(call, sources, ml_has_tensors(call) ? 2 : 1, &e->base);
     const int64_t n = ml_count(&e->base);
     if (status == TL_OK && n > 0 && !(TL_T(e->base.type) & TL_T_FLOATS))
         return tl_fail(call, TL_INVALID_MODEL, "base_values_as_tensor must have floating elements");
@@ -218,10 +218,15 @@ static tl_status make(tl_call *call, int64_t targets, tl_status (*read)(const tl
     ensemble *e = nn_new_state(call, sizeof *e);
     if (!e)
         return TL_NO_MEMORY;
-    call->state = e; /* freed by the runtime, whatever happens */
     e->targets = targets;
     tl_status status = read(call, e);
-    return status == TL_OK ? forest_check(call, &e->trees, targets) : status;
+    if (status == TL_OK)
+        status = forest_check(call, &e->trees, targets);
+    if (status == TL_OK)
+        call->state = e;
+    else
+        ensemble_destroy(call->host, e);
+    return status;
 }
 
 static tl_status targets_of(const tl_call *call, int64_t *targets)
