@@ -219,8 +219,8 @@ void TLK_REAL_FN(tlk_block_sum)(const tlk_block *block, int rows, int vectors)
     pool_all(false, vectors, block);
 }
 
-TLK_INLINE void few_columns(int steps, int64_t depth, const real *const a[4], const int rows[4],
-                            const real *const bias[4], const real *b, int64_t b_stride, vec y[16])
+TLK_INLINE void few_columns(int steps, const tlk_block *block, const real *const a[4], const int rows[4],
+                            const real *const bias[4], vec y[16])
 {
     vec sum[4][4];
     TLK_UNROLL
@@ -232,14 +232,22 @@ TLK_INLINE void few_columns(int steps, int64_t depth, const real *const a[4], co
     const real *a1 = a[1];
     const real *a2 = a[2];
     const real *a3 = a[3];
-    for (; depth > 0; depth--, b += b_stride, a0 += rows[0], a1 += rows[1], a2 += rows[2], a3 += rows[3]) {
-        const vec weights[4] = {v_load(a0), v_load(a1), v_load(a2), v_load(a3)};
-        TLK_UNROLL
-        for (int s = 0; s < steps; s++) {
-            const vec column = v_set1(b[s]);
+    for (int64_t t = 0; t < block->taps; t++) {
+        const real *b = block->b + block->offsets[t];
+        for (int64_t k = 0; k < block->depth; k++) {
+            const vec weights[4] = {v_load(a0), v_load(a1), v_load(a2), v_load(a3)};
             TLK_UNROLL
-            for (int i = 0; i < 4; i++)
-                sum[s][i] = v_fma(weights[i], column, sum[s][i]);
+            for (int s = 0; s < steps; s++) {
+                const vec column = v_set1(b[s]);
+                TLK_UNROLL
+                for (int i = 0; i < 4; i++)
+                    sum[s][i] = v_fma(weights[i], column, sum[s][i]);
+            }
+            a0 += rows[0];
+            a1 += rows[1];
+            a2 += rows[2];
+            a3 += rows[3];
+            b += block->b_step;
         }
     }
     TLK_UNROLL
@@ -249,22 +257,21 @@ TLK_INLINE void few_columns(int steps, int64_t depth, const real *const a[4], co
         y[s * 4 + i] = sum[s][i];
 }
 
-void TLK_REAL_FN(tlk_block_few_columns)(int64_t depth, const real *const a[4], const int rows[4],
-                                        const real *const bias[4], const real *b, int64_t b_stride, int steps,
-                                        vec y[16])
+void TLK_REAL_FN(tlk_block_few_columns)(const tlk_block *block, const real *const a[4], const int rows[4],
+                                        const real *const bias[4], int steps, vec y[16])
 {
     switch (steps) {
     case 1:
-        few_columns(1, depth, a, rows, bias, b, b_stride, y);
+        few_columns(1, block, a, rows, bias, y);
         break;
     case 2:
-        few_columns(2, depth, a, rows, bias, b, b_stride, y);
+        few_columns(2, block, a, rows, bias, y);
         break;
     case 3:
-        few_columns(3, depth, a, rows, bias, b, b_stride, y);
+        few_columns(3, block, a, rows, bias, y);
         break;
     default:
-        few_columns(4, depth, a, rows, bias, b, b_stride, y);
+        few_columns(4, block, a, rows, bias, y);
         break;
     }
 }

@@ -62,10 +62,9 @@ void TLK_REAL_FN(tlk_block_sum)(const tlk_block *block, int rows, int vectors);
 void TLK_REAL_FN(tlk_block_by_lanes)(const tlk_block *block, int rows, int vectors);
 
 /* Few columns: y[s][r] of up to 4 steps s and up to 4 neighbouring packed blocks of a (by rows), the lanes being the
- * rows. a[i] is the i-th packed block, of rows[i] rows, bias[i] its biases; at each, VW elements can be read.
- * b is [depth][b_stride]. Result: y[s * 4 + i], lanes from rows[i] on mean nothing. */
-void TLK_REAL_FN(tlk_block_few_columns)(int64_t depth, const real *const a[4], const int rows[4],
-                                        const real *const bias[4], const real *b, int64_t b_stride, int steps,
-                                        vec y[16]);
+ * rows. a[i] is the i-th packed block, of rows[i] rows, bias[i] its biases; at each, VW elements can be read. Of
+ * `block` what describes b counts. Result: y[s * 4 + i], lanes from rows[i] on mean nothing. */
+void TLK_REAL_FN(tlk_block_few_columns)(const tlk_block *block, const real *const a[4], const int rows[4],
+                                        const real *const bias[4], int steps, vec y[16]);
 
 #endif

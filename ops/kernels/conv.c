@@ -32,7 +32,7 @@ static size_t padded_filters(const tlk_conv *conv)
 
 static size_t packed_size(const tlk_conv *conv)
 {
-    const size_t elements = tlk_size_mul(tlk_size_add(depth_of(conv), 1), padded_filters(conv));
+    const size_t elements = tlk_size_add(tlk_size_mul(tlk_size_add(depth_of(conv), 1), padded_filters(conv)), 2 * VW);
     const size_t bytes = tlk_size_mul(elements, sizeof(real));
     return bytes > INT64_MAX || !tlk_conv_reach_fits(conv) ? SIZE_MAX : bytes;
 }
@@ -61,6 +61,8 @@ static void pack(const tlk_conv *conv, const void *weights, const void *bias, vo
                 for (int64_t c = 0; c < conv->channels; c++)
                     for (int64_t f = block_begin(conv, b); f < block_begin(conv, b + 1); f++)
                         *out++ = e_get(group + (f * conv->channels + c) * taps + k);
+    for (int i = 0; i < VW; i++) /* what tlk_block_few_columns reads beyond the last block */
+        *out++ = 0;
 }
 
 /* ---- tiles ---- */
@@ -260,6 +262,44 @@ static void multiply(const struct job *job, const struct tile *tile, tlk_block *
     store_across(job, tile, sums, filter, rows, row + down, column, lanes);
 }
 
+/* Too few lanes of a strip to fill a vector: there the lanes are filters. Blocks begin <= b < end. */
+static void multiply_few(const struct job *job, const struct tile *tile, tlk_block *block, int64_t begin, int64_t end,
+                         int64_t row, int lanes)
+{
+    const tlk_conv *conv = job->conv;
+    const vec low = v_set1(job->output.direct ? job->output.low : -(real)INFINITY);
+    const vec high = v_set1(job->output.direct ? job->output.high : (real)INFINITY);
+    for (int64_t b = begin; b < end; b += 4) {
+        const int count = (int)MIN(4, end - b);
+        const real *a[4];
+        const real *bias[4];
+        int64_t filter[4];
+        int rows[4];
+        for (int i = 0; i < 4; i++) { /* blocks that are not there repeat the last one */
+            const int64_t first = block_begin(conv, b + MIN(i, count - 1));
+            filter[i] = tile->group * conv->filters + first;
+            rows[i] = (int)(block_begin(conv, b + MIN(i, count - 1) + 1) - first);
+            a[i] = job->weights + filter[i] * (int64_t)depth_of(conv);
+            bias[i] = job->biases + filter[i];
+        }
+        real sums[4][TLK_MR * TLK_NR + VW];
+        for (int lane = 0; lane < lanes; lane += 4) {
+            const int steps = MIN(4, lanes - lane);
+            vec sum[16];
+            block->b = tile->data + row * tile->pitch + lane;
+            TLK_REAL_FN(tlk_block_few_columns)(block, a, rows, bias, steps, sum);
+            for (int s = 0; s < steps; s++)
+                for (int i = 0; i < count; i++) {
+                    const vec v = v_max(low, v_min(high, sum[s * 4 + i]));
+                    for (int r = 0; r < rows[i]; r++)
+                        sums[i][r * TLK_NR + lane + s] = v[r];
+                }
+        }
+        for (int i = 0; i < count; i++)
+            store_across(job, tile, sums[i], filter[i], rows[i], row, 0, lanes);
+    }
+}
+
 /* Lanes of the next block, of `left` ones. */
 static int block_lanes(bool wide, int64_t left)
 {
@@ -277,16 +317,22 @@ static void run_tile(const struct job *job, const struct tile *tile, int64_t beg
     const int64_t padded = (tile->columns + VW - 1) / VW * VW;
     const bool one_strip = tile->rows > 1 && tile->pitch <= padded;
     const int64_t lanes = one_strip ? (tile->rows - 1) * tile->pitch + tile->columns : tile->columns;
+    const int64_t strips = one_strip ? 1 : tile->rows;
+    tlk_block block = {.depth = tile->runs->depth,
+                       .taps = tile->runs->count,
+                       .offsets = tile->runs->offsets,
+                       .b_step = tile->runs->step};
+    if (TLK_MR <= VW && lanes <= VW / 2 && conv->filters > 2) {
+        for (int64_t row = 0; row < strips; row++)
+            multiply_few(job, tile, &block, begin, end, row, (int)lanes);
+        return;
+    }
     for (int64_t b = begin; b < end; b++) {
         const int rows = (int)(block_begin(conv, b + 1) - block_begin(conv, b));
         const int64_t filter = tile->group * conv->filters + block_begin(conv, b);
-        tlk_block block = {.a = job->weights == NULL ? NULL : job->weights + filter * depth,
-                           .bias = job->weights == NULL ? job->biases : job->biases + filter,
-                           .depth = tile->runs->depth,
-                           .taps = tile->runs->count,
-                           .offsets = tile->runs->offsets,
-                           .b_step = tile->runs->step};
-        for (int64_t row = 0; row < (one_strip ? 1 : tile->rows); row++)
+        block.a = job->weights == NULL ? NULL : job->weights + filter * depth;
+        block.bias = job->weights == NULL ? job->biases : job->biases + filter;
+        for (int64_t row = 0; row < strips; row++)
             for (int64_t lane = 0; lane < lanes;) {
                 const int count = block_lanes(rows == 1, lanes - lane);
                 multiply(job, tile, &block, filter, rows, row, lane, count);

@@ -127,7 +127,8 @@ static void few_steps(const struct job *job, const real *h, int64_t t, int steps
             bias[i] = job->biases + f[i];
         }
         vec sum[16];
-        TLK_REAL_FN(tlk_block_few_columns)(job->depth, a, rows, bias, h, TLK_NR, steps, sum);
+        const tlk_block block = {.depth = job->depth, .b = h, TLK_BLOCK_PANEL};
+        TLK_REAL_FN(tlk_block_few_columns)(&block, a, rows, bias, steps, sum);
         for (int i = 0; i < count; i++) {
             real stage[TLK_MR * VW] = {0};
             for (int s = 0; s < steps; s++)
