@@ -132,6 +132,28 @@ float TLK_FN(tlk_reduce)(tlk_reduction reduction, const float *x, int64_t n, flo
 
 /* ---- softmax: exp(x - max) / sum, so that nothing overflows ---- */
 
+/* The greatest of n elements; where one is NaN, any of them. */
+TLK_INLINE float greatest(const float *x, int64_t n)
+{
+    const vecf lowest = vf_set1(-__builtin_inff());
+    vecf part[LANES_COUNT];
+    for (int k = 0; k < LANES_COUNT; k++)
+        part[k] = lowest;
+    int64_t i = 0;
+    for (; i + (int64_t)LANES_COUNT * TLK_W <= n; i += (int64_t)LANES_COUNT * TLK_W) {
+        TLK_UNROLL
+        for (int k = 0; k < LANES_COUNT; k++)
+            part[k] = vf_max(part[k], vf_load(x + i + (int64_t)k * TLK_W));
+    }
+    for (; i + TLK_W <= n; i += TLK_W)
+        part[0] = vf_max(part[0], vf_load(x + i));
+    if (i < n) {
+        const vecf v = vf_load_n(x + i, (int)(n - i));
+        part[1] = vf_max(part[1], vf_select(vi_iota() < (int32_t)(n - i), v, lowest));
+    }
+    return vf_max_across(vf_max(vf_max(part[0], part[1]), vf_max(part[2], part[3])));
+}
+
 /* exp(x - bound) into y; returns the sum, in segments as above. */
 TLK_INLINE float exponentials(const float *x, float *y, int64_t n, vecf top)
 {
@@ -157,7 +179,7 @@ TLK_INLINE float exponentials(const float *x, float *y, int64_t n, vecf top)
 
 TLK_INLINE void softmax_row(const float *x, float *y, int64_t n, int logarithm)
 {
-    const float bound = lanes_maximum(maximum_segment(x, n, 0.0F));
+    const float bound = greatest(x, n); /* NaN makes the sum NaN, and all that is left */
     const vecf top = vf_set1(bound);
     int64_t i = 0;
     if (logarithm) {

@@ -4,12 +4,17 @@
 #include "kernels/isa.h"
 #include "kernels/vmath.h"
 
+/* Elements ahead at which data are asked for: far enough for a page that is not in the TLB. */
+#define AHEAD 512
+
 /* Tails go through the same instructions as whole vectors, so that a result does not depend on where it lies. */
 #define MAP(expression)                                    \
     do {                                                   \
         int64_t i = 0;                                     \
         for (; i + TLK_W <= n; i += TLK_W) {               \
             const vecf v = vf_load(x + i);                 \
+            __builtin_prefetch(x + i + AHEAD);             \
+            __builtin_prefetch(y + i + AHEAD, 1);          \
             vf_store(y + i, expression);                   \
         }                                                  \
         if (i < n) {                                       \
@@ -161,6 +166,71 @@ void TLK_FN(tlk_binary)(tlk_binary function, const float *a, int a_step, const f
     case TLK_PRELU:
         BINARY(vf_select(u < 0.0F, u * v, u));
         break;
+    }
+}
+
+/* ---- bytes ---- */
+
+typedef uint8_t vecb __attribute__((vector_size(TLK_W)));
+
+/* The compiler would do some of these element by element. */
+TLK_INLINE veci bytes_widen(vecb bytes, int is_signed)
+{
+    typedef int8_t vecsb __attribute__((vector_size(TLK_W)));
+#if defined TLK_ISA_AVX512
+    return (veci)(is_signed ? _mm512_cvtepi8_epi32((__m128i)bytes) : _mm512_cvtepu8_epi32((__m128i)bytes));
+#elif defined TLK_ISA_AVX2
+    const __m128i low = _mm_cvtsi64_si128((int64_t)bytes);
+    return (veci)(is_signed ? _mm256_cvtepi8_epi32(low) : _mm256_cvtepu8_epi32(low));
+#endif
+    return is_signed ? __builtin_convertvector((vecsb)bytes, veci) : __builtin_convertvector(bytes, veci);
+}
+
+TLK_INLINE vecb bytes_narrow(veci v)
+{
+#if defined TLK_ISA_AVX2
+    const __m256i lowest = _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4, 8, 12,
+                                            -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+    const __m256i halves = _mm256_shuffle_epi8((__m256i)v, lowest);
+    return (vecb)_mm_cvtsi128_si64(
+        _mm_unpacklo_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
+#endif
+    return __builtin_convertvector(v, vecb);
+}
+
+TLK_INLINE vecb quantized(vecf quotient, float low, float high, int32_t zero)
+{
+    const vecf bottom = vf_set1(low);
+    const vecf held = vf_min(vf_set1(high), vf_select(quotient > bottom, quotient, bottom));
+    return bytes_narrow(vf_to_int(held) + zero);
+}
+
+void TLK_FN(tlk_quantize_bytes)(const float *x, uint8_t *y, int64_t n, float scale, int32_t zero, int32_t low,
+                                int32_t high)
+{
+    const float bottom = (float)(low - zero);
+    const float top = (float)(high - zero);
+    for (int64_t i = 0; i < n; i += TLK_W) {
+        const int count = n - i < TLK_W ? (int)(n - i) : TLK_W;
+        const vecf v = count == TLK_W ? vf_load(x + i) : vf_load_n(x + i, count);
+        const vecb bytes = quantized(v / scale, bottom, top, zero);
+        if (count == TLK_W)
+            memcpy(y + i, &bytes, sizeof bytes);
+        else
+            memcpy(y + i, &bytes, (size_t)count);
+    }
+}
+
+void TLK_FN(tlk_dequantize_bytes)(const uint8_t *x, int is_signed, float *y, int64_t n, float scale, int32_t zero)
+{
+    for (int64_t i = 0; i < n; i += TLK_W) {
+        const int count = n - i < TLK_W ? (int)(n - i) : TLK_W;
+        vecb bytes = {0};
+        if (count == TLK_W)
+            memcpy(&bytes, x + i, sizeof bytes);
+        else
+            memcpy(&bytes, x + i, (size_t)count);
+        vf_store_n(y + i, vf_from_int(bytes_widen(bytes, is_signed) - zero) * scale, count);
     }
 }
 

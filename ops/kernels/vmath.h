@@ -183,8 +183,8 @@ TLK_INLINE vecf vf_tanh(vecf x)
     const vecf small = vf_fma(x * square, p, x);
     /* else 1 - 2 / (exp(2 |x|) + 1), which is 1 from 9.02 on */
     const vecf e = vf_exp_bounded(vf_min(vf_set1(20.0F), a + a));
-    const vecf large = vf_fma(vf_set1(-2.0F), vf_inverse(e + 1.0F), vf_set1(1.0F));
-    return vf_copysign(vf_select(a < 0.625F, small, vf_keep_nan(x, large)), x);
+    const vecf large = vf_fma(vf_set1(-2.0F), vf_inverse(e + 1.0F), vf_set1(1.0F)); /* NaN comes through */
+    return vf_copysign(vf_select(a < 0.625F, small, large), x);
 }
 
 /* log(1 + exp(x)) */
@@ -223,8 +223,8 @@ TLK_INLINE vecf vf_erf(vecf x)
     q = vf_fma(q, b, vf_set1(0x1.444d26p-1f));
     q = vf_fma(q, b, vf_set1(0x1.212626p+0f));
     q = vf_fma(q, b, vf_set1(-0x1.62d8cep-13f));
-    const vecf large = vf_copysign(1.0F - vf_exp_bounded(-q), x);
-    return vf_select(a < 0.92F, small, vf_keep_nan(x, large));
+    const vecf large = vf_copysign(1.0F - vf_exp_bounded(-q), x); /* NaN comes through */
+    return vf_select(a < 0.92F, small, large);
 }
 
 /* ---- through double ---- */
@@ -370,8 +370,14 @@ TLK_INLINE vf_logistic_parts vf_logistic_split(vecf x)
 }
 TLK_INLINE vecf vf_sigmoid(vecf x)
 {
-    const vf_logistic_parts logistic = vf_logistic_split(x);
-    return vf_scale_last(logistic.quotient + logistic.rest, logistic.scaling);
+    /* The same, but for what rounding took from e. */
+    const vecf e = vf_exp_bounded(vf_max(vf_set1(-104.0F), -vf_abs(x)));
+    const vecf sum = 1.0F + e;
+    const vecf sum_low = e - (sum - 1.0F);
+    const vecf inverse = vf_inverse_estimate(sum);
+    const vecf missing = vf_fma(-sum_low, inverse, vf_fma(-sum, inverse, vf_set1(1.0F)));
+    const vecf quotient = vf_select(x < 0.0F, e, vf_set1(1.0F)) * inverse;
+    return vf_fma(quotient, missing, quotient);
 }
 TLK_INLINE vecf vf_swish(vecf x)
 {

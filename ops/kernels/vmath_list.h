@@ -41,27 +41,32 @@ typedef enum tlk_reduction {
     TLK_MAXIMUM
 } tlk_reduction;
 
-#define TLK_VMATH_LIST(KERNEL)                                                                                      \
-    /* n elements of x to y, which may be x */                                                                      \
-    KERNEL(void, unary, (tlk_unary function, const float *x, float *y, int64_t n))                                  \
-    KERNEL(void, activate, (const tlk_activation *activation, const float *x, float *y, int64_t n))                 \
-    /* y[i] from a[i * a_step] and b[i * b_step]; steps are 0 or 1; y may be a or b */                              \
-    KERNEL(void, binary,                                                                                            \
-           (tlk_binary function, const float *a, int a_step, const float *b, int b_step, float *y, int64_t n))      \
-    /* Over each of `rows` rows of n contiguous elements; y may be x. */                                            \
-    KERNEL(void, softmax, (const float *x, float *y, int64_t rows, int64_t n, int logarithm))                       \
-    /* Over n elements that lie `stride` apart, for each of `columns` <= stride columns; y may be x. */             \
-    KERNEL(void, softmax_strided,                                                                                   \
-           (const float *x, float *y, int64_t n, int64_t stride, int64_t columns, int logarithm))                   \
-    /* Over n contiguous elements; the order of additions is a matter of n alone. */                                \
-    KERNEL(float, reduce, (tlk_reduction reduction, const float *x, int64_t n, float bound))                        \
-    /* The same for each of `rows` rows into y[rows]; bounds[rows] is read by TLK_SUM_EXP only. */                  \
-    KERNEL(void, reduce_rows,                                                                                       \
-           (tlk_reduction reduction, const float *x, float *y, int64_t rows, int64_t n, const float *bounds))       \
-    /* Over n elements that lie `stride` apart, in order, for each of `columns` <= stride columns, into y[columns]; \
-     * bounds[columns] is read by TLK_SUM_EXP only. */                                                              \
-    KERNEL(void, reduce_strided,                                                                                    \
-           (tlk_reduction reduction, const float *x, float *y, int64_t n, int64_t stride, int64_t columns,          \
+#define TLK_VMATH_LIST(KERNEL)                                                                                        \
+    /* n elements of x to y, which may be x */                                                                        \
+    KERNEL(void, unary, (tlk_unary function, const float *x, float *y, int64_t n))                                    \
+    KERNEL(void, activate, (const tlk_activation *activation, const float *x, float *y, int64_t n))                   \
+    /* y[i] from a[i * a_step] and b[i * b_step]; steps are 0 or 1; y may be a or b */                                \
+    KERNEL(void, binary,                                                                                              \
+           (tlk_binary function, const float *a, int a_step, const float *b, int b_step, float *y, int64_t n))        \
+    /* Bytes of x / scale + zero, rounded to even and held in [low, high], both in the range of their type; NaN gives \
+     * low. And back: (x - zero) * scale. */                                                                          \
+    KERNEL(void, quantize_bytes,                                                                                      \
+           (const float *x, uint8_t *y, int64_t n, float scale, int32_t zero, int32_t low, int32_t high))             \
+    KERNEL(void, dequantize_bytes, (const uint8_t *x, int is_signed, float *y, int64_t n, float scale, int32_t zero)) \
+    /* Over each of `rows` rows of n contiguous elements; y may be x. */                                              \
+    KERNEL(void, softmax, (const float *x, float *y, int64_t rows, int64_t n, int logarithm))                         \
+    /* Over n elements that lie `stride` apart, for each of `columns` <= stride columns; y may be x. */               \
+    KERNEL(void, softmax_strided,                                                                                     \
+           (const float *x, float *y, int64_t n, int64_t stride, int64_t columns, int logarithm))                     \
+    /* Over n contiguous elements; the order of additions is a matter of n alone. */                                  \
+    KERNEL(float, reduce, (tlk_reduction reduction, const float *x, int64_t n, float bound))                          \
+    /* The same for each of `rows` rows into y[rows]; bounds[rows] is read by TLK_SUM_EXP only. */                    \
+    KERNEL(void, reduce_rows,                                                                                         \
+           (tlk_reduction reduction, const float *x, float *y, int64_t rows, int64_t n, const float *bounds))         \
+    /* Over n elements that lie `stride` apart, in order, for each of `columns` <= stride columns, into y[columns];   \
+     * bounds[columns] is read by TLK_SUM_EXP only. */                                                                \
+    KERNEL(void, reduce_strided,                                                                                      \
+           (tlk_reduction reduction, const float *x, float *y, int64_t n, int64_t stride, int64_t columns,            \
             const float *bounds))
 
 #endif

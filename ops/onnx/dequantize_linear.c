@@ -1,4 +1,5 @@
 /* DequantizeLinear: y = (x - x_zero_point) * x_scale. */
+#include "kernels/kernels.h"
 #include "onnx/number.h"
 #include "onnx/quantize.h"
 
@@ -42,10 +43,22 @@ static void dequantize_range(void *context, int64_t begin, int64_t end, int32_t 
     const dequantize_job *job = context;
     float numbers[OP_BLOCK], scales[OP_BLOCK], zeros[OP_BLOCK];
     size_t size = op_type_size(job->y->type);
+    bool bytes = (job->x->type == TL_INT8 || job->x->type == TL_UINT8) && job->y->type == TL_FLOAT;
     (void)thread;
     while (begin < end) {
         int64_t scale, step;
-        int64_t n = quantize_run(job->plan, begin, end - begin < OP_BLOCK ? end - begin : OP_BLOCK, &scale, &step);
+        int64_t n = quantize_run(job->plan, begin, end - begin, &scale, &step);
+        if (bytes && step == 0) {
+            zeros[0] = 0;
+            quantize_load(job->scale, scale, 1, 1, scales);
+            if (job->zero)
+                quantize_load(job->zero, scale, 1, 1, zeros);
+            tlk_get()->dequantize_bytes((const uint8_t *)job->x->data + begin, job->x->type == TL_INT8,
+                                        (float *)job->y->data + begin, n, scales[0], (int32_t)zeros[0]);
+            begin += n;
+            continue;
+        }
+        n = n < OP_BLOCK ? n : OP_BLOCK;
         quantize_load(job->x, begin, 1, n, numbers);
         quantize_load(job->scale, scale, step, n, scales);
         if (job->zero) {

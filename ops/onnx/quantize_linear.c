@@ -1,5 +1,6 @@
 /* QuantizeLinear: y = saturate(round(x / y_scale) + y_zero_point). DynamicQuantizeLinear: the same, with a scale and a
  * zero point that fit the input. */
+#include "kernels/kernels.h"
 #include "onnx/cast.h"
 #include "onnx/number.h"
 #include "onnx/quantize.h"
@@ -102,16 +103,6 @@ static void to_integers(const quantize_job *job, const float *quotients, const f
         to[i] = to_integer(quotients[i], (int32_t)zeros[i], low, high);
 }
 
-/* The plain case: floats, one scale, bytes. */
-static void quantize_bytes(const quantize_job *job, int64_t at, int64_t n, float scale, int32_t zero)
-{
-    const float *restrict from = (const float *)job->x->data + at;
-    const int32_t low = job->low, high = job->high;
-    uint8_t *restrict to = (uint8_t *)job->y->data + at;
-    for (int64_t i = 0; i < n; i++)
-        to[i] = (uint8_t)to_integer(from[i] / scale, zero, low, high);
-}
-
 #define STORE(element)                                \
     for (int64_t i = 0; i < n; i++)                   \
         ((element *)data)[at + i] = (element)from[i]; \
@@ -149,20 +140,22 @@ static void store_small_floats(const quantize_job *job, int64_t at, int64_t n, c
     }
 }
 
+/* The plain case: floats, one scale, bytes. */
+static void quantize_bytes(const quantize_job *job, int64_t at, int64_t n, int64_t scale_at)
+{
+    float scale, zero = 0;
+    quantize_load(job->scale, scale_at, 1, 1, &scale);
+    if (job->zero)
+        quantize_load(job->zero, scale_at, 1, 1, &zero);
+    tlk_get()->quantize_bytes((const float *)job->x->data + at, (uint8_t *)job->y->data + at, n, scale, (int32_t)zero,
+                              job->low, job->high);
+}
+
 static void quantize_chunk(const quantize_job *job, int64_t at, int64_t n, int64_t scale, int64_t step)
 {
     float quotients[OP_BLOCK], scales[OP_BLOCK], zeros[OP_BLOCK];
     int32_t integers[OP_BLOCK];
     uint16_t halves[OP_BLOCK];
-    bool bytes = job->y->type == TL_INT8 || job->y->type == TL_UINT8;
-    if (step == 0 && bytes && job->x->type == TL_FLOAT && job->precision == TL_FLOAT) {
-        zeros[0] = 0;
-        quantize_load(job->scale, scale, 1, 1, scales);
-        if (job->zero)
-            quantize_load(job->zero, scale, 1, 1, zeros);
-        quantize_bytes(job, at, n, scales[0], (int32_t)zeros[0]);
-        return;
-    }
     quantize_load(job->x, at, 1, n, quotients);
     quantize_load(job->scale, scale, step, n, scales);
     if (job->zero)
@@ -186,11 +179,18 @@ static void quantize_chunk(const quantize_job *job, int64_t at, int64_t n, int64
 static void quantize_range(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const quantize_job *job = context;
+    const bool bytes = job->y->type == TL_INT8 || job->y->type == TL_UINT8;
+    const bool plain = bytes && job->x->type == TL_FLOAT && job->precision == TL_FLOAT;
     (void)thread;
     while (begin < end) {
         int64_t scale, step;
-        int64_t n = quantize_run(job->plan, begin, end - begin < OP_BLOCK ? end - begin : OP_BLOCK, &scale, &step);
-        quantize_chunk(job, begin, n, scale, step);
+        int64_t n = quantize_run(job->plan, begin, end - begin, &scale, &step);
+        if (plain && step == 0) {
+            quantize_bytes(job, begin, n, scale);
+        } else {
+            n = n < OP_BLOCK ? n : OP_BLOCK;
+            quantize_chunk(job, begin, n, scale, step);
+        }
         begin += n;
     }
 }

@@ -1,0 +1,141 @@
+/* Elementwise functions, bytes and softmax against the C library's double, next to forbidden pages. How many units in
+ * the last place they may be off is bench/vmath_ulp.c's to say; here they may not be far off at any length. */
+#include <check.h>
+#include <math.h>
+
+#include "element.h"
+#include "guard.h"
+#include "kernels/kernels.h"
+
+#define MOST 70 /* elements; more than four vectors, and every tail */
+
+static guarded floats(int64_t n, int before, uint32_t *state)
+{
+    guarded memory = guarded_alloc((size_t)n * sizeof(float), before);
+    for (int64_t i = 0; i < n; i++)
+        ((float *)memory.data)[i] = (float)(random_number(state) * 3);
+    return memory;
+}
+
+/* Calls check(kernels, n, before, state) for every instruction set, length, and side of the forbidden page. */
+static void for_all(void (*check)(const tlk_kernels *kernels, int64_t n, int before, uint32_t *state))
+{
+    uint32_t state = 5;
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        for (int64_t n = 1; n <= MOST && kernels != NULL; n++)
+            for (int before = 0; before < 2; before++)
+                check(kernels, n, before, &state);
+    }
+}
+
+static double exact(tlk_activation_kind kind, double x)
+{
+    return kind == TLK_SIGMOID ? 1 / (1 + exp(-x)) : kind == TLK_TANH ? tanh(x) : x / (1 + exp(-x));
+}
+
+static void check_activations(const tlk_kernels *kernels, int64_t n, int before, uint32_t *state)
+{
+    static const tlk_activation_kind kinds[] = {TLK_SIGMOID, TLK_TANH, TLK_SWISH};
+    guarded x = floats(n, before, state);
+    guarded y = guarded_alloc(x.size, before);
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        const tlk_activation activation = {.kind = kinds[k]};
+        kernels->activate(&activation, x.data, y.data, n);
+        for (int64_t i = 0; i < n; i++) {
+            const double expected = exact(kinds[k], (double)((float *)x.data)[i]);
+            ck_assert_double_le(fabs((double)((float *)y.data)[i] - expected), 0x1p-21 * fabs(expected));
+        }
+    }
+    guarded_free(&x);
+    guarded_free(&y);
+}
+
+START_TEST(test_activations)
+{
+    for_all(check_activations);
+}
+END_TEST
+
+static void check_bytes(const tlk_kernels *kernels, int64_t n, int before, uint32_t *state)
+{
+    guarded x = floats(n, before, state);
+    guarded bytes = guarded_alloc((size_t)n, before);
+    guarded back = guarded_alloc(x.size, before);
+    float *from = x.data;
+    from[random_below(state, n)] = random_below(state, 2) == 0 ? INFINITY : -3e38F;
+    const int64_t nan = random_below(state, n);
+    from[nan] = NAN;
+    for (int is_signed = 0; is_signed < 2; is_signed++) {
+        const int32_t low = is_signed ? -128 : 0;
+        const int32_t high = low + 255;
+        const int32_t zero = low + (int32_t)random_below(state, 256);
+        kernels->quantize_bytes(from, bytes.data, n, 0.03125F, zero, low, high);
+        kernels->dequantize_bytes(bytes.data, is_signed, back.data, n, 0.5F, zero);
+        for (int64_t i = 0; i < n; i++) {
+            const uint8_t byte = ((uint8_t *)bytes.data)[i];
+            const int32_t got = is_signed ? (int8_t)byte : byte;
+            double expected = rint((double)from[i] / 0.03125) + zero;
+            expected = i == nan ? low : fmin(fmax(expected, low), high);
+            ck_assert_int_eq(got, (int32_t)expected);
+            ck_assert_float_eq(((float *)back.data)[i], (float)(got - zero) * 0.5F);
+        }
+    }
+    guarded_free(&x);
+    guarded_free(&bytes);
+    guarded_free(&back);
+}
+
+START_TEST(test_bytes)
+{
+    for_all(check_bytes);
+}
+END_TEST
+
+static void check_softmax(const tlk_kernels *kernels, int64_t n, int before, uint32_t *state)
+{
+    enum { ROWS = 3 };
+    guarded x = floats(ROWS * n, before, state);
+    guarded y = guarded_alloc(x.size, before);
+    const int64_t nan = random_below(state, 4) == 0 ? random_below(state, n) : -1; /* in the last row */
+    if (nan >= 0)
+        ((float *)x.data)[(ROWS - 1) * n + nan] = NAN;
+    for (int logarithm = 0; logarithm < 2; logarithm++) {
+        kernels->softmax(x.data, y.data, ROWS, n, logarithm);
+        for (int64_t row = 0; row < ROWS; row++) {
+            const float *from = (const float *)x.data + row * n;
+            double sum = 0;
+            for (int64_t i = 0; i < n; i++)
+                sum += exp((double)from[i]);
+            for (int64_t i = 0; i < n; i++) {
+                const double got = (double)((float *)y.data)[row * n + i];
+                const double expected = logarithm ? (double)from[i] - log(sum) : exp((double)from[i]) / sum;
+                ck_assert(isnan(sum) ? isnan(got) : fabs(got - expected) <= 0x1p-19 * fmax(fabs(expected), logarithm));
+            }
+        }
+    }
+    guarded_free(&x);
+    guarded_free(&y);
+}
+
+START_TEST(test_softmax)
+{
+    for_all(check_softmax);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("vmath");
+    TCase *tests = tcase_create("vmath");
+    tcase_set_timeout(tests, 300);
+    tcase_add_test(tests, test_activations);
+    tcase_add_test(tests, test_bytes);
+    tcase_add_test(tests, test_softmax);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
