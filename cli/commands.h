@@ -1,4 +1,4 @@
-/* The commands, one file each. main.c lists them. */
+/* The commands, one file each, but that lower and fuse share theirs. main.c lists them. */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 

@@ -159,8 +159,11 @@ static tl_value *gelu(const sepconv_builder *builder, bool by_tanh, tl_value *x,
         return sepconv_result(builder, node);
     }
     if (!by_tanh) {
-        if (builder->opset < 9) /* Erf is not there yet */
+        if (builder->opset < 9) {
+            builder->host->refuse(builder->rewrite, TL_UNSUPPORTED,
+                                  "the model imports opset %d, and gelu needs 9, which has Erf", builder->opset);
             return NULL;
+        }
         tl_value *scaled = with_scalar(builder, "Mul", x, "sqrt_half", 0.70710678118654752440);
         return half_times_one_plus(builder, x, sepconv_unary(builder, "Erf", scaled, NULL), output);
     }

@@ -27,10 +27,15 @@ static tl_status read_node(sepconv_lowering *lowering, const tl_node *node)
     if (status == TL_OK)
         status = sepconv_shape_find(&lowering->params, tensors, TL_INVALID_MODEL, &lowering->shape, &why);
     if (status != TL_OK)
-        return status;
+        return host->refuse(lowering->builder.rewrite, status, "%s", why.line);
+    if (lowering->shape.channels < 0)
+        return host->refuse(lowering->builder.rewrite, TL_UNSUPPORTED,
+                            "Conv's attribute group is the number of channels, which is not known ahead of the run");
     if (tensors[SEPCONV_X]->type == TL_BFLOAT16 && lowering->builder.opset < 22) {
-        if (lowering->builder.opset < 13) /* Cast knows bfloat16 since 13 */
-            return TL_UNSUPPORTED;
+        if (lowering->builder.opset < 13)
+            return host->refuse(lowering->builder.rewrite, TL_UNSUPPORTED,
+                                "the model imports opset %d, and bfloat16 needs 13, which has a Cast from it",
+                                lowering->builder.opset);
         lowering->cast = true;
         lowering->builder.type = TL_FLOAT;
     }
@@ -53,7 +58,9 @@ static tl_status set_padding(const sepconv_lowering *lowering, tl_node *conv)
         return host->set_ints(lowering->builder.rewrite, conv, "pads", pads, 2);
     if (lowering->params.padding == SEPCONV_SAME)
         return host->set_string(lowering->builder.rewrite, conv, "auto_pad", "SAME_UPPER");
-    return TL_UNSUPPORTED; /* causal, and the size of a computed kernel is not known ahead */
+    return host->refuse(lowering->builder.rewrite, TL_UNSUPPORTED,
+                        "Conv's attribute pads depends on the size of the depthwise kernel, which is computed during "
+                        "the run");
 }
 
 static tl_value *add_depthwise(const sepconv_lowering *lowering, tl_value *x)
@@ -62,7 +69,7 @@ static tl_value *add_depthwise(const sepconv_lowering *lowering, tl_value *x)
     const tl_host *host = builder->host;
     tl_value *inputs[] = {x, lowering->inputs[SEPCONV_DEPTHWISE]};
     tl_node *conv = sepconv_add_node(builder, "Conv", "depthwise", inputs, 2, 2, NULL);
-    if (conv == NULL || lowering->shape.channels < 0)
+    if (conv == NULL)
         return NULL;
     tl_status status = host->set_int(builder->rewrite, conv, "group", lowering->shape.channels);
     if (status == TL_OK)

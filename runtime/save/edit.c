@@ -124,10 +124,11 @@ static tl_status attempt(pass *p, tl_graph *graph, tl_node *node)
     tl_apply apply = apply_to(p, node);
     if (!apply)
         return TL_OK;
-    char where[512];
+    char where[300];
     tl_node_describe(node, where, sizeof where);
     bool changed;
-    tl_status status = tl_graph_attempt(graph, &p->edit->runtime->host, 0, apply, node, &changed, p->error);
+    tl_error why = {TL_OK, ""};
+    tl_status status = tl_graph_attempt(graph, &p->edit->runtime->host, 0, apply, node, &changed, &why);
     if (changed && status == TL_OK) {
         p->done++;
         p->edit->changes++;
@@ -136,13 +137,10 @@ static tl_status attempt(pass *p, tl_graph *graph, tl_node *node)
         return TL_OK;
     }
     if (changed)
-        return status;
+        return tl_error_set(p->error, status, "%s", why.message);
     if (!p->rule) {
         p->failed++;
-        tl_error_set(p->error, TL_UNSUPPORTED,
-                     "%s cannot be written as simpler operators: what is known of its shapes ahead, or the model's "
-                     "opset, does not suffice",
-                     where);
+        tl_error_set(p->error, TL_UNSUPPORTED, "%s cannot be written as simpler operators: %.600s", where, why.message);
     }
     return TL_OK;
 }

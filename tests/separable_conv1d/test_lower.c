@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "save/save.h"
 #include "separable_conv1d/plugin.h"
 
 /* ---- Decomposition as a rule, in a runtime of its own
@@ -256,6 +259,50 @@ START_TEST(gelu_without_erf)
 }
 END_TEST
 
+/* ---- Why it is left, for whoever asked for it by name */
+
+static const struct {
+    int64_t opset;
+    tl_type type;
+    const char *x, *depthwise, *attributes, *says;
+} refusals[] = {
+    {8, TL_FLOAT, "N,L,3", "3,1,2", "activation='gelu'", "gelu needs 9"},
+    {12, TL_BFLOAT16, "N,L,3", "3,1,2", "", "bfloat16 needs 13"},
+    {18, TL_FLOAT, "N,L,C", "M,1,2", "", "number of channels"},
+    {18, TL_FLOAT, "N,L,3", "3,1,K", "padding='causal'", "size of the depthwise kernel"},
+};
+
+START_TEST(says_why)
+{
+    static const tl_runtime_options options = {.size = sizeof options, .threads = 1};
+    model m = {.opset = refusals[_i].opset, .tapline = 1};
+    add_input(&m, "x", refusals[_i].type, refusals[_i].x);
+    add_input(&m, "d", refusals[_i].type, refusals[_i].depthwise);
+    add_input(&m, "p", refusals[_i].type, "F,M,1");
+    add_node(&m, "tapline:SeparableConv1D", "x d p", "y", refusals[_i].attributes);
+    add_output(&m, "y", refusals[_i].type);
+    char path[40];
+    size_t size, count;
+    tl_runtime *runtime = NULL;
+    tl_edit *edit = NULL;
+    tl_error error = {TL_OK, ""};
+    void *bytes = finish_model(&m, &size);
+    const int file = memfd_create("model", 0);
+    ck_assert(file >= 0 && write(file, bytes, size) == (ssize_t)size);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    free(bytes);
+    ck_assert_int_eq(tl_runtime_create(&options, &runtime, &error), TL_OK);
+    ck_assert_int_eq(tl_plugin_register(runtime, tl_plugin_separable_conv1d, &error), TL_OK);
+    const tl_status opened = tl_edit_open(runtime, path, &edit, &error);
+    close(file);
+    ck_assert_msg(opened == TL_OK, "%s", error.message);
+    ck_assert_int_eq(tl_edit_lower(edit, &count, &error), TL_UNSUPPORTED);
+    ck_assert_msg(strstr(error.message, refusals[_i].says) != NULL, "%s", error.message);
+    tl_edit_close(edit);
+    tl_runtime_destroy(runtime);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("separable_conv1d.lower");
@@ -266,6 +313,7 @@ int main(void)
     tcase_add_loop_test(tests, each_padding, 0, 9);
     tcase_add_loop_test(tests, operators, 0, 8);
     tcase_add_test(tests, gelu_without_erf);
+    tcase_add_loop_test(tests, says_why, 0, TL_COUNT(refusals));
     suite_add_tcase(suite, tests);
     return run_tests(suite);
 }
