@@ -309,7 +309,7 @@ def parse(arguments):
     p.add_argument('--svg', metavar='FILE', help='draw the blocks and networks')
     p.add_argument('--markdown', metavar='FILE', help='put the tables between the two marks in FILE')
     p.add_argument('--from', dest='source', metavar='JSON', help='measure nothing: show what --json wrote')
-    options = p.parse_args(arguments)
+    options = p.parse_intermixed_args(arguments)
     if options.all:
         options.packaged = options.load = options.double = options.stages = True
         options.scaling = options.scaling or 10 ** 7
