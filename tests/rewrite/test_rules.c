@@ -246,6 +246,147 @@ static const graph graphs[] = {
      TL_DOUBLE,
      0},
 
+    /* ---- pads */
+    {"zeros in front",
+     "2,3,N",
+     NULL,
+     CONV,
+     {{"Pad", "x", "y", "pads=[0,0,2,0,0,0]"}, {"Conv", "y w b", "z", "pads=[1,0]"}},
+     "Conv",
+     NULL,
+     0,
+     10},
+    {"zeros in front of a valid one",
+     "2,3,N",
+     NULL,
+     CONV,
+     {{"Pad", "x", "y", "pads=[0,0,2,0,0,1]"}, {"Conv", "y w b", "z", "auto_pad='VALID'"}},
+     "Conv",
+     NULL,
+     0,
+     10},
+    {"not zeros",
+     "2,3,N",
+     NULL,
+     CONV,
+     {{"Pad", "x", "y", "pads=[0,0,2,0,0,0] value=1.0"}, {"Conv", "y w b", "z", ""}},
+     "Pad Conv",
+     NULL,
+     0,
+     10},
+    {"reflected",
+     "2,3,N",
+     NULL,
+     CONV,
+     {{"Pad", "x", "y", "pads=[0,0,2,0,0,0] mode='reflect'"}, {"Conv", "y w b", "z", ""}},
+     "Pad Conv",
+     NULL,
+     0,
+     10},
+    {"more channels",
+     "2,2,N",
+     NULL,
+     CONV,
+     {{"Pad", "x", "y", "pads=[0,1,2,0,0,0]"}, {"Conv", "y w b", "z", ""}},
+     "Pad Conv",
+     NULL,
+     0,
+     10},
+    {"cut in front",
+     "2,3,N",
+     NULL,
+     CONV,
+     {{"Pad", "x", "y", "pads=[0,0,-1,0,0,0]"}, {"Conv", "y w b", "z", ""}},
+     "Pad Conv",
+     NULL,
+     0,
+     10},
+    {"in front of a size that fits",
+     "2,3,N",
+     NULL,
+     CONV,
+     {{"Pad", "x", "y", "pads=[0,0,2,0,0,0]"}, {"Conv", "y w b", "z", "auto_pad='SAME_LOWER'"}},
+     "Pad Conv",
+     NULL,
+     0,
+     10},
+    {"padded in front, given out",
+     "2,3,N",
+     NULL,
+     CONV,
+     {{"Pad", "x", "y", "pads=[0,0,2,0,0,0]"}, {"Conv", "y w b", "z", ""}},
+     "Pad Conv",
+     "y",
+     0,
+     10},
+
+    {"chomped",
+     "2,3,N",
+     NULL,
+     CONV,
+     {{"-", "0", "s", ""},
+      {"-", "-2", "e", ""},
+      {"-", "2", "a", ""},
+      {"Conv", "x w b", "y", "pads=[2,2]"},
+      {"Slice", "y s e a", "v", ""},
+      {"Relu", "v", "z", ""}},
+     "FusedConv",
+     NULL,
+     0,
+     17},
+    {"chomped deeper than padded",
+     "2,3,N",
+     NULL,
+     CONV,
+     {{"-", "0", "s", ""},
+      {"-", "-3", "e", ""},
+      {"-", "-1", "a", ""},
+      {"Conv", "x w b", "y", "pads=[2,2]"},
+      {"Slice", "y s e a", "z", ""}},
+     "Conv Slice",
+     NULL,
+     0,
+     17},
+    {"chomped at the beginning",
+     "2,3,N",
+     NULL,
+     CONV,
+     {{"-", "1", "s", ""},
+      {"-", "-1", "e", ""},
+      {"-", "2", "a", ""},
+      {"Conv", "x w b", "y", "pads=[2,2]"},
+      {"Slice", "y s e a", "z", ""}},
+     "Conv Slice",
+     NULL,
+     0,
+     17},
+    {"chomped with a stride",
+     "2,3,9",
+     NULL,
+     CONV,
+     {{"-", "0", "s", ""},
+      {"-", "-1", "e", ""},
+      {"-", "2", "a", ""},
+      {"Conv", "x w b", "y", "pads=[2,2] strides=[2]"},
+      {"Slice", "y s e a", "z", ""}},
+     "Conv Slice",
+     NULL,
+     0,
+     17},
+    {"chomped channels",
+     "2,3,9",
+     NULL,
+     CONV,
+     {{"-", "0", "s", ""},
+      {"-", "-1", "e", ""},
+      {"-", "1", "a", ""},
+      {"Conv", "x w b", "y", "pads=[2,2]"},
+      {"Slice", "y s e a", "z", ""}},
+     "Conv Slice",
+     NULL,
+     0,
+     17},
+
     /* ---- steps */
     {"activation, residual, activation",
      "2,3,N",
@@ -646,6 +787,22 @@ static void add_constants(model *m, const graph *g)
     }
 }
 
+/* Lists of integers: a step "-" with the numbers as input. */
+static void add_lists(model *m, const graph *g)
+{
+    for (size_t i = 0; i < sizeof g->steps / sizeof g->steps[0] && g->steps[i].op; i++)
+        if (strcmp(g->steps[i].op, "-") == 0)
+            add_numbers(m, g->steps[i].outputs, g->steps[i].inputs);
+}
+
+static void add_nodes(model *m, const graph *g)
+{
+    add_lists(m, g);
+    for (size_t i = 0; i < sizeof g->steps / sizeof g->steps[0] && g->steps[i].op; i++)
+        if (strcmp(g->steps[i].op, "-") != 0)
+            add_node(m, g->steps[i].op, g->steps[i].inputs, g->steps[i].outputs, g->steps[i].attributes);
+}
+
 static tl_tensor random_input(const char *dims, tl_type type, uint64_t seed)
 {
     tl_tensor t = {.type = type};
@@ -667,8 +824,7 @@ static outcome run_graph(const graph *g, bool rewrites)
     if (g->r)
         add_input(&m, "r", type, g->r);
     add_constants(&m, g);
-    for (size_t i = 0; i < sizeof g->steps / sizeof g->steps[0] && g->steps[i].op; i++)
-        add_node(&m, g->steps[i].op, g->steps[i].inputs, g->steps[i].outputs, g->steps[i].attributes);
+    add_nodes(&m, g);
     add_output(&m, "z", type);
     if (g->extra)
         add_output(&m, g->extra, type);
@@ -719,8 +875,7 @@ START_TEST(switches)
         if (g->r)
             add_input(&m, "r", type_of(g), g->r);
         add_constants(&m, g);
-        for (size_t k = 0; k < sizeof g->steps / sizeof g->steps[0] && g->steps[k].op; k++)
-            add_node(&m, g->steps[k].op, g->steps[k].inputs, g->steps[k].outputs, g->steps[k].attributes);
+        add_nodes(&m, g);
         add_output(&m, "z", type_of(g));
         if (g->extra)
             add_output(&m, g->extra, type_of(g));

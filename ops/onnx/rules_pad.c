@@ -1,0 +1,155 @@
+/* Pads in front of a convolution become the convolution's; steps cut off behind it are not computed. */
+#include "onnx/rules.h"
+
+#define MOST_SPATIAL (TL_MAX_RANK - 2)
+
+typedef struct window_pads {
+    int32_t spatial;
+    int64_t pads[2 * MOST_SPATIAL]; /* of all beginnings, then of all ends */
+} window_pads;
+
+/* What a Conv adds around its input; false: it depends on the input's size. */
+static bool read_pads(const tl_host *host, const tl_node *conv, window_pads *w)
+{
+    const tl_value *weights = host->node_input(conv, 1);
+    const char *automatic = host->attribute_string(conv, "auto_pad", NULL);
+    size_t count;
+    const int64_t *pads = host->attribute_ints(conv, "pads", &count);
+    memset(w, 0, sizeof *w);
+    w->spatial = weights ? host->value_tensor(weights)->rank - 2 : -1;
+    if (w->spatial < 1 || w->spatial > MOST_SPATIAL || strncmp(automatic, "SAME", 4) == 0)
+        return false;
+    if (strcmp(automatic, "VALID") == 0 || count == 0)
+        return true;
+    if (count != 2 * (size_t)w->spatial)
+        return false;
+    memcpy(w->pads, pads, count * sizeof *pads);
+    return true;
+}
+
+/* The same convolution of x with these pads, as y. */
+static tl_status replace(const tl_host *host, tl_rewrite *rewrite, const tl_node *conv, tl_value *x,
+                         const window_pads *w, tl_value *y)
+{
+    tl_value *inputs[] = {x, host->node_input(conv, 1), host->node_input(conv, 2)};
+    tl_node *made =
+        host->new_node(rewrite, "", "Conv", host->node_name(conv), inputs, host->node_input_count(conv), &y, 1);
+    if (!made)
+        return TL_OK;
+    host->copy_attributes(rewrite, made, conv);
+    host->set_string(rewrite, made, "auto_pad", "NOTSET");
+    host->set_ints(rewrite, made, "pads", w->pads, 2 * (size_t)w->spatial);
+    return host->commit(rewrite);
+}
+
+/* The elements of a constant list of int64; NULL: it is none. */
+static const int64_t *constant_list(const tl_host *host, tl_value *value, size_t *count)
+{
+    *count = 0;
+    if (!value || !host->value_is_constant(value) || host->value_tensor(value)->type != TL_INT64 ||
+        host->value_tensor(value)->rank > 1)
+        return NULL;
+    const int64_t *data = host->value_data(value);
+    *count = data ? (size_t)op_elements(host->value_tensor(value)) : 0;
+    return data;
+}
+
+/* What a Pad adds, if that is zeros; NULL if not. */
+static const int64_t *zeros_added(const tl_host *host, const tl_node *pad, size_t *count)
+{
+    double value = (double)host->attribute_float(pad, "value");
+    if (strcmp(host->attribute_string(pad, "mode", NULL), "constant") != 0 || host->node_input(pad, 3))
+        return NULL;
+    if (host->node_descriptor(pad)->since_version < 11)
+        return value == 0 ? host->attribute_ints(pad, "pads", count) : NULL;
+    if (host->node_input(pad, 2) && (!rules_scalar(host, host->node_input(pad, 2), &value) || value != 0))
+        return NULL;
+    return constant_list(host, host->node_input(pad, 1), count);
+}
+
+static tl_status pad_into_conv(const tl_host *host, tl_rewrite *rewrite, tl_node *conv)
+{
+    window_pads w;
+    size_t count;
+    const tl_node *pad = host->value_producer(host->node_input(conv, 0));
+    if (!rules_is(host, pad, "Pad") || !read_pads(host, conv, &w))
+        return TL_OK;
+    const int64_t *added = zeros_added(host, pad, &count);
+    const size_t rank = (size_t)w.spatial + 2;
+    if (!added || count != 2 * rank)
+        return TL_OK;
+    for (size_t i = 0; i < 2 * rank; i++) {
+        const bool spatial = i % rank >= 2;
+        if (added[i] < 0 || (!spatial && added[i] != 0))
+            return TL_OK;
+        int64_t *sum = &w.pads[spatial ? i / rank * (size_t)w.spatial + i % rank - 2 : 0];
+        if (spatial && !nn_add(*sum, added[i], sum))
+            return TL_OK;
+    }
+    return replace(host, rewrite, conv, host->node_input(pad, 0), &w, host->node_output(conv, 0));
+}
+RULE(pad_into_conv, TL_PHASE_EPILOGUE, "", "Conv", pad_into_conv);
+
+/* One number of a list of as many; `otherwise` where there is no list. */
+static bool read_one(const tl_host *host, tl_value *list, int64_t otherwise, int64_t *number)
+{
+    size_t count;
+    *number = otherwise;
+    if (!list)
+        return true;
+    const int64_t *values = constant_list(host, list, &count);
+    if (count != 1)
+        return false;
+    *number = values[0];
+    return true;
+}
+
+/* How many steps a Slice cuts off the end of one axis, and nothing else; 0: another slice. */
+static int64_t cut_off(const tl_host *host, const tl_node *slice, int32_t rank, int64_t *axis)
+{
+    int64_t start, end, step;
+    if (host->node_descriptor(slice)->since_version < 10 || !host->node_input(slice, 1) ||
+        !host->node_input(slice, 2) || !host->node_input(slice, 3) ||
+        !read_one(host, host->node_input(slice, 1), 0, &start) ||
+        !read_one(host, host->node_input(slice, 2), 0, &end) || !read_one(host, host->node_input(slice, 3), 0, axis) ||
+        !read_one(host, host->node_input(slice, 4), 1, &step))
+        return 0;
+    if (*axis < 0)
+        *axis += rank;
+    return start == 0 && step == 1 && end < 0 && end > -INT32_MAX && *axis >= 2 && *axis < rank ? -end : 0;
+}
+
+/* Whether the pads alone hold all of the window but one step, so that any input gives an output. */
+static bool is_held(const tl_host *host, const tl_node *conv, const window_pads *w, int64_t axis)
+{
+    size_t count;
+    const int64_t *dilations = host->attribute_ints(conv, "dilations", &count);
+    const int64_t kernel = host->value_tensor(host->node_input(conv, 1))->dims[axis], i = axis - 2;
+    int64_t reach, padding;
+    return kernel >= 1 && (!dilations || count == (size_t)w->spatial) &&
+           nn_mul(kernel - 1, dilations ? dilations[i] : 1, &reach) &&
+           nn_add(w->pads[i], w->pads[w->spatial + i], &padding) && padding >= reach;
+}
+
+static tl_status chomp_conv(const tl_host *host, tl_rewrite *rewrite, tl_node *slice)
+{
+    window_pads w;
+    int64_t axis;
+    tl_value *y = host->node_input(slice, 0);
+    const tl_node *conv = y ? host->value_producer(y) : NULL;
+    if (!rules_is(host, conv, "Conv") || host->value_use_count(y) != 1 || !read_pads(host, conv, &w))
+        return TL_OK;
+    const int64_t cut = cut_off(host, slice, w.spatial + 2, &axis);
+    size_t count;
+    const int64_t *strides = host->attribute_ints(conv, "strides", &count);
+    if (cut == 0 || (strides && count != (size_t)w.spatial) || (strides && strides[axis - 2] != 1))
+        return TL_OK;
+    int64_t *end = &w.pads[w.spatial + axis - 2];
+    if (*end < cut)
+        return TL_OK;
+    *end -= cut;
+    if (!is_held(host, conv, &w, axis))
+        return TL_OK;
+    return replace(host, rewrite, conv, host->node_input(conv, 0), &w, host->node_output(slice, 0));
+}
+RULE(chomp_conv, TL_PHASE_EPILOGUE, "", "Slice", chomp_conv);
