@@ -1,7 +1,11 @@
 /* MatMulInteger, QLinearMatMul, ConvInteger and QLinearConv: 8-bit factors become 32-bit integers without their zero
- * points, are multiplied exactly (sums wrap), and, in the QLinear forms, are scaled back to 8 bits. */
+ * points, are multiplied exactly (sums wrap), and, in the QLinear forms, are scaled back to 8 bits. Where a factor is a
+ * float of 8 bits both become float. */
+#include "onnx/cast.h"
 #include "onnx/conv.h"
 #include "onnx/matmul.h"
+#include "onnx/product.h"
+#include "onnx/tensor.h"
 
 #define BYTE_TYPES (TL_T(TL_INT8) | TL_T(TL_UINT8))
 
@@ -70,6 +74,27 @@ static int32_t byte_at(const tl_tensor *t, int64_t i)
     return t->type == TL_INT8 ? ((const int8_t *)t->data)[i] : ((const uint8_t *)t->data)[i];
 }
 
+static bool is_float8(const tl_tensor *t)
+{
+    return (TL_T(t->type) & OP_T_FLOAT8) != 0;
+}
+
+static double element_at(const tl_tensor *t, int64_t i)
+{
+    return is_float8(t) ? (double)op_small_float(t->type, ((const uint8_t *)t->data)[i]) : nn_element(t, i);
+}
+
+/* The same as below, in float. */
+static void remove_real_zero_point(const tl_tensor *x, const tl_tensor *zero, int32_t axis, float *to)
+{
+    const int64_t width = x->rank > 0 ? x->dims[x->rank - 1] : 1, n = op_elements(x);
+    walk w = walk_begin(zero, x, axis);
+    const int64_t step = x->rank > 0 ? w.strides[x->rank - 1] : 0;
+    for (int64_t row = 0; row < n; row += width, walk_row(&w))
+        for (int64_t i = 0; i < width; i++)
+            to[row + i] = (float)(element_at(x, row + i) - element_at(zero, w.at + i * step));
+}
+
 /* x minus its zero point (NULL: 0), in 32 bits. */
 static void remove_zero_point(const tl_tensor *x, const tl_tensor *zero, int32_t axis, int32_t *to)
 {
@@ -81,8 +106,8 @@ static void remove_zero_point(const tl_tensor *x, const tl_tensor *zero, int32_t
             to[row + i] = byte_at(x, row + i) - (zero ? byte_at(zero, w.at + i * step) : 0);
 }
 
-/* y = saturate(round(sums * scale_a * scale_b / scale_y) + zero_y), ties to even. */
-static void requantize(const int32_t *sums, const tl_tensor *const parameters[4], const int32_t axes[4],
+/* y = saturate(round(sums * scale_a * scale_b / scale_y) + zero_y), ties to even. The sums are float if `real`. */
+static void requantize(const void *sums, bool real, const tl_tensor *const parameters[4], const int32_t axes[4],
                        const tl_tensor *y)
 {
     const int64_t width = y->rank > 0 ? y->dims[y->rank - 1] : 1, n = op_elements(y);
@@ -98,7 +123,14 @@ static void requantize(const int32_t *sums, const tl_tensor *const parameters[4]
             double scale = nn_element(parameters[0], w[0].at + i * steps[0]) *
                            nn_element(parameters[1], w[1].at + i * steps[1]) /
                            nn_element(parameters[2], w[2].at + i * steps[2]);
-            double v = rint((double)sums[row + i] * scale) + nn_element(parameters[3], w[3].at + i * steps[3]);
+            const double zero = element_at(parameters[3], w[3].at + i * steps[3]);
+            const double sum = real ? (double)((const float *)sums)[row + i] : (double)((const int32_t *)sums)[row + i];
+            if (is_float8(y)) {
+                ((uint8_t *)y->data)[row + i] =
+                    (uint8_t)op_encode_small(y->type, sum * scale + zero, true, OP_ROUND_NEAREST);
+                continue;
+            }
+            double v = rint(sum * scale) + zero;
             v = v >= low ? (v <= high ? v : high) : low; /* NaN gives the lowest */
             if (y->type == TL_INT8)
                 ((int8_t *)y->data)[row + i] = (int8_t)v;
@@ -113,7 +145,8 @@ static void requantize(const int32_t *sums, const tl_tensor *const parameters[4]
 /* ---- Matrix products */
 
 typedef struct quant_plan {
-    conv_plan conv; /* convolutions only */
+    conv_plan conv;    /* convolutions only */
+    product_plan real; /* factors that are floats */
     size_t a, b, sums;
 } quant_plan;
 
@@ -198,7 +231,27 @@ static tl_status linear_matmul_reshape(tl_call *call)
         status = check_parameter(call, by_row[i], y, row_axis(y));
     if (status == TL_OK)
         status = check_parameter(call, LINEAR_B_SCALE, y, column_axis(y));
-    return status == TL_OK ? place_product(call, LINEAR_A, LINEAR_B, true) : status;
+    if (status == TL_OK)
+        status = place_product(call, LINEAR_A, LINEAR_B, true);
+    if (status == TL_OK && call->plan && (is_float8(a) || is_float8(b))) {
+        tl_tensor left = *a, right = *b;
+        product_plan *real = &((quant_plan *)call->plan)->real;
+        left.type = right.type = TL_FLOAT;
+        product_set(real, TL_FLOAT, product_factor_a(&left, false), product_factor_b(&right, false));
+        product_batch(real, &left, &right, y);
+        product_place(call, real, false);
+    }
+    return status;
+}
+
+static void multiply_real(tl_call *call, void *sums)
+{
+    const quant_plan *plan = call->plan;
+    const tl_tensor *a = call->inputs[LINEAR_A], *b = call->inputs[LINEAR_B];
+    const product_result result = {.c = sums, .alpha = 1};
+    remove_real_zero_point(a, call->inputs[LINEAR_A_ZERO], row_axis(a), nn_at(call, plan->a));
+    remove_real_zero_point(b, call->inputs[LINEAR_B_ZERO], b->rank - 1, nn_at(call, plan->b));
+    product_run(call, &plan->real, nn_at(call, plan->a), nn_at(call, plan->b), NULL, &result);
 }
 
 static tl_status linear_matmul_run(tl_call *call)
@@ -208,11 +261,15 @@ static tl_status linear_matmul_run(tl_call *call)
     const tl_tensor *const parameters[4] = {call->inputs[LINEAR_A_SCALE], call->inputs[LINEAR_B_SCALE],
                                             call->inputs[LINEAR_Y_SCALE], call->inputs[LINEAR_Y_ZERO]};
     const int32_t axes[4] = {row_axis(y), column_axis(y), row_axis(y), row_axis(y)};
-    int32_t *sums = nn_at(call, plan->sums);
+    const bool real = is_float8(call->inputs[LINEAR_A]) || is_float8(call->inputs[LINEAR_B]);
+    void *sums = nn_at(call, plan->sums);
     if (op_elements(y) == 0)
         return TL_OK;
-    multiply(call, LINEAR_A, LINEAR_A_ZERO, LINEAR_B, LINEAR_B_ZERO, sums);
-    requantize(sums, parameters, axes, y);
+    if (real)
+        multiply_real(call, sums);
+    else
+        multiply(call, LINEAR_A, LINEAR_A_ZERO, LINEAR_B, LINEAR_B_ZERO, sums);
+    requantize(sums, real, parameters, axes, y);
     return TL_OK;
 }
 
@@ -300,7 +357,7 @@ static tl_status linear_conv_run(tl_call *call)
     if (op_elements(y) == 0)
         return TL_OK;
     convolve(call, LINEAR_A, LINEAR_A_ZERO, LINEAR_B, LINEAR_B_ZERO, bias ? bias->data : NULL, sums);
-    requantize(sums, parameters, axes, y);
+    requantize(sums, false, parameters, axes, y);
     return TL_OK;
 }
 
@@ -311,10 +368,14 @@ static const tl_param matmul_integer_input[] = {OP_IN("A", BYTE_TYPES, 'A'), OP_
                                                 OP_OPT("a_zero_point", BYTE_TYPES, 'A'),
                                                 OP_OPT("b_zero_point", BYTE_TYPES, 'B')};
 static const tl_param integer_output[] = {OP_IN("Y", TL_T(TL_INT32), 0)};
-static const tl_param linear_matmul_input[] = {
-    OP_IN("a", BYTE_TYPES, 'A'),        OP_IN("a_scale", SCALE_TYPES, 'S'),    OP_IN("a_zero_point", BYTE_TYPES, 'A'),
-    OP_IN("b", BYTE_TYPES, 'B'),        OP_IN("b_scale", SCALE_TYPES, 'S'),    OP_IN("b_zero_point", BYTE_TYPES, 'B'),
-    OP_IN("y_scale", SCALE_TYPES, 'S'), OP_IN("y_zero_point", BYTE_TYPES, 'Y')};
+#define MATMUL_TYPES (BYTE_TYPES | OP_T_FLOAT8)
+#define LINEAR_MATMUL(bytes)                                                                           \
+    OP_IN("a", bytes, 'A'), OP_IN("a_scale", SCALE_TYPES, 'S'), OP_IN("a_zero_point", bytes, 'A'),     \
+        OP_IN("b", bytes, 'B'), OP_IN("b_scale", SCALE_TYPES, 'S'), OP_IN("b_zero_point", bytes, 'B'), \
+        OP_IN("y_scale", SCALE_TYPES, 'S'), OP_IN("y_zero_point", bytes, 'Y')
+static const tl_param linear_matmul_input_10[] = {LINEAR_MATMUL(BYTE_TYPES)};
+static const tl_param linear_matmul_input_21[] = {LINEAR_MATMUL(MATMUL_TYPES)};
+static const tl_param linear_matmul_output_21[] = {OP_IN("y", MATMUL_TYPES, 'Y')};
 static const tl_param linear_conv_input[] = {
     OP_IN("x", BYTE_TYPES, 'A'),         OP_IN("x_scale", TL_T(TL_FLOAT), 0),    OP_IN("x_zero_point", BYTE_TYPES, 'A'),
     OP_IN("w", BYTE_TYPES, 'B'),         OP_IN("w_scale", TL_T(TL_FLOAT), 0),    OP_IN("w_zero_point", BYTE_TYPES, 'B'),
@@ -327,9 +388,15 @@ static const tl_attribute_spec conv_attribute[] = {
 OP_DESCRIPTOR(MatMulInteger, 10) = {OP_HEAD(MatMulInteger, 10),        OP_PARAMS(input, matmul_integer_input),
                                     OP_PARAMS(output, integer_output), .plan_size = sizeof(quant_plan),
                                     .reshape = matmul_integer_reshape, .run = matmul_integer_run};
-OP_DESCRIPTOR(QLinearMatMul, 10) = {OP_HEAD(QLinearMatMul, 10),       OP_PARAMS(input, linear_matmul_input),
+OP_DESCRIPTOR(QLinearMatMul, 10) = {OP_HEAD(QLinearMatMul, 10),       OP_PARAMS(input, linear_matmul_input_10),
                                     OP_PARAMS(output, linear_output), .plan_size = sizeof(quant_plan),
                                     .reshape = linear_matmul_reshape, .run = linear_matmul_run};
+OP_DESCRIPTOR(QLinearMatMul, 21) = {OP_HEAD(QLinearMatMul, 21),
+                                    OP_PARAMS(input, linear_matmul_input_21),
+                                    OP_PARAMS(output, linear_matmul_output_21),
+                                    .plan_size = sizeof(quant_plan),
+                                    .reshape = linear_matmul_reshape,
+                                    .run = linear_matmul_run};
 OP_DESCRIPTOR(ConvInteger, 10) = {OP_HEAD(ConvInteger, 10),
                                   OP_PARAMS(input, matmul_integer_input),
                                   OP_PARAMS(output, integer_output),
