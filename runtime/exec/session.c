@@ -61,6 +61,8 @@ static tl_status prepare(tl_session *session, const tl_session_options *options,
         status = tl_graph_fold(graph, host, error);
     if (status == TL_OK && !tl_graph_link(graph, session->keep_values))
         status = tl_error_no_memory(error);
+    if (status == TL_OK && !as_is && !tl_graph_free_invariants(graph))
+        status = tl_error_no_memory(error);
     if (status == TL_OK && !as_is)
         status =
             tl_graph_rewrite(graph, host, options->disabled_rules, &session->rewrites, &session->rewrite_count, error);

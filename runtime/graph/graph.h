@@ -246,6 +246,8 @@ tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error);
 /* Removes nodes whose outputs nobody needs (unless keep_dead), and values without use; sets users and indices anew.
  * The graph must be in order. False: memory refused. */
 bool tl_graph_link(tl_graph *graph, bool keep_dead);
+/* Of a linked graph and the graphs inside: makes captures of what loops hand on unchanged. False: memory refused. */
+bool tl_graph_free_invariants(tl_graph *graph);
 /* Types and shapes of one node's outputs, from its inputs. */
 tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error);
 /* The graphs inside a node, k = 0, 1, ...; NULL beyond the last. */
