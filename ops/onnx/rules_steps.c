@@ -1,6 +1,8 @@
 /* Recognizing elementwise operators as steps. */
 #include "onnx/rules.h"
 
+#include <stdio.h>
+
 static bool is_scalar(const tl_tensor *tensor)
 {
     for (int32_t i = 0; i < tensor->rank; i++)
@@ -80,9 +82,8 @@ static const named_step binary_steps[] = {
 
 static void append(steps_found *found, const char *name)
 {
-    if (found->text[0])
-        strcat(found->text, " "); /* names are shorter than 16 */
-    strcat(found->text, name);
+    const size_t used = strlen(found->text);
+    snprintf(found->text + used, sizeof found->text - used, used ? " %s" : "%s", name); /* all are shorter than 16 */
     found->count++;
 }
 
