@@ -20,7 +20,7 @@
 #define OWN_MAP ((size_t)1 << 17)
 #endif
 
-#define POPULATED ((size_t)4 << 20)
+#define HUGE_PAGE ((size_t)2 << 20)
 
 /* Stands in front of each block. */
 typedef struct block {
@@ -38,11 +38,15 @@ static void *system_alloc(size_t size, size_t alignment)
     block head = {0};
     if (room >= OWN_MAP) {
         head.mapped = room;
-        /* A block of packed weights is written whole, at once: its pages in one call rather than one by one. */
-        int flags = MAP_PRIVATE | MAP_ANONYMOUS | (room <= POPULATED ? MAP_POPULATE : 0);
+        /* A block of packed weights is written whole, at once: its pages in one call rather than one by one. Larger
+         * ones are read faster by huge pages, where the system has any. */
+        bool huge = room >= HUGE_PAGE;
+        int flags = MAP_PRIVATE | MAP_ANONYMOUS | (huge ? 0 : MAP_POPULATE);
         head.base = mmap(NULL, head.mapped, PROT_READ | PROT_WRITE, flags, -1, 0);
         if (head.base == MAP_FAILED)
             return NULL;
+        if (huge)
+            madvise(head.base, head.mapped, MADV_HUGEPAGE);
     } else {
         head.base = aligned_alloc(alignment, tl_align_up(room, alignment));
         if (!head.base)
