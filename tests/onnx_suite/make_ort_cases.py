@@ -106,6 +106,35 @@ def tree_cases(writer):
                     **nodes, **labels, **{f"class_{key}": value for key, value in weights.items()})
 
 
+# ---- Linear models and features
+
+
+def feature_cases(writer):
+    for seed, dtype in enumerate((FLOAT, np.float64, np.int32, np.int64)):
+        x = random(seed, 6, 4, low=-9, high=9).astype(dtype)
+        writer.case("Scaler", [x], 1, ML, offset=[1.0, -2.0, 0.5, 0.0], scale=[0.5, 2.0, 1.0, 3.0])
+        writer.case("Scaler", [x], 1, ML, offset=[1.0], scale=[0.5])
+        for norm in ("MAX", "L1", "L2"):
+            writer.case("Normalizer", [np.abs(x)], 1, ML, norm=norm)
+        for transform in ("NONE", "SOFTMAX", "LOGISTIC"):
+            writer.case("LinearRegressor", [x.astype(FLOAT)], 1, ML, targets=2, post_transform=transform,
+                        coefficients=random(seed, 8).tolist(), intercepts=[0.25, -0.5])
+            for classes in (2, 3):
+                writer.case("LinearClassifier", [x], 2, ML, post_transform=transform,
+                            coefficients=random(seed, 4 * classes).tolist(), intercepts=random(seed, classes).tolist(),
+                            **({"classlabels_ints": [4, 2, 7][:classes]} if seed % 2 else
+                               {"classlabels_strings": ["a", "b", "c"][:classes]}))
+        writer.case("LinearClassifier", [x], 2, ML, post_transform="LOGISTIC", classlabels_ints=[0, 1],
+                    coefficients=random(seed, 4).tolist(), intercepts=[0.5])
+        if dtype != np.int32:
+            writer.case("OneHotEncoder", [x], 1, ML, cats_int64s=[3, -1, 0, 5, 2])
+        if dtype in (FLOAT, np.int64):
+            kind, suffix = ("float", "floats") if dtype == FLOAT else ("int64", "int64s")
+            x[2, 1] = 3
+            writer.case("Imputer", [x], 1, ML, **{f"replaced_value_{kind}": dtype(3).item(),
+                                                  f"imputed_value_{suffix}": [dtype(k).item() for k in range(4)]})
+
+
 # ---- com.microsoft
 
 
@@ -174,7 +203,7 @@ def lstm_cases(writer):
 def main():
     writer = Writer(sys.argv[1])
     shutil.rmtree(writer.folder, ignore_errors=True)
-    for cases in (tree_cases, gelu_cases, layer_norm_cases, matmul_cases, lstm_cases):
+    for cases in (tree_cases, feature_cases, gelu_cases, layer_norm_cases, matmul_cases, lstm_cases):
         cases(writer)
     print(sum(count + 1 for count in writer.names.values()), "cases")
 

@@ -1,0 +1,176 @@
+/* Scaler, Normalizer, Imputer, OneHotEncoder, LinearRegressor, LinearClassifier. */
+#include <math.h>
+#include "tensors.h"
+
+OPERATOR(Scaler, 1);
+OPERATOR(Normalizer, 1);
+OPERATOR(Imputer, 1);
+OPERATOR(OneHotEncoder, 1);
+OPERATOR(LinearRegressor, 1);
+OPERATOR(LinearClassifier, 1);
+
+#define TEXTS(label, list)                                                            \
+    {                                                                                 \
+        .name = label, .kind = TL_ATTR_STRINGS, .strings = list, .count = COUNT(list) \
+    }
+
+static const tl_type types[] = {TL_FLOAT, TL_DOUBLE, TL_INT32, TL_INT64};
+
+START_TEST(scaler)
+{
+    const float offset[] = {1, -2, 0.5F}, scale[] = {2, 4, -1};
+    const fake_attribute a[] = {ATTR_FS("offset", 1, -2, 0.5F), ATTR_FS("scale", 2, 4, -1)};
+    for (size_t t = 0; t < COUNT(types); t++) {
+        tl_tensor x = random_tensor(types[t], DIMS(5, 3)), narrow = random_tensor(types[t], DIMS(5, 2));
+        fake_case test = CASE(&tl_op_Scaler_1, a, &x);
+        run_ok(&test);
+        for (int64_t i = 0; i < 15; i++)
+            ck_assert_double_eq_tol(get(&test.outputs[0], i),
+                                    (get(&x, i) - (double)offset[i % 3]) * (double)scale[i % 3], 1e-4);
+        fake_free(&test);
+        test.inputs[0] = &narrow;
+        run_fails(&test, TL_INVALID_INPUT, "3 elements for 2 features");
+        free_tensor(&x);
+        free_tensor(&narrow);
+    }
+}
+END_TEST
+
+START_TEST(normalizer)
+{
+    static const char *const norms[] = {"MAX", "L1", "L2"};
+    for (size_t t = 0; t < COUNT(types); t++)
+        for (int k = 0; k < 3; k++) {
+            fake_attribute a[] = {ATTR_S("norm", norms[k])};
+            tl_tensor x = random_tensor(types[t], DIMS(4, 6));
+            for (int64_t i = 0; i < 6; i++)
+                set(&x, i, 0);
+            fake_case test = CASE(&tl_op_Normalizer_1, a, &x);
+            run_ok(&test);
+            for (int64_t i = 0; i < 24; i++) {
+                double norm = 0;
+                for (int64_t j = i / 6 * 6; j < i / 6 * 6 + 6; j++)
+                    norm = k == 0   ? fmax(norm, fabs(get(&x, j)))
+                           : k == 1 ? norm + fabs(get(&x, j))
+                                    : sqrt(norm * norm + get(&x, j) * get(&x, j));
+                ck_assert_double_eq_tol(get(&test.outputs[0], i), i < 6 ? 0 : get(&x, i) / norm, 1e-6);
+            }
+            fake_free(&test);
+            a[0].s = "L3";
+            run_fails(&test, TL_INVALID_MODEL, "L3");
+            free_tensor(&x);
+        }
+}
+END_TEST
+
+START_TEST(imputer)
+{
+    const fake_attribute a[] = {ATTR_FS("imputed_value_floats", 7, 8), ATTR_IS("imputed_value_int64s", 5, INT64_MAX),
+                                ATTR_F("replaced_value_float", NAN), ATTR_I("replaced_value_int64", -3)};
+    for (size_t t = 0; t < COUNT(types); t++) {
+        const bool real = t < 2;
+        tl_tensor x = random_tensor(types[t], DIMS(2, 2));
+        set(&x, 0, real ? NAN : -3);
+        set(&x, 1, 1);
+        set(&x, 2, 2);
+        set(&x, 3, real ? NAN : -3);
+        fake_case test = CASE(&tl_op_Imputer_1, a, &x);
+        run_ok(&test);
+        const double last = real ? 8 : types[t] == TL_INT32 ? INT32_MAX : (double)INT64_MAX;
+        const double want[] = {real ? 7 : 5, 1, 2, last};
+        for (int64_t i = 0; i < 4; i++)
+            ck_assert(get(&test.outputs[0], i) == want[i]);
+        fake_free(&test);
+        test.attribute_count = real ? 0 : 1;
+        run_fails(&test, TL_INVALID_MODEL, "imputed");
+        free_tensor(&x);
+    }
+}
+END_TEST
+
+START_TEST(one_hot)
+{
+    static const tl_string names[] = {{"a", 1}, {"", 0}, {"bc", 2}};
+    fake_attribute numbers[] = {ATTR_IS("cats_int64s", 4, -2, 0), ATTR_I("zeros", 1)};
+    const fake_attribute words[] = {TEXTS("cats_strings", names)};
+    const double values[] = {0, -2, 4, 9};
+    for (size_t t = 0; t < COUNT(types); t++) {
+        tl_tensor x = new_tensor(types[t], DIMS(2, 2));
+        for (int64_t i = 0; i < 4; i++)
+            set(&x, i, values[i]);
+        fake_case test = CASE(&tl_op_OneHotEncoder_1, numbers, &x);
+        run_ok(&test);
+        assert_shape(&test.outputs[0], DIMS(2, 2, 3));
+        for (int64_t i = 0; i < 12; i++)
+            ck_assert(get(&test.outputs[0], i) == (i == 2 || i == 4 || i == 6 ? 1 : 0));
+        fake_free(&test);
+        numbers[1].i = 0;
+        run_fails(&test, TL_INVALID_INPUT, "element 3");
+        numbers[1].i = 1;
+        test = CASE(&tl_op_OneHotEncoder_1, words, &x);
+        run_fails(&test, TL_INVALID_MODEL, "strings");
+        free_tensor(&x);
+    }
+    tl_tensor x = new_tensor(TL_STRING, DIMS(2));
+    memcpy(x.data, (const tl_string[]){{"bc", 2}, {"b", 1}}, 2 * sizeof(tl_string));
+    fake_case test = CASE(&tl_op_OneHotEncoder_1, words, &x);
+    run_ok(&test);
+    for (int64_t i = 0; i < 6; i++)
+        ck_assert(get(&test.outputs[0], i) == (i == 2 ? 1 : 0));
+    fake_free(&test);
+    free_tensor(&x);
+}
+END_TEST
+
+START_TEST(linear)
+{
+    static const float weights[] = {1, -2, 0.5F, 3, 0, -1}, shifts[] = {0.25F, -1};
+    fake_attribute regressor[] = {ATTR_FS("coefficients", 1, -2, 0.5F, 3, 0, -1), ATTR_FS("intercepts", 0.25F, -1),
+                                  ATTR_I("targets", 2)};
+    fake_attribute classifier[] = {ATTR_FS("coefficients", 1, -2, 0.5F, 3, 0, -1), ATTR_FS("intercepts", 0.25F, -1),
+                                   ATTR_IS("classlabels_ints", 30, -40), ATTR_S("post_transform", "LOGISTIC")};
+    for (size_t t = 0; t < COUNT(types); t++) {
+        tl_tensor x = random_tensor(types[t], DIMS(8, 3));
+        fake_case sums = CASE(&tl_op_LinearRegressor_1, regressor, &x),
+                  classes = CASE(&tl_op_LinearClassifier_1, classifier, &x);
+        run_ok(&sums);
+        run_ok(&classes);
+        for (int64_t row = 0; row < 8; row++) {
+            double want[2];
+            for (int64_t k = 0; k < 2; k++) {
+                want[k] = (double)shifts[k];
+                for (int64_t f = 0; f < 3; f++)
+                    want[k] += get(&x, row * 3 + f) * (double)weights[k * 3 + f];
+                ck_assert_double_eq_tol(get(&sums.outputs[0], row * 2 + k), want[k], 1e-4);
+                ck_assert_double_eq_tol(get(&classes.outputs[1], row * 2 + k), 1 / (1 + exp(-want[k])), 1e-6);
+            }
+            ck_assert(get(&classes.outputs[0], row) == (want[1] > want[0] ? -40 : 30));
+        }
+        fake_free(&sums);
+        fake_free(&classes);
+        regressor[2].i = 3;
+        run_fails(&sums, TL_INVALID_MODEL, "intercepts");
+        regressor[2].i = INT64_MIN;
+        run_fails(&sums, TL_INVALID_MODEL, "targets");
+        regressor[2].i = 2;
+        sums.attributes = regressor + 1;
+        sums.attribute_count = 2;
+        run_fails(&sums, TL_INVALID_INPUT, "coefficients has 0 elements");
+        classes.attribute_count = 2;
+        run_fails(&classes, TL_INVALID_MODEL, "no class labels");
+        free_tensor(&x);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("features");
+    random_seed(12);
+    ADD_TEST(suite, scaler);
+    ADD_TEST(suite, normalizer);
+    ADD_TEST(suite, imputer);
+    ADD_TEST(suite, one_hot);
+    ADD_TEST(suite, linear);
+    return run_suite(suite);
+}
