@@ -4,10 +4,11 @@
 
 static const tl_param ins_11[] = {OP_IN("data", OP_T_WHOLE, 'T'), OP_IN("pads", OP_T_INT64, 0),
                                   OP_OPT("constant_value", OP_T_WHOLE, 'T')};
-static const tl_param ins_18[] = {OP_IN("data", OP_T_WHOLE, 'T'), OP_IN("pads", OP_T_INT64, 0),
-                                  OP_OPT("constant_value", OP_T_WHOLE, 'T'), OP_OPT("axes", TL_T_INDEX, 0)};
+static const tl_param ins_18[] = {OP_IN("data", TL_T_ALL, 'T'), OP_IN("pads", OP_T_INT64, 0),
+                                  OP_OPT("constant_value", TL_T_ALL, 'T'), OP_OPT("axes", TL_T_INDEX, 0)};
 static const tl_param ins_2[] = {OP_IN("data", TL_T_FLOATS, 'T')};
 static const tl_param outs[] = {OP_IN("output", OP_T_WHOLE, 'T')};
+static const tl_param outs_18[] = {OP_IN("output", TL_T_ALL, 'T')};
 static const tl_attribute_spec attrs_2[] = {
     OP_STRING("mode", "constant"),
     OP_FLOAT("value", 0),
@@ -36,7 +37,7 @@ static tl_status read_mode(const tl_call *call, pad_mode *mode)
 typedef struct pad_axis {
     int64_t in, out;
     int64_t kept_begin, kept_end, first;
-    int64_t stride; /* of the input, in bytes */
+    int64_t stride; /* of the input, in bytes or packed elements */
 } pad_axis;
 
 /* The padded axis that stands last is the inner one; what lies behind it moves as one unit. */
@@ -44,8 +45,8 @@ typedef struct pad_plan {
     pad_mode mode;
     int32_t rank;
     pad_axis axes[TL_MAX_RANK];
-    int64_t unit;    /* bytes */
-    int64_t element; /* bytes of what the constant fills */
+    int64_t unit;    /* bytes; elements of a packed type */
+    int64_t element; /* bytes of what the constant fills; 1 of a packed type */
     int64_t rows;
 } pad_plan;
 
@@ -195,7 +196,7 @@ static tl_status pad_reshape(tl_call *call)
         return status;
     pad_plan *plan = call->plan;
     plan->mode = mode;
-    plan->element = (int64_t)op_type_size(data->type);
+    plan->element = op_bytes(data->type, 1);
     join_axes(data, axes, plan);
     return TL_OK;
 }
@@ -286,6 +287,30 @@ static const void *pad_value(const tl_call *call, void *memory)
     return memory;
 }
 
+/* Elements that share bytes, one by one. */
+static void pad_packed(const pad_job *job, unsigned bits)
+{
+    const pad_plan *plan = job->plan;
+    const uint8_t *from = (const uint8_t *)job->from, *value = job->value;
+    const int64_t each = 8 / bits, total = plan->rows * plan->axes[plan->rank - 1].out;
+    const unsigned mask = (1U << bits) - 1;
+    uint8_t *to = (uint8_t *)job->to;
+    for (int64_t i = 0, out = 0; i < total; i++) {
+        int64_t start = 0, rest = i;
+        for (int32_t k = plan->rank - 1; k >= 0 && start >= 0; k--) {
+            int64_t source = pad_source(&plan->axes[k], plan->mode, rest % plan->axes[k].out);
+            rest /= plan->axes[k].out;
+            start = source < 0 ? -1 : start + source * plan->axes[k].stride;
+        }
+        for (int64_t u = 0; u < plan->unit; u++, out++) {
+            const int64_t at = start < 0 ? 0 : start + u;
+            const unsigned element = (start < 0 ? value[0] : from[at / each] >> at % each * bits) & mask;
+            const unsigned kept = out % each == 0 ? 0 : to[out / each];
+            to[out / each] = (uint8_t)(kept | element << out % each * bits);
+        }
+    }
+}
+
 static tl_status pad_run(tl_call *call)
 {
     const pad_plan *plan = call->plan;
@@ -294,6 +319,10 @@ static tl_status pad_run(tl_call *call)
     if (op_elements(out) == 0)
         return TL_OK;
     pad_job job = {plan, call->inputs[0]->data, out->data, pad_value(call, memory)};
+    if (TL_T(out->type) & OP_T_PACKED) {
+        pad_packed(&job, op_type_bits(out->type));
+        return TL_OK;
+    }
     int64_t row_bytes = plan->axes[plan->rank - 1].out * plan->unit;
     int64_t grain = 1 + 65536 / row_bytes;
     if (plan->rows > grain && call->thread_count > 1)
@@ -319,7 +348,7 @@ OP_DESCRIPTOR(Pad, 11) = {OP_HEAD(Pad, 11),
                           .run = pad_run};
 OP_DESCRIPTOR(Pad, 18) = {OP_HEAD(Pad, 18),
                           OP_PARAMS(input, ins_18),
-                          OP_PARAMS(output, outs),
+                          OP_PARAMS(output, outs_18),
                           OP_PARAMS(attribute, attrs_11),
                           .plan_size = sizeof(pad_plan),
                           .reshape = pad_reshape,

@@ -238,6 +238,52 @@ START_TEST(pad_any)
 }
 END_TEST
 
+static unsigned packed_element(const tl_tensor *tensor, int64_t i, unsigned bits)
+{
+    const unsigned each = 8 / bits;
+    return ((const uint8_t *)tensor->data)[i / each] >> i % each * bits & ((1U << bits) - 1);
+}
+
+/* Types whose elements share bytes, against bytes that hold one each. */
+START_TEST(pad_packed)
+{
+    static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
+    static const tl_type types[] = {TL_INT4, TL_UINT4, TL_FLOAT4E2M1, TL_INT2, TL_UINT2};
+    random_seed(4);
+    for (int turn = 0; turn < 200; turn++) {
+        const tl_type type = types[turn % 5];
+        const unsigned bits = type == TL_INT2 || type == TL_UINT2 ? 2 : 4;
+        int64_t dims[3], pads[6];
+        random_dims(3, 2, 5, dims);
+        for (int i = 0; i < 6; i++)
+            pads[i] = random_int(0, 1) ? 0 : random_int(0, 3);
+        tl_tensor packed = new_tensor(type, 3, dims), bytes = new_tensor(TL_UINT8, 3, dims);
+        tl_tensor list = int64_list(6, pads), value = new_tensor(type, 0, NULL), byte = new_tensor(TL_UINT8, 0, NULL);
+        for (size_t i = 0; i < fake_bytes(&packed); i++)
+            ((uint8_t *)packed.data)[i] = (uint8_t)random_bits();
+        for (int64_t i = 0; i < elements(&packed); i++)
+            set(&bytes, i, packed_element(&packed, i, bits));
+        *(uint8_t *)value.data = (uint8_t)random_bits();
+        set(&byte, 0, packed_element(&value, 0, bits));
+        fake_attribute attributes[] = {ATTR_S("mode", modes[turn / 5 % 4])};
+        fake_case small = CASE(&tl_op_Pad_18, attributes, &packed, &list, &value);
+        fake_case wide = CASE(&tl_op_Pad_18, attributes, &bytes, &list, &byte);
+        small.version = wide.version = 25;
+        run_ok(&small);
+        run_ok(&wide);
+        for (int64_t i = 0; i < elements(&wide.outputs[0]); i++)
+            ck_assert_uint_eq(packed_element(&small.outputs[0], i, bits), (unsigned)get(&wide.outputs[0], i));
+        fake_free(&small);
+        fake_free(&wide);
+        free_tensor(&packed);
+        free_tensor(&bytes);
+        free_tensor(&list);
+        free_tensor(&value);
+        free_tensor(&byte);
+    }
+}
+END_TEST
+
 START_TEST(pad_axes_and_old_forms)
 {
     tl_tensor in = random_tensor(TL_DOUBLE, DIMS(2, 3)), pads = int64_list(2, (int64_t[]){1, 2});
@@ -460,6 +506,7 @@ int main(void)
     ADD_TEST(suite, slice_by_attributes);
     ADD_TEST(suite, slice_refuses);
     ADD_TEST(suite, pad_any);
+    ADD_TEST(suite, pad_packed);
     ADD_TEST(suite, pad_axes_and_old_forms);
     ADD_TEST(suite, pad_refuses);
     ADD_TEST(suite, concat_and_split_are_inverse);
