@@ -171,6 +171,7 @@ typedef struct sepconv_run {
     const sepconv_shape *shape;
     const void *packed;
     tlk_sepconv_data data;
+    const int64_t *sample_step; /* of data.steps */
     char *threads;
     size_t thread_bytes;
     int64_t piece;  /* time steps */
@@ -182,10 +183,19 @@ static void convolve(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const sepconv_run *run = context;
     void *workspace = run->threads + (size_t)thread * run->thread_bytes;
+    const int64_t size = run->engine->form.type == TLK_F64 ? 8 : run->engine->form.type == TLK_F32 ? 4 : 2;
     for (int64_t i = begin; i < end; i++) {
         const int64_t from = i % run->pieces * run->piece;
         const int64_t left = run->shape->output_length - from;
-        run->engine->kernel->run(&run->engine->form, run->packed, &run->data, i / run->pieces, from,
+        tlk_step steps[TLK_MAX_STEPS];
+        tlk_sepconv_data data = run->data;
+        for (int s = 0; s < data.steps.count; s++) {
+            steps[s] = run->data.steps.steps[s];
+            if (tlk_step_has_operand(&steps[s]))
+                steps[s].operand = (const char *)steps[s].operand + i / run->pieces * run->sample_step[s] * size;
+        }
+        data.steps.steps = steps;
+        run->engine->kernel->run(&run->engine->form, run->packed, &data, i / run->pieces, from,
                                  from + (left < run->piece ? left : run->piece), workspace);
     }
 }
@@ -244,7 +254,13 @@ void sepconv_compute(const sepconv_job *job, sepconv_parallel parallel, void *ho
         .engine = engine,
         .shape = shape,
         .packed = job->packed,
-        .data = {job->x, shape->length, shape->left, job->y, shape->output_length, job->residual, job->residual_last},
+        .data = {.x = job->x,
+                 .length = shape->length,
+                 .pad_left = shape->left,
+                 .y = job->y,
+                 .out_length = shape->output_length,
+                 .steps = job->steps},
+        .sample_step = job->sample_step,
         .thread_bytes = thread_size(engine).bytes,
         .row = count_y(shape) / rows,
     };

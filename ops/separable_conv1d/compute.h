@@ -31,9 +31,9 @@ typedef struct sepconv_job {
     sepconv_weights weights;
     const void *x;
     void *y;
-    const void *residual; /* NULL, or as tlk_sepconv_data has it */
-    bool residual_last;
-    void *workspace; /* sepconv_workspace_size() bytes, aligned to 64 */
+    tlk_steps steps;            /* behind the activation; operands are sample 0's */
+    const int64_t *sample_step; /* of each step's operand: elements from sample to sample */
+    void *workspace;            /* sepconv_workspace_size() bytes, aligned to 64 */
     int32_t threads;
 } sepconv_job;
 

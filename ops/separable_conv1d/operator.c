@@ -6,7 +6,8 @@
 /* What a node keeps: its checked attributes, and its weights in the kernel's order if they are constants. */
 typedef struct sepconv_state {
     sepconv_params params;
-    void *packed; /* or NULL: each run packs */
+    void *packed;        /* or NULL: each run packs */
+    tlk_activation last; /* of the private form: behind slope and residual */
 } sepconv_state;
 
 /* What a plan keeps. */
@@ -86,7 +87,13 @@ static tl_status create(tl_call *call)
     sepconv_state *state = host->alloc(host, sizeof *state, _Alignof(sepconv_state));
     if (state == NULL)
         return tl_fail(call, TL_NO_MEMORY, "no memory for the operator's state");
-    *state = (sepconv_state){params, NULL};
+    *state = (sepconv_state){.params = params};
+    if (call->input_count > SEPCONV_INPUTS) {
+        size_t size = 0;
+        const char *last = host->attribute_string(call->node, "last", &size);
+        const sepconv_activation *found = sepconv_activation_find(last, size);
+        state->last = found != NULL ? found->element : (tlk_activation){.kind = TLK_LINEAR};
+    }
     if (are_constant(inputs))
         status = pack(call, state, &shape, inputs);
     if (status != TL_OK) {
@@ -95,6 +102,23 @@ static tl_status create(tl_call *call)
     }
     call->state = state;
     return TL_OK;
+}
+
+static const tl_tensor *get_operand(const tl_call *call, size_t k)
+{
+    return k < call->input_count ? call->inputs[k] : NULL;
+}
+
+/* What the private form has besides must fit the output. */
+static tl_status check_operands(const tl_call *call, const sepconv_shape *shape)
+{
+    const tl_tensor *slope = get_operand(call, SEPCONV_SLOPE), *residual = get_operand(call, SEPCONV_RESIDUAL);
+    const tl_tensor *y = call->outputs[0];
+    bool fits = slope == NULL || (slope->rank == 1 && (slope->dims[0] == 1 || slope->dims[0] == shape->filters));
+    fits &= residual == NULL || residual->rank == y->rank;
+    for (int32_t i = 0; residual != NULL && fits && i < y->rank; i++)
+        fits = residual->dims[i] == y->dims[i];
+    return fits ? TL_OK : tl_fail(call, TL_INVALID_INPUT, "an operand does not fit the output");
 }
 
 static tl_status reshape(tl_call *call)
@@ -118,6 +142,9 @@ static tl_status reshape(tl_call *call)
     sepconv_output(&params, &shape, call->outputs[0]);
     if (loading)
         return TL_OK;
+    status = check_operands(call, &shape);
+    if (status != TL_OK)
+        return status;
     if (shape.batch < 0 || shape.output_length < 0 || shape.channels < 0 || shape.kernel_size < 0 || shape.filters < 0)
         return TL_OK; /* X is shaped during the run: the call comes again then */
     sepconv_plan *plan = call->plan;
@@ -136,8 +163,35 @@ static void parallel(void *host, tl_task task, void *context, int64_t range, int
     call->host->parallel_for(call, task, context, range, grain);
 }
 
+/* PReLU, a residual and an activation, as far as the private form has them. */
+static tlk_steps make_steps(const tl_call *call, const sepconv_state *state, const sepconv_shape *shape,
+                            tlk_step *steps, int64_t *sample_step)
+{
+    const tl_tensor *slope = get_operand(call, SEPCONV_SLOPE), *residual = get_operand(call, SEPCONV_RESIDUAL);
+    const bool last = state->params.layout == TLK_CHANNELS_LAST;
+    int count = 0;
+    if (slope != NULL) {
+        const int64_t step = slope->dims[0] > 1;
+        sample_step[count] = 0;
+        steps[count++] = (tlk_step){
+            .kind = TLK_STEP_PRELU, .operand = slope->data, .row_step = last ? 0 : step, .lane_step = last ? step : 0};
+    }
+    if (residual != NULL) {
+        sample_step[count] = shape->filters * shape->output_length;
+        steps[count++] = (tlk_step){.kind = TLK_STEP_ADD,
+                                    .operand = residual->data,
+                                    .row_step = last ? shape->filters : shape->output_length,
+                                    .lane_step = 1};
+    }
+    if (state->last.kind != TLK_LINEAR)
+        steps[count++] = (tlk_step){.kind = TLK_STEP_ACTIVATE, .activation = state->last};
+    return (tlk_steps){steps, count};
+}
+
 static tl_status run(tl_call *call)
 {
+    tlk_step steps[3];
+    int64_t sample_step[3];
     const sepconv_state *state = call->state;
     const sepconv_plan *plan = call->plan;
     const tl_tensor *inputs[SEPCONV_INPUTS];
@@ -149,6 +203,8 @@ static tl_status run(tl_call *call)
         .weights = get_weights(inputs),
         .x = inputs[SEPCONV_X]->data,
         .y = call->outputs[0]->data,
+        .steps = make_steps(call, state, &plan->shape, steps, sample_step),
+        .sample_step = sample_step,
         .workspace = call->workspace,
         .threads = call->thread_count,
     };
@@ -173,4 +229,22 @@ const tl_operator sepconv_operator = {
     .run = run,
     .destroy = destroy,
     .decompose = sepconv_decompose,
+};
+
+const tl_operator sepconv_fused_operator = {
+    .size = sizeof(tl_operator),
+    .domain = SEPCONV_INTERNAL,
+    .name = SEPCONV_NAME,
+    .since_version = 1,
+    .inputs = sepconv_fused_inputs,
+    .input_count = SEPCONV_FUSED_INPUTS,
+    .outputs = sepconv_outputs,
+    .output_count = 1,
+    .attributes = sepconv_attribute_specs,
+    .attribute_count = SEPCONV_FUSED_ATTRIBUTES,
+    .plan_size = sizeof(sepconv_plan),
+    .create = create,
+    .reshape = reshape,
+    .run = run,
+    .destroy = destroy,
 };

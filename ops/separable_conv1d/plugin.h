@@ -5,6 +5,8 @@
 #include "tapline/plugin.h"
 
 extern const tl_operator sepconv_operator;
+extern const tl_operator sepconv_fused_operator;
+extern const tl_rule sepconv_finish_rule;
 extern const tl_rule sepconv_rules[];
 extern const size_t sepconv_rule_count;
 

@@ -13,7 +13,11 @@ tl_status sepconv_register(const tl_host *host, tl_registrar *registrar)
     tl_status status = host->register_domain(registrar, SEPCONV_DOMAIN, SEPCONV_VERSION);
     if (status == TL_OK)
         status = host->register_operator(registrar, &sepconv_operator);
+    if (status == TL_OK)
+        status = host->register_operator(registrar, &sepconv_fused_operator);
     for (size_t i = 0; i < sepconv_rule_count && status == TL_OK; i++)
         status = host->register_rule(registrar, &sepconv_rules[i]);
+    if (status == TL_OK)
+        status = host->register_rule(registrar, &sepconv_finish_rule);
     return status;
 }

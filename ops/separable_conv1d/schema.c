@@ -10,9 +10,17 @@ const tl_param sepconv_inputs[SEPCONV_INPUTS] = {
     {"pointwise_kernel", TL_T_FLOATS, 'T', 0},
     {"bias", TL_T_FLOATS, 'T', TL_PARAM_OPTIONAL},
 };
+const tl_param sepconv_fused_inputs[SEPCONV_FUSED_INPUTS] = {
+    {"X", TL_T_FLOATS, 'T', 0},
+    {"depthwise_kernel", TL_T_FLOATS, 'T', 0},
+    {"pointwise_kernel", TL_T_FLOATS, 'T', 0},
+    {"bias", TL_T_FLOATS, 'T', TL_PARAM_OPTIONAL},
+    {"slope", TL_T_FLOATS, 'T', TL_PARAM_OPTIONAL},
+    {"residual", TL_T_FLOATS, 'T', TL_PARAM_OPTIONAL},
+};
 const tl_param sepconv_outputs[1] = {{"Y", TL_T_FLOATS, 'T', 0}};
 
-const tl_attribute_spec sepconv_attribute_specs[SEPCONV_ATTRIBUTES] = {
+const tl_attribute_spec sepconv_attribute_specs[SEPCONV_FUSED_ATTRIBUTES] = {
     {.name = "padding", .kind = TL_ATTR_STRING, .s = "valid"},
     {.name = "strides", .kind = TL_ATTR_INT, .i = 1},
     {.name = "dilation_rate", .kind = TL_ATTR_INT, .i = 1},
@@ -23,6 +31,7 @@ const tl_attribute_spec sepconv_attribute_specs[SEPCONV_ATTRIBUTES] = {
     {.name = "use_bias", .kind = TL_ATTR_INT},
     {.name = "activation", .kind = TL_ATTR_STRING, .s = "linear"},
     {.name = "activation_alpha", .kind = TL_ATTR_FLOAT},
+    {.name = "last", .kind = TL_ATTR_STRING, .s = "linear"},
 };
 
 static const char *const padding_names[] = {

@@ -25,7 +25,11 @@ enum {
     SEPCONV_POINTWISE = 2, /* (F, C*D, 1) */
     SEPCONV_BIAS = 3,      /* (F), optional */
     SEPCONV_INPUTS = 4,
-    SEPCONV_ATTRIBUTES = 10
+    SEPCONV_SLOPE = 4,    /* of the private form: of PReLU, (F) or one number, optional */
+    SEPCONV_RESIDUAL = 5, /* of the private form: added behind that, of Y's shape, optional */
+    SEPCONV_FUSED_INPUTS = 6,
+    SEPCONV_ATTRIBUTES = 10,
+    SEPCONV_FUSED_ATTRIBUTES = 11
 };
 
 /* One line that says what is wrong. */
@@ -81,7 +85,8 @@ typedef struct sepconv_params {
 
 extern const tl_param sepconv_inputs[SEPCONV_INPUTS];
 extern const tl_param sepconv_outputs[1];
-extern const tl_attribute_spec sepconv_attribute_specs[SEPCONV_ATTRIBUTES];
+extern const tl_attribute_spec sepconv_attribute_specs[SEPCONV_FUSED_ATTRIBUTES]; /* the last one: private form */
+extern const tl_param sepconv_fused_inputs[SEPCONV_FUSED_INPUTS];
 
 /* Every default. */
 sepconv_attributes sepconv_attributes_default(void);

@@ -184,8 +184,6 @@ static tl_status check_against_registry(const tl_registrar *registrar, const tl_
     int32_t staged = tl_registry_newest(&registrar->staged, op->domain);
     if (staged > newest)
         newest = staged;
-    if (!registrar->built_in && strcmp(op->domain, TL_DOMAIN_INTERNAL) == 0)
-        return tl_error_set(error, TL_PLUGIN, "the domain belongs to the runtime");
     if (newest == 0)
         return tl_error_set(error, TL_PLUGIN, "register_domain must name the domain's newest version first");
     if (op->since_version > newest)

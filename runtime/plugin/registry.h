@@ -5,7 +5,7 @@
 #include "base/base.h"
 #include "tapline/plugin.h"
 
-/* Fusions of the runtime's own; never written to a file, and closed to plugins. */
+/* Operators that only rules of the last phase make, the runtime's and plugins'; never written to a file. */
 #define TL_DOMAIN_INTERNAL "tapline.internal"
 
 typedef struct tl_registry_domain {

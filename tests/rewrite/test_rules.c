@@ -614,6 +614,84 @@ static const graph graphs[] = {
      0,
      0},
 
+    /* ---- behind SeparableConv1D */
+    {"slope, residual, activation",
+     "2,3,N",
+     "2,4,N",
+     "d:3,1,3 p:4,3,1 b:4 s:4,1",
+     {{"tapline:SeparableConv1D", "x d p b", "y", "data_format='channels_first' padding='causal'"},
+      {"PRelu", "y s", "u", ""},
+      {"Add", "r u", "v", ""},
+      {"Relu", "v", "z", ""}},
+     "SeparableConv1D",
+     NULL,
+     0,
+     0},
+    {"the same, channels last",
+     "2,N,3",
+     "2,N,4",
+     "d:3,1,3 p:4,3,1 b:4 s:4",
+     {{"tapline:SeparableConv1D", "x d p b", "y", "padding='same'"},
+      {"PRelu", "y s", "u", ""},
+      {"Add", "u r", "v", ""},
+      {"Tanh", "v", "z", ""}},
+     "SeparableConv1D",
+     NULL,
+     0,
+     0},
+    {"in doubles",
+     "2,N,3",
+     "2,N,4",
+     "d:3,1,3 p:4,3,1 b:4 s:1",
+     {{"tapline:SeparableConv1D", "x d p b", "y", "padding='same' activation='elu'"},
+      {"PRelu", "y s", "u", ""},
+      {"Add", "u r", "v", ""},
+      {"Sigmoid", "v", "z", ""}},
+     "SeparableConv1D",
+     NULL,
+     TL_DOUBLE,
+     0},
+    {"residual of one channel",
+     "2,3,N",
+     "2,1,N",
+     "d:3,1,3 p:4,3,1 b:4",
+     {{"tapline:SeparableConv1D", "x d p b", "y", "data_format='channels_first' padding='causal'"},
+      {"Add", "r y", "z", ""}},
+     "SeparableConv1D Add",
+     NULL,
+     0,
+     0},
+    {"residual, a graph output between",
+     "2,3,N",
+     "2,4,N",
+     "d:3,1,3 p:4,3,1 b:4",
+     {{"tapline:SeparableConv1D", "x d p b", "y", "data_format='channels_first' padding='causal'"},
+      {"Add", "r y", "z", ""}},
+     "SeparableConv1D Add",
+     "y",
+     0,
+     0},
+    {"slopes of steps",
+     "2,3,5",
+     NULL,
+     "d:3,1,3 p:4,3,1 b:4 s:5",
+     {{"tapline:SeparableConv1D", "x d p b", "y", "data_format='channels_first' padding='causal'"},
+      {"PRelu", "y s", "z", ""}},
+     "SeparableConv1D PRelu",
+     NULL,
+     0,
+     0},
+    {"half types behind it",
+     "2,3,N",
+     "2,4,N",
+     "d:3,1,3 p:4,3,1 b:4",
+     {{"tapline:SeparableConv1D", "x d p b", "y", "data_format='channels_first' padding='causal'"},
+      {"Add", "r y", "z", ""}},
+     "SeparableConv1D Add",
+     NULL,
+     TL_FLOAT16,
+     0},
+
     /* ---- recognized */
     {"swish", "2,3,N", NULL, "", {{"Sigmoid", "x", "s", ""}, {"Mul", "s x", "z", ""}}, "Swish", NULL, 0, 0},
     {"almost swish",
@@ -818,7 +896,7 @@ static tl_tensor random_input(const char *dims, tl_type type, uint64_t seed)
 
 static outcome run_graph(const graph *g, bool rewrites)
 {
-    model m = {.opset = g->opset ? g->opset : 17};
+    model m = {.opset = g->opset ? g->opset : 17, .tapline = 1};
     const tl_type type = type_of(g);
     add_input(&m, "x", type, g->x);
     if (g->r)
@@ -870,7 +948,7 @@ START_TEST(switches)
     tl_runtime *runtime = runtime_of(1);
     for (size_t i = 0; i < sizeof graphs / sizeof graphs[0]; i++) {
         const graph *g = &graphs[i];
-        model m = {.opset = g->opset ? g->opset : 17};
+        model m = {.opset = g->opset ? g->opset : 17, .tapline = 1};
         add_input(&m, "x", type_of(g), g->x);
         if (g->r)
             add_input(&m, "r", type_of(g), g->r);
