@@ -277,7 +277,7 @@ static tl_status reorder(tl_tensor *tensor, tl_error *error)
 {
     int64_t count = tl_tensor_elements(tensor), bytes = tl_tensor_bytes(tensor);
     size_t size = tl_type_bits(tensor->type) / 8;
-    if (tensor->rank < 2 || count == 0)
+    if (tensor->rank < 2 || count == 0 || !tensor->data)
         return TL_OK;
     char *to = malloc((size_t)bytes);
     if (!to)

@@ -107,7 +107,7 @@ static int64_t vector_of(int64_t index, const keras_shape *shape, const bool *ma
 static tl_status project_norms(const keras_constraint *constraint, const keras_shape *shape, double *values,
                                sepconv_text *why)
 {
-    bool marked[KERAS_MOST_RANK];
+    bool marked[KERAS_MOST_RANK] = {false};
     tl_status status = mark_axes(&constraint->axes, shape, marked, why);
     if (status != TL_OK)
         return status;

@@ -362,7 +362,7 @@ static tl_status fill_orthogonal(const keras_initializer *initializer, const ker
     if (rows < columns) { /* the rows are the vectors */
         fill_orthonormal(values, rows, columns, state);
     } else {
-        double *vectors = malloc((size_t)(rows * columns) * sizeof *vectors);
+        double *vectors = calloc((size_t)(rows * columns), sizeof *vectors);
         if (vectors == NULL)
             return sepconv_fail(why, TL_NO_MEMORY, "out of memory");
         fill_orthonormal(vectors, columns, rows, state);

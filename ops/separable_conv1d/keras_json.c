@@ -64,32 +64,32 @@ tl_status keras_object_read(const cJSON *item, int version, keras_object *object
     *object = (keras_object){.version = version};
     if (item == NULL || cJSON_IsNull(item))
         return TL_OK;
-    if (cJSON_IsString(item)) {
-        object->class_name = item->valuestring;
+    object->class_name = cJSON_GetStringValue(item);
+    if (object->class_name != NULL)
         return TL_OK;
-    }
-    const cJSON *class_name = cJSON_IsObject(item) ? cJSON_GetObjectItemCaseSensitive(item, "class_name") : NULL;
-    if (!cJSON_IsString(class_name))
+    if (cJSON_IsObject(item))
+        object->class_name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "class_name"));
+    if (object->class_name == NULL)
         return sepconv_fail(why, TL_INVALID_INPUT,
-                            "%s cannot be interpreted: it is neither a name nor an object with "
-                            "a class_name",
+                            "%s cannot be interpreted: it is neither a name nor an object with a class_name",
                             keras_quote(item, text));
     const cJSON *module = cJSON_GetObjectItemCaseSensitive(item, "module");
-    if (cJSON_IsString(module) && !is_own_module(module->valuestring))
-        return sepconv_fail(why, TL_INVALID_INPUT, "%.60s of the module %s is none of Keras' own",
-                            class_name->valuestring, keras_quote(module, text));
-    object->class_name = class_name->valuestring;
+    const char *module_name = cJSON_GetStringValue(module);
+    if (module_name != NULL && !is_own_module(module_name))
+        return sepconv_fail(why, TL_INVALID_INPUT, "%.60s of the module %s is none of Keras' own", object->class_name,
+                            keras_quote(module, text));
     object->config = cJSON_GetObjectItemCaseSensitive(item, "config");
     if (cJSON_IsNull(object->config))
         object->config = NULL;
     /* A function is written as {"class_name": "function", "config": "relu"}. */
-    if (cJSON_IsString(object->config) && strcmp(object->class_name, "function") == 0) {
-        object->class_name = object->config->valuestring;
+    const char *function = cJSON_GetStringValue(object->config);
+    if (function != NULL && strcmp(object->class_name, "function") == 0) {
+        object->class_name = function;
         object->config = NULL;
     }
     if (object->config != NULL && !cJSON_IsObject(object->config))
-        return sepconv_fail(why, TL_INVALID_INPUT, "the config of %s is %s, not an object",
-                            keras_quote(class_name, text), cJSON_IsArray(object->config) ? "a list" : "a value");
+        return sepconv_fail(why, TL_INVALID_INPUT, "the config of %.60s is %s, not an object", object->class_name,
+                            cJSON_IsArray(object->config) ? "a list" : "a value");
     return TL_OK;
 }
 

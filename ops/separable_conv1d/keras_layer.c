@@ -42,8 +42,9 @@ static tl_status blame(const reader *r, tl_status status, const char *argument)
 
 static bool is_policy(const cJSON *dtype, const char *names)
 {
-    const cJSON *class_name = cJSON_IsObject(dtype) ? cJSON_GetObjectItemCaseSensitive(dtype, "class_name") : NULL;
-    return cJSON_IsString(class_name) && keras_is_one_of(class_name->valuestring, names);
+    const char *class_name =
+        cJSON_IsObject(dtype) ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(dtype, "class_name")) : NULL;
+    return class_name != NULL && keras_is_one_of(class_name, names);
 }
 
 /* What Keras itself has written shows by whom; for the rest, only tf_keras has causal padding. */
@@ -86,7 +87,7 @@ static tl_status read_tuple(const reader *r, const char *name, int64_t standard,
     const int size = cJSON_IsArray(item) ? cJSON_GetArraySize(item) : 1;
     if (size != 1)
         return sepconv_fail(r->why, TL_INVALID_INPUT, "argument '%s' is a list of %d, must be one integer", name, size);
-    item = cJSON_IsArray(item) ? item->child : item;
+    item = cJSON_IsArray(item) ? cJSON_GetArrayItem(item, 0) : item;
     if (keras_is_integer(item, number) && *number >= 1)
         return TL_OK;
     return sepconv_fail(r->why, TL_INVALID_INPUT, "argument '%s' is %s, must be one integer above 0", name,

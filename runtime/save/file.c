@@ -56,10 +56,11 @@ static tl_status create_beside(const char *path, char **beside, int *file, tl_er
     struct stat info;
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
         return tl_error_set(error, TL_IO, "%.300s: is there and is not a regular file", path);
-    if (asprintf(beside, "%s.XXXXXX", path) < 0) {
-        *beside = NULL;
+    const size_t size = strlen(path) + sizeof ".XXXXXX";
+    *beside = malloc(size);
+    if (!*beside)
         return tl_error_no_memory(error);
-    }
+    snprintf(*beside, size, "%s.XXXXXX", path);
     *file = mkstemp(*beside);
     if (*file < 0)
         return blame_system(path, error);
@@ -81,7 +82,7 @@ tl_status tl_file_replace(const char *path, const tl_rope *rope, tl_file_check c
         return tl_error_set(error, TL_UNSUPPORTED, "%.300s: it would be larger than the 2 GiB that a model may have",
                             path);
     tl_status status = create_beside(path, &beside, &file, error);
-    if (status != TL_OK) {
+    if (status != TL_OK || !beside) {
         free(beside);
         return status;
     }
