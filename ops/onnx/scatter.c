@@ -55,7 +55,7 @@ static inline void put(op_combine combine, char *to, const char *from, int64_t c
 static void copy_data(tl_call *call)
 {
     const tl_tensor *data = call->inputs[0];
-    op_copy_bytes(call, call->outputs[0]->data, data->data, op_elements(data) * (int64_t)op_type_size(data->type));
+    op_copy_bytes(call, call->outputs[0]->data, data->data, op_bytes(data->type, op_elements(data)));
 }
 
 /* ---- ScatterElements, and Scatter, as it was called before version 11 */
@@ -196,9 +196,10 @@ OP_DESCRIPTOR(ScatterND, 16) = {OP_HEAD(ScatterND, 16),         OP_PARAMS(input,
 
 /* ---- TensorScatter: new steps into a cache, one place per batch item */
 
-static const tl_param cache_ins[] = {OP_IN("past_cache", OP_T_WHOLE, 'T'), OP_IN("update", OP_T_WHOLE, 'T'),
+#define CACHE_TYPES (OP_T_WHOLE | TL_T(TL_UINT4) | TL_T(TL_INT4) | TL_T(TL_FLOAT4E2M1))
+static const tl_param cache_ins[] = {OP_IN("past_cache", CACHE_TYPES, 'T'), OP_IN("update", CACHE_TYPES, 'T'),
                                      OP_OPT("write_indices", OP_T_INT64, 0)};
-static const tl_param cache_outs[] = {OP_IN("present_cache", OP_T_WHOLE, 'T')};
+static const tl_param cache_outs[] = {OP_IN("present_cache", CACHE_TYPES, 'T')};
 static const tl_attribute_spec cache_attrs[] = {OP_INT("axis", -2), OP_STRING("mode", "linear")};
 
 static tl_status cache_axis(const tl_call *call, int32_t rank, int32_t *axis, bool *circular)
@@ -238,6 +239,22 @@ static tl_status cache_reshape(tl_call *call)
     return TL_OK;
 }
 
+/* Copies n elements of a type between places counted in elements; two of 4 bits share a byte. */
+static void copy_elements(tl_type type, void *to, int64_t to_at, const void *from, int64_t from_at, int64_t n)
+{
+    if (op_type_bits(type) >= 8 || (to_at % 2 == 0 && from_at % 2 == 0 && n % 2 == 0)) {
+        if (n > 0)
+            memcpy((char *)to + op_bytes(type, to_at), (const char *)from + op_bytes(type, from_at),
+                   (size_t)op_bytes(type, n));
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const unsigned element = ((const uint8_t *)from)[(from_at + i) / 2] >> (from_at + i) % 2 * 4 & 15U;
+        uint8_t *byte = (uint8_t *)to + (to_at + i) / 2;
+        *byte = (uint8_t)((to_at + i) % 2 ? (*byte & 15U) | element << 4 : (*byte & 0xf0U) | element);
+    }
+}
+
 static tl_status cache_run(tl_call *call)
 {
     const tl_tensor *past = call->inputs[0], *update = call->inputs[1], *places = op_input(call, 2);
@@ -254,18 +271,15 @@ static tl_status cache_run(tl_call *call)
                            (long long)at, (long long)steps, (long long)length);
     }
     copy_data(call);
-    int64_t bytes = op_product(past, axis + 1, past->rank) * (int64_t)op_type_size(past->type);
-    int64_t rows = op_product(past, 1, axis);
+    const int64_t unit = op_product(past, axis + 1, past->rank), rows = op_product(past, 1, axis);
+    void *to = call->outputs[0]->data;
     for (int64_t n = 0; n < batch; n++) {
         int64_t at = places ? ((const int64_t *)places->data)[n] % length : 0;
         int64_t first = steps < length - at ? steps : length - at;
         for (int64_t row = n * rows; row < (n + 1) * rows; row++) {
-            char *to = (char *)call->outputs[0]->data + row * length * bytes;
-            const char *from = (const char *)update->data + row * steps * bytes;
-            if (first > 0)
-                memcpy(to + at * bytes, from, (size_t)(first * bytes));
-            if (steps > first)
-                memcpy(to, from + first * bytes, (size_t)((steps - first) * bytes));
+            const int64_t begin = row * length * unit, from = row * steps * unit;
+            copy_elements(past->type, to, begin + at * unit, update->data, from, first * unit);
+            copy_elements(past->type, to, begin, update->data, from + first * unit, (steps - first) * unit);
         }
     }
     return TL_OK;

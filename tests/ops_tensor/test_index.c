@@ -241,6 +241,40 @@ START_TEST(tensor_scatter_writes_steps)
 }
 END_TEST
 
+/* Two elements in a byte, at odd places, against bytes that hold one each. */
+START_TEST(tensor_scatter_packed)
+{
+    static const tl_type types[] = {TL_INT4, TL_UINT4, TL_FLOAT4E2M1};
+    random_seed(12);
+    for (int turn = 0; turn < 60; turn++) {
+        int64_t dims[] = {2, 3, 5, random_int(1, 4)}, starts[] = {random_int(0, 4), random_int(0, 4)};
+        tl_tensor inputs[2][2], places = int64_list(2, starts);
+        for (int k = 0; k < 2; k++) { /* cache, update */
+            inputs[0][k] = new_tensor(types[turn % 3], 4, dims);
+            for (size_t i = 0; i < fake_bytes(&inputs[0][k]); i++)
+                ((uint8_t *)inputs[0][k].data)[i] = (uint8_t)random_bits();
+            inputs[1][k] = new_tensor(TL_UINT8, 4, dims);
+            for (int64_t i = 0; i < elements(&inputs[1][k]); i++)
+                set(&inputs[1][k], i, ((const uint8_t *)inputs[0][k].data)[i / 2] >> i % 2 * 4 & 15);
+            dims[2] = 3;
+        }
+        fake_attribute circular[] = {ATTR_S("mode", "circular")};
+        fake_case small = CASE(&tl_op_TensorScatter_24, circular, &inputs[0][0], &inputs[0][1], &places);
+        fake_case wide = CASE(&tl_op_TensorScatter_24, circular, &inputs[1][0], &inputs[1][1], &places);
+        run_ok(&small);
+        run_ok(&wide);
+        for (int64_t i = 0; i < elements(&wide.outputs[0]); i++)
+            ck_assert_int_eq(((const uint8_t *)small.outputs[0].data)[i / 2] >> i % 2 * 4 & 15,
+                             (int)get(&wide.outputs[0], i));
+        fake_free(&small);
+        fake_free(&wide);
+        for (int k = 0; k < 4; k++)
+            free_tensor(&inputs[k / 2][k % 2]);
+        free_tensor(&places);
+    }
+}
+END_TEST
+
 START_TEST(reverse_sequence_both_ways)
 {
     for (int64_t batch = 0; batch < 2; batch++) {
@@ -275,6 +309,7 @@ int main(void)
     ADD_TEST(suite, scatter_reductions);
     ADD_TEST(suite, indices_out_of_range);
     ADD_TEST(suite, tensor_scatter_writes_steps);
+    ADD_TEST(suite, tensor_scatter_packed);
     ADD_TEST(suite, reverse_sequence_both_ways);
     return run_suite(suite);
 }
