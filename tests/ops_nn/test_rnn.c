@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-extern const tl_operator tl_op_RNN_14, tl_op_GRU_14, tl_op_LSTM_14;
+extern const tl_operator tl_op_RNN_14, tl_op_GRU_14, tl_op_LSTM_14, tl_op_RNN_1, tl_op_GRU_3, tl_op_LSTM_1;
 
 enum { SIMPLE, GRU, LSTM };
 
@@ -12,7 +12,7 @@ typedef struct problem {
     tl_type type;
     int64_t time, batch, input, hidden, directions;
     const char *direction;
-    bool bias, lengths, state, peephole, layout, linear_before_reset, input_forget, own_functions;
+    bool bias, lengths, state, peephole, layout, linear_before_reset, input_forget, own_functions, first_version;
     float clip; /* 0: none */
     uint64_t constant;
 } problem;
@@ -173,7 +173,8 @@ static size_t fill_attributes(const problem *p, fake_attribute *a, tl_string *na
     size_t count = 0, each = p->kind == SIMPLE ? 1 : p->kind == GRU ? 2 : 3, all = each * (size_t)p->directions;
     a[count++] = (fake_attribute)ATTR_S("direction", p->direction);
     a[count++] = (fake_attribute)ATTR_I("hidden_size", p->hidden);
-    a[count++] = (fake_attribute)ATTR_I("layout", p->layout);
+    a[count++] =
+        p->first_version ? (fake_attribute)ATTR_I("output_sequence", 1) : (fake_attribute)ATTR_I("layout", p->layout);
     if (p->clip > 0)
         a[count++] = (fake_attribute)ATTR_F("clip", p->clip);
     if (p->kind == GRU)
@@ -198,11 +199,12 @@ static size_t fill_attributes(const problem *p, fake_attribute *a, tl_string *na
 
 static void check_problem(const problem *p)
 {
-    static const tl_operator *const operators[] = {&tl_op_RNN_14, &tl_op_GRU_14, &tl_op_LSTM_14};
+    static const tl_operator *const operators[][3] = {{&tl_op_RNN_14, &tl_op_GRU_14, &tl_op_LSTM_14},
+                                                      {&tl_op_RNN_1, &tl_op_GRU_3, &tl_op_LSTM_1}};
     fake_attribute attributes[10];
     tl_string names[6];
     tensors t = make_tensors(p);
-    fake_case test = {.op = operators[p->kind],
+    fake_case test = {.op = operators[p->first_version][p->kind],
                       .attributes = attributes,
                       .attribute_count = fill_attributes(p, attributes, names),
                       .inputs = {&t.x, &t.w, &t.r, p->bias ? &t.b : NULL, p->lengths ? &t.lengths : NULL,
@@ -247,6 +249,7 @@ START_TEST(random_problems)
                      .clip = random_int(0, 2) == 0 ? 0.5F : 0,
                      .constant = (uint64_t)random_int(0, 3) << 1};
         p.directions = strcmp(p.direction, "bidirectional") == 0 ? 2 : 1;
+        p.first_version = !p.layout && i % 4 == 0;
         check_problem(&p);
     }
 }
