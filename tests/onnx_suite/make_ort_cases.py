@@ -135,6 +135,15 @@ def feature_cases(writer):
                                                   f"imputed_value_{suffix}": [dtype(k).item() for k in range(4)]})
 
 
+def svm_cases(writer):
+    x, vectors = random(80, 6, 4), random(81, 5 * 4).tolist()
+    for kernel, one_class in itertools.product(("LINEAR", "POLY", "RBF", "SIGMOID"), (0, 1)):
+        writer.case("SVMRegressor", [x], 1, ML, kernel_type=kernel, kernel_params=[0.5, 0.25, 3.0], n_supports=5,
+                    one_class=one_class, coefficients=random(82, 5).tolist(), support_vectors=vectors, rho=[0.125])
+    writer.case("SVMRegressor", [x], 1, ML, kernel_type="LINEAR", kernel_params=[0.0, 0.0, 0.0],
+                coefficients=random(83, 4).tolist(), rho=[-0.5])
+
+
 # ---- com.microsoft
 
 
@@ -203,7 +212,7 @@ def lstm_cases(writer):
 def main():
     writer = Writer(sys.argv[1])
     shutil.rmtree(writer.folder, ignore_errors=True)
-    for cases in (tree_cases, feature_cases, gelu_cases, layer_norm_cases, matmul_cases, lstm_cases):
+    for cases in (tree_cases, feature_cases, svm_cases, gelu_cases, layer_norm_cases, matmul_cases, lstm_cases):
         cases(writer)
     print(sum(count + 1 for count in writer.names.values()), "cases")
 

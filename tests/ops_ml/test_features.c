@@ -1,4 +1,4 @@
-/* Scaler, Normalizer, Imputer, OneHotEncoder, LinearRegressor, LinearClassifier. */
+/* Scaler, Normalizer, Imputer, OneHotEncoder, LinearRegressor, LinearClassifier, SVMRegressor. */
 #include <math.h>
 #include "tensors.h"
 
@@ -8,6 +8,7 @@ OPERATOR(Imputer, 1);
 OPERATOR(OneHotEncoder, 1);
 OPERATOR(LinearRegressor, 1);
 OPERATOR(LinearClassifier, 1);
+OPERATOR(SVMRegressor, 1);
 
 #define TEXTS(label, list)                                                            \
     {                                                                                 \
@@ -163,6 +164,48 @@ START_TEST(linear)
 }
 END_TEST
 
+START_TEST(support_vectors)
+{
+    static const char *const kernels[] = {"LINEAR", "POLY", "RBF", "SIGMOID"};
+    static const float vectors[] = {1, -2, 0.5F, 3}, weights[] = {0.5F, -1};
+    for (int k = 0; k < 8; k++) {
+        fake_attribute a[] = {ATTR_S("kernel_type", kernels[k / 2]),
+                              ATTR_FS("kernel_params", 0.5F, 0.25F, 3),
+                              ATTR_I("n_supports", 2),
+                              ATTR_FS("coefficients", 0.5F, -1),
+                              ATTR_FS("support_vectors", 1, -2, 0.5F, 3),
+                              ATTR_FS("rho", 0.125F),
+                              ATTR_I("one_class", k % 2)};
+        tl_tensor x = random_tensor(TL_DOUBLE, DIMS(9, 2)), wide = random_tensor(TL_DOUBLE, DIMS(9, 3));
+        fake_case test = CASE(&tl_op_SVMRegressor_1, a, &x);
+        run_ok(&test);
+        assert_shape(&test.outputs[0], DIMS(9, 1));
+        for (int64_t row = 0; row < 9; row++) {
+            double want = 0.125;
+            for (int64_t s = 0; s < 2; s++) {
+                double dot = 0, far = 0;
+                for (int64_t f = 0; f < 2; f++) {
+                    dot += get(&x, row * 2 + f) * (double)vectors[s * 2 + f];
+                    far += pow(get(&x, row * 2 + f) - (double)vectors[s * 2 + f], 2);
+                }
+                const double values[] = {dot, pow(0.5 * dot + 0.25, 3), exp(-0.5 * far), tanh(0.5 * dot + 0.25)};
+                want += (double)weights[s] * values[k / 2];
+            }
+            ck_assert_double_eq_tol(get(&test.outputs[0], row), k % 2 ? (want > 0 ? 1 : -1) : want, 1e-5);
+        }
+        fake_free(&test);
+        test.inputs[0] = &wide;
+        run_fails(&test, TL_INVALID_INPUT, "support_vectors");
+        a[2].i = INT64_MAX;
+        run_fails(&test, TL_INVALID_MODEL, "coefficients");
+        a[0].s = "CUBIC";
+        run_fails(&test, TL_INVALID_MODEL, "CUBIC");
+        free_tensor(&x);
+        free_tensor(&wide);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("features");
@@ -172,5 +215,6 @@ int main(void)
     ADD_TEST(suite, imputer);
     ADD_TEST(suite, one_hot);
     ADD_TEST(suite, linear);
+    ADD_TEST(suite, support_vectors);
     return run_suite(suite);
 }
