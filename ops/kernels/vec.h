@@ -597,7 +597,8 @@ TLK_INLINE vech vf_to_f16(vecf v)
     const veci body = bits & 0x7fffffff;
     const veci half = vi_set1((127 - 15 + (23 - 10) + 1) << 23);
     const veci subnormal = (veci)((vecf)body + (vecf)half) - half;
-    const veci normal = (veci)((vecu)(body - ((127 - 15) << 23) + 0xfff + ((body >> 13) & 1)) >> 13);
+    const veci normal =
+        (veci)(((vecu)body - ((127U - 15U) << 23) + 0xfffU + ((vecu)(body >> 13) & 1U)) >> 13); /* NaN wraps */
     const veci special = vi_select(body > 0x7f800000, ((veci)((vecu)body >> 13) & 0x3ff) | 0x7e00, vi_set1(0x7c00));
     veci result = vi_select(body < (113 << 23), subnormal, normal);
     result = vi_select(body >= (143 << 23), special, result);
