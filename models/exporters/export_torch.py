@@ -21,7 +21,7 @@ from torch_networks import NETWORKS, inputs_of
 # Opset: kinds of axes. The shipped choice changes what differs most between versions.
 TORCHSCRIPT = {9: ["fixed"], 13: ["dynamic"], 17: ["fixed"], 20: ["dynamic"]}
 TORCHSCRIPT_ALL = {opset: ["fixed", "dynamic"] for opset in range(9, 21)}
-DYNAMO = {18: ["fixed"], 23: ["dynamic"]}
+DYNAMO = {18: ["fixed"], 23: ["dynamic"], 28: ["fixed"]}
 DYNAMO_ALL = {opset: ["fixed", "dynamic"] for opset in range(18, 29)}
 
 
