@@ -184,15 +184,20 @@ static void first_windows(const struct tile *tile)
     const int64_t window_length = s->stride * depthwise->phase_length;
     const int64_t reach = (s->kernel_size - 1) * s->dilation;
     const int64_t used = (tile->rows.vectors * VW + reach / s->stride + VW - 1) / VW * VW; /* of each phase */
+    const bool inside = E_IS_REAL && s->stride > 1 && tile->start >= 0 &&
+                        used * s->stride <= tile->length - tile->start; /* x is the line itself */
     for (int64_t c = 0; c < s->channels; c += CHANNELS) {
         const int64_t count = MIN(CHANNELS, s->channels - c);
         prefetch_channels(tile, c + count, MIN(CHANNELS, s->channels - c - count));
         for (int64_t i = 0; i < count; i++) {
             const elem *x = tile->x + (c + i) * tile->length;
             real *window = depthwise->windows + i * window_length;
-            copy_line(x, tile->length, tile->start, used * s->stride, s->stride == 1 ? window : depthwise->line);
+            real *line = s->stride == 1 ? window : depthwise->line;
+            if (!inside)
+                copy_line(x, tile->length, tile->start, used * s->stride, line);
             if (s->stride > 1)
-                split_phases(depthwise->line, s->stride, used, depthwise->phase_length, window);
+                split_phases(inside ? (const void *)(x + tile->start) : line, s->stride, used, depthwise->phase_length,
+                             window);
         }
         TLK_REAL_FN(tlk_depthwise_rows)(&tile->rows, depthwise->windows, window_length, c, count);
     }

@@ -108,6 +108,27 @@ struct job {
     tlk_output output; /* of this sample; rows are filters in channels_first, steps in channels_last */
 };
 
+/* `rows` lanes of the sums of `steps` steps, sums 4 apart, to y's rows from f on. */
+static void store_few(const tlk_output *output, const vec *sum, int64_t f, int64_t t, int rows, int steps)
+{
+    real stage[TLK_MR * VW] = {0};
+#if E_IS_REAL
+    if (output->direct) {
+        elem *y = output->y + f * output->row_step + t;
+        for (int s = 0; s < steps; s++) {
+            v_store(stage, v_max(v_set1(output->low), v_min(v_set1(output->high), sum[s * 4])));
+            for (int r = 0; r < rows; r++)
+                y[r * output->row_step + s] = stage[r];
+        }
+        return;
+    }
+#endif
+    for (int s = 0; s < steps; s++)
+        for (int r = 0; r < rows; r++)
+            stage[r * VW + s] = sum[s * 4][r];
+    output_finish(output, stage, VW, f, t, rows, steps);
+}
+
 /* channels_first, the last few steps of a tile: whole vectors of steps would be mostly empty, so the lanes are filters.
  * Steps at h's column on; t is the first one's place in y. */
 static void few_steps(const struct job *job, const real *h, int64_t t, int steps)
@@ -129,13 +150,8 @@ static void few_steps(const struct job *job, const real *h, int64_t t, int steps
         vec sum[16];
         const tlk_block block = {.depth = job->depth, .b = h, TLK_BLOCK_PANEL};
         TLK_REAL_FN(tlk_block_few_columns)(&block, a, rows, bias, steps, sum);
-        for (int i = 0; i < count; i++) {
-            real stage[TLK_MR * VW] = {0};
-            for (int s = 0; s < steps; s++)
-                for (int r = 0; r < rows[i]; r++)
-                    stage[r * VW + s] = sum[s * 4 + i][r];
-            output_finish(&job->output, stage, VW, f[i], t, rows[i], steps);
-        }
+        for (int i = 0; i < count; i++)
+            store_few(&job->output, sum + i, f[i], t, rows[i], steps);
     }
 }
 
