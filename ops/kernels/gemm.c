@@ -36,7 +36,7 @@ static size_t packed_b_size(int64_t n, int64_t depth)
 static void pack_lines(const elem *source, int64_t step, int64_t depth_step, int64_t count, int64_t width,
                        int64_t depth, real *packed)
 {
-    if (step == 1 && width == TLK_NR) { /* whole vectors */
+    if ((step == 1 || count == 1) && width == TLK_NR) { /* whole vectors */
         for (int64_t k = 0; k < depth; k++, source += depth_step, packed += width)
             for (int64_t i = 0; i < width; i += VW) {
                 const int64_t left = count - i;

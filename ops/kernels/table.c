@@ -12,10 +12,10 @@
 #endif
 
 #define TLK_ENTRY(type, name, parameters) .name = TLK_FN(tlk_##name),
-#define TLK_BY_TYPE(name)                                                                                  \
-    {                                                                                                      \
-        [TLK_F32] = &TLK_FN(name##_f32), [TLK_F64] = &TLK_FN(name##_f64), [TLK_F16] = &TLK_FN(name##_f16), \
-        [TLK_BF16] = &TLK_FN(name##_bf16),                                                                 \
+#define TLK_BY_TYPE(name)                                                                                            \
+    {                                                                                                                \
+        [TLK_F32] = &TLK_FN(name##_f32), [TLK_F64] = &TLK_RARE_FN(name##_f64), [TLK_F16] = &TLK_RARE_FN(name##_f16), \
+        [TLK_BF16] = &TLK_RARE_FN(name##_bf16),                                                                      \
     }
 
 /* clang-format off */
