@@ -16,6 +16,7 @@ static const small_float *small_float_of(tl_type type)
         [TL_FLOAT8E4M3FN] = {4, 3, 7, FN},   [TL_FLOAT8E4M3FNUZ] = {4, 3, 8, FNUZ},
         [TL_FLOAT8E5M2] = {5, 2, 15, IEEE},  [TL_FLOAT8E5M2FNUZ] = {5, 2, 16, FNUZ},
         [TL_FLOAT4E2M1] = {2, 1, 1, FINITE}, [TL_FLOAT8E8M0] = {8, 0, 127, SCALE},
+        [TL_FLOAT6E2M3] = {2, 3, 1, FINITE}, [TL_FLOAT6E3M2] = {3, 2, 3, FINITE},
     };
     return &layouts[type];
 }
@@ -33,6 +34,8 @@ cli_class cli_type_class(tl_type type)
     case TL_FLOAT8E5M2FNUZ:
     case TL_FLOAT8E8M0:
     case TL_FLOAT4E2M1:
+    case TL_FLOAT6E2M3:
+    case TL_FLOAT6E3M2:
         return CLI_CLASS_FLOAT;
     case TL_INT8:
     case TL_INT16:
@@ -280,12 +283,14 @@ static double random_unit(cli_random *random)
     return ldexp((double)(cli_random_bits(random) >> 11), -52) - 1;
 }
 
-/* A code of an 8-bit or 4-bit float whose value is within [-1, 1]. */
+/* A code of a float of 8 bits or less whose value is within [-1, 1]. */
 static uint64_t random_small_float(cli_random *random, tl_type type)
 {
+    const small_float *layout = small_float_of(type);
+    int code_bits = layout->exponent_bits + layout->mantissa_bits + (layout->specials != SCALE);
     for (;;) {
-        uint64_t bits = cli_random_bits(random) & ((1U << tl_type_bits(type)) - 1);
-        double value = small_float_value(small_float_of(type), bits);
+        uint64_t bits = cli_random_bits(random) & ((1U << code_bits) - 1);
+        double value = small_float_value(layout, bits);
         if (fabs(value) <= 1) /* false for NaN */
             return bits;
     }

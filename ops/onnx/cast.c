@@ -5,6 +5,7 @@
 #include "onnx/tensor.h"
 
 #define T_CAST (TL_T_ALL & ~(TL_T(TL_COMPLEX64) | TL_T(TL_COMPLEX128)))
+#define T_BITS (TL_T_ALL & ~(OP_T_STRING | OP_T_FLOAT6))
 #define PIECE  (16 * OP_BLOCK) /* elements of a piece of a parallel loop; whole bytes of any packed type */
 
 /* ---- Numbers to numbers, block by block */
@@ -122,6 +123,8 @@ static void convert_block(const cast *c, int64_t at, int64_t n)
     case TL_FLOAT8E5M2FNUZ:
     case TL_FLOAT8E8M0:
     case TL_FLOAT4E2M1:
+    case TL_FLOAT6E2M3:
+    case TL_FLOAT6E3M2:
         store_small_floats(c, from, x, at, n);
         return;
     case TL_INT64:
@@ -271,7 +274,7 @@ static tl_status reshape_bits(tl_call *call)
 {
     const int64_t to = op_int(call, "to");
     const tl_type from = call->inputs[0]->type;
-    if (to <= 0 || to >= TL_TYPE_COUNT || to == TL_STRING)
+    if (to <= 0 || to >= TL_TYPE_COUNT || !(T_BITS >> to & 1))
         return tl_fail(call, to > 0 && to <= 64 && to != TL_STRING ? TL_UNSUPPORTED : TL_INVALID_MODEL,
                        "to is %lld, which is no type to cast to", (long long)to);
     if (op_type_bits(from) != op_type_bits((tl_type)to))
@@ -306,8 +309,8 @@ static const tl_param cast_ins[] = {OP_IN("input", T_CAST, 0)};
 static const tl_param like_ins[] = {OP_IN("input", T_CAST, 0), OP_IN("target_type", T_CAST, 'T')};
 static const tl_param cast_outs[] = {OP_IN("output", T_CAST, 0)};
 static const tl_param like_outs[] = {OP_IN("output", T_CAST, 'T')};
-static const tl_param bit_ins[] = {OP_IN("input", TL_T_ALL & ~OP_T_STRING, 0)};
-static const tl_param bit_outs[] = {OP_IN("output", TL_T_ALL & ~OP_T_STRING, 0)};
+static const tl_param bit_ins[] = {OP_IN("input", T_BITS, 0)};
+static const tl_param bit_outs[] = {OP_IN("output", T_BITS, 0)};
 static const tl_attribute_spec cast_6[] = {OP_REQUIRED_INT("to")};
 static const tl_attribute_spec cast_19[] = {OP_REQUIRED_INT("to"), OP_INT("saturate", 1)};
 static const tl_attribute_spec cast_24[] = {OP_REQUIRED_INT("to"), OP_INT("saturate", 1),

@@ -6,7 +6,7 @@
 
 typedef enum op_round { OP_ROUND_UP, OP_ROUND_DOWN, OP_ROUND_NEAREST } op_round;
 
-/* ---- cast_small.c: floats of 8 and 4 bits, and rounding once */
+/* ---- cast_small.c: floats of 8, 6 and 4 bits, and rounding once */
 
 /* A double cut to float so that rounding it again to a type of 22 or less bits gives what rounding the double would:
  * if it is not exact, towards 0 and made odd. */
@@ -14,7 +14,7 @@ float op_odd_float(double x);
 /* Likewise 64-bit integers as double, which for most is exact. */
 double op_odd_double(uint64_t magnitude, bool negative);
 
-/* The bits of a number rounded to a float of 8 or 4 bits, ties to even (FLOAT8E8M0: as `round` says). Out of range:
+/* The bits of a number rounded to a float of 8, 6 or 4 bits, ties to even (FLOAT8E8M0: as `round` says). Out of range:
  * the largest if `saturate`, else infinity or NaN if the type has it. */
 unsigned op_encode_small(tl_type type, double x, bool saturate, op_round round);
 

@@ -62,7 +62,11 @@ static layout layout_of(tl_type type)
         return (layout){2, -14, 0x80, 0x7b, 0x7e, 0x7c, true, true, true};
     case TL_FLOAT8E5M2FNUZ:
         return (layout){2, -15, 0x80, 0x7f, 0x80, 0x80, false, true, false};
-    default: /* TL_FLOAT4E2M1: no specials; NaN becomes a zero */
+    case TL_FLOAT6E2M3: /* here and below no specials; NaN becomes a zero */
+        return (layout){3, 0, 0x20, 0x1f, 0, 0x1f, true, false, true};
+    case TL_FLOAT6E3M2:
+        return (layout){2, -2, 0x20, 0x1f, 0, 0x1f, true, false, true};
+    default: /* TL_FLOAT4E2M1 */
         return (layout){1, 0, 0x8, 0x7, 0, 0x7, true, false, true};
     }
 }

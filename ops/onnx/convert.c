@@ -19,6 +19,8 @@ op_domain op_domain_of(tl_type type)
     case TL_FLOAT8E5M2FNUZ:
     case TL_FLOAT8E8M0:
     case TL_FLOAT4E2M1:
+    case TL_FLOAT6E2M3:
+    case TL_FLOAT6E3M2:
         return OP_F32;
     default:
         return OP_I64;
@@ -30,7 +32,7 @@ bool op_is_native(tl_type type)
     return type == TL_FLOAT || type == TL_DOUBLE || type == TL_INT64 || type == TL_UINT64;
 }
 
-/* ---- floating types of 8 and 4 bits: sign, exponent, fraction; a few bit patterns are special */
+/* ---- floating types of 8, 6 and 4 bits: sign, exponent, fraction; a few bit patterns are special */
 
 typedef struct layout {
     int exponent_bits, fraction_bits, bias;
@@ -47,6 +49,10 @@ static layout layout_of(tl_type type)
         return (layout){5, 2, 15};
     case TL_FLOAT8E5M2FNUZ:
         return (layout){5, 2, 16};
+    case TL_FLOAT6E2M3:
+        return (layout){2, 3, 1};
+    case TL_FLOAT6E3M2:
+        return (layout){3, 2, 3};
     default: /* TL_FLOAT4E2M1 */
         return (layout){2, 1, 1};
     }
@@ -73,7 +79,7 @@ float op_small_float(tl_type type, unsigned bits)
     return negative ? -value : value;
 }
 
-/* Element `at` of a type that shares bytes, or of a float8 type */
+/* Element `at` of a type that shares bytes, or of a type of a byte each */
 static float load_small_float(tl_type type, const uint8_t *data, int64_t at)
 {
     if (type == TL_FLOAT4E2M1)

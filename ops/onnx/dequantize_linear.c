@@ -4,8 +4,9 @@
 #include "onnx/quantize.h"
 
 #define REALS (TL_T(TL_FLOAT) | TL_T_HALFS)
-#define QUANTIZED \
-    (TL_T(TL_INT8) | TL_T(TL_UINT8) | TL_T(TL_INT16) | TL_T(TL_UINT16) | TL_T(TL_INT32) | OP_T_FLOAT8 | OP_T_PACKED)
+#define QUANTIZED                                                                                                     \
+    (TL_T(TL_INT8) | TL_T(TL_UINT8) | TL_T(TL_INT16) | TL_T(TL_UINT16) | TL_T(TL_INT32) | OP_T_FLOAT8 | OP_T_FLOAT6 | \
+     OP_T_PACKED)
 static const tl_param ins[] = {OP_IN("x", QUANTIZED, 'T'), OP_IN("x_scale", REALS | TL_T(TL_FLOAT8E8M0), 0),
                                OP_OPT("x_zero_point", QUANTIZED, 'T')};
 static const tl_param outs[] = {OP_IN("y", REALS, 0)};

@@ -5,8 +5,9 @@
 #include "onnx/number.h"
 #include "onnx/quantize.h"
 
-#define SCALES    (TL_T(TL_FLOAT) | TL_T_HALFS | TL_T(TL_INT32) | TL_T(TL_FLOAT8E8M0))
-#define QUANTIZED (TL_T(TL_INT8) | TL_T(TL_UINT8) | TL_T(TL_INT16) | TL_T(TL_UINT16) | OP_T_FLOAT8 | OP_T_PACKED)
+#define SCALES (TL_T(TL_FLOAT) | TL_T_HALFS | TL_T(TL_INT32) | TL_T(TL_FLOAT8E8M0))
+#define QUANTIZED \
+    (TL_T(TL_INT8) | TL_T(TL_UINT8) | TL_T(TL_INT16) | TL_T(TL_UINT16) | OP_T_FLOAT8 | OP_T_FLOAT6 | OP_T_PACKED)
 static const tl_param ins[] = {OP_IN("x", TL_T(TL_FLOAT) | TL_T_HALFS | TL_T(TL_INT32), 0), OP_IN("y_scale", SCALES, 0),
                                OP_OPT("y_zero_point", QUANTIZED, 0)};
 static const tl_param outs[] = {OP_IN("y", QUANTIZED, 0)};
@@ -63,7 +64,7 @@ typedef struct quantize_job {
 
 static bool is_integer(tl_type type)
 {
-    return !(TL_T(type) & (OP_T_FLOAT8 | TL_T(TL_FLOAT4E2M1)));
+    return !(TL_T(type) & (OP_T_FLOAT8 | OP_T_FLOAT6 | TL_T(TL_FLOAT4E2M1)));
 }
 
 static void set_range(quantize_job *job)
@@ -130,13 +131,14 @@ static void store_small_floats(const quantize_job *job, int64_t at, int64_t n, c
                                const float *zeros)
 {
     const tl_tensor *y = job->y;
+    const bool shifted = !(TL_T(y->type) & OP_T_FLOAT8); /* as ONNX's reference: a zero point moves no float8 */
     for (int64_t i = 0; i < n; i++) {
+        const double x = (double)(shifted ? quotients[i] + zeros[i] : quotients[i]);
+        const unsigned bits = op_encode_small(y->type, x, job->saturate, OP_ROUND_NEAREST);
         if (y->type == TL_FLOAT4E2M1)
-            quantize_put_packed(4, y->data, at + i,
-                                op_encode_small(y->type, quotients[i] + zeros[i], true, OP_ROUND_NEAREST));
+            quantize_put_packed(4, y->data, at + i, bits);
         else
-            ((uint8_t *)y->data)[at + i] =
-                (uint8_t)op_encode_small(y->type, quotients[i], job->saturate, OP_ROUND_NEAREST);
+            ((uint8_t *)y->data)[at + i] = (uint8_t)bits;
     }
 }
 

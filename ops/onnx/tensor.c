@@ -13,7 +13,7 @@ unsigned op_type_bits(tl_type type)
         [TL_UINT64] = 64,      [TL_COMPLEX64] = 64,     [TL_COMPLEX128] = 128, [TL_BFLOAT16] = 16,
         [TL_FLOAT8E4M3FN] = 8, [TL_FLOAT8E4M3FNUZ] = 8, [TL_FLOAT8E5M2] = 8,   [TL_FLOAT8E5M2FNUZ] = 8,
         [TL_UINT4] = 4,        [TL_INT4] = 4,           [TL_FLOAT4E2M1] = 4,   [TL_FLOAT8E8M0] = 8,
-        [TL_UINT2] = 2,        [TL_INT2] = 2,
+        [TL_UINT2] = 2,        [TL_INT2] = 2,           [TL_FLOAT6E2M3] = 8,   [TL_FLOAT6E3M2] = 8,
     };
     return (unsigned)type < TL_TYPE_COUNT ? bits[type] : 0;
 }

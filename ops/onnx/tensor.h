@@ -11,6 +11,7 @@
 #define OP_T_BOOL   TL_T(TL_BOOL)
 #define OP_T_INT64  TL_T(TL_INT64)
 #define OP_T_FLOAT8 (TL_T(TL_FLOAT8E4M3FN) | TL_T(TL_FLOAT8E4M3FNUZ) | TL_T(TL_FLOAT8E5M2) | TL_T(TL_FLOAT8E5M2FNUZ))
+#define OP_T_FLOAT6 (TL_T(TL_FLOAT6E2M3) | TL_T(TL_FLOAT6E3M2))
 /* The types of the standard's long lists: all that it had up to version 13. */
 #define OP_T_CLASSIC (TL_T_NUMERIC | OP_T_STRING | OP_T_BOOL | TL_T(TL_COMPLEX64) | TL_T(TL_COMPLEX128))
 

@@ -47,6 +47,17 @@ static inline size_t tl_align_up(size_t size, size_t alignment)
 }
 /* Bytes that `elements` of `type` take (sub-byte types are packed); -1 on overflow. */
 int64_t tl_type_bytes(tl_type type, int64_t elements);
+/* The types whose elements have a byte each in memory, in its low bits, and in files (TensorProto.raw_data, external
+ * data) are packed: four in three bytes, the first in the lowest bits, the last byte filled up with zeros. */
+static inline bool tl_is_six_bits(tl_type type)
+{
+    return type == TL_FLOAT6E2M3 || type == TL_FLOAT6E3M2;
+}
+/* Bytes that elements take in files: of all other types as many as in memory. */
+int64_t tl_stored_bytes(tl_type type, int64_t elements);
+/* Elements of six bits to the bytes of a file and back. */
+void tl_pack_six(const uint8_t *elements, int64_t count, uint8_t *packed);
+void tl_unpack_six(const uint8_t *packed, int64_t count, uint8_t *elements);
 
 /* ---- Memory. An allocator with both functions NULL is the C library. */
 

@@ -32,6 +32,8 @@ static const struct {
     [TL_FLOAT8E8M0] = {"float8e8m0", 8},
     [TL_UINT2] = {"uint2", 2},
     [TL_INT2] = {"int2", 2},
+    [TL_FLOAT6E2M3] = {"float6e2m3", 8},
+    [TL_FLOAT6E3M2] = {"float6e3m2", 8},
 };
 
 const char *tl_type_name(tl_type type)
@@ -53,6 +55,37 @@ int64_t tl_type_bytes(tl_type type, int64_t elements)
         return tl_mul(elements, bits / 8, &elements) ? elements : -1;
     int64_t in_a_byte = 8 / bits;
     return elements / in_a_byte + (elements % in_a_byte != 0);
+}
+
+int64_t tl_stored_bytes(tl_type type, int64_t elements)
+{
+    if (!tl_is_six_bits(type) || elements < 0)
+        return tl_type_bytes(type, elements);
+    return elements / 4 * 3 + elements % 4; /* 6, 12 or 18 bits of a last group: 1, 2 or 3 bytes */
+}
+
+void tl_pack_six(const uint8_t *elements, int64_t count, uint8_t *packed)
+{
+    for (int64_t i = 0; i < count; i += 4) {
+        uint32_t group = 0;
+        int64_t rest = count - i < 4 ? count - i : 4;
+        for (int64_t k = 0; k < rest; k++)
+            group |= (elements[i + k] & 63U) << 6 * k;
+        for (int64_t k = 0; k < rest && k < 3; k++)
+            *packed++ = (uint8_t)(group >> 8 * k);
+    }
+}
+
+void tl_unpack_six(const uint8_t *packed, int64_t count, uint8_t *elements)
+{
+    for (int64_t i = 0; i < count; i += 4) {
+        uint32_t group = 0;
+        int64_t rest = count - i < 4 ? count - i : 4;
+        for (int64_t k = 0; k < rest && k < 3; k++)
+            group |= (uint32_t)*packed++ << 8 * k;
+        for (int64_t k = 0; k < rest; k++)
+            elements[i + k] = (uint8_t)(group >> 6 * k & 63U);
+    }
 }
 
 int64_t tl_tensor_elements(const tl_tensor *tensor)

@@ -19,10 +19,6 @@ static const char *const field_names[FIELD_COUNT] = {"raw_data",    "float_data"
 
 tl_status tl_tensor_type(int32_t data_type, tl_type *type, tl_error *error)
 {
-    if (data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT6E2M3 ||
-        data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT6E3M2)
-        return tl_error_set(error, TL_UNSUPPORTED, "the element type %s",
-                            data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT6E2M3 ? "float6e2m3" : "float6e3m2");
     if (data_type <= TL_UNDEFINED || data_type >= TL_TYPE_COUNT)
         return tl_error_set(error, TL_INVALID_MODEL, "%d is no element type", (int)data_type);
     *type = (tl_type)data_type;
@@ -126,7 +122,7 @@ static tl_status read_dims(const tl_tensor_reader *reader, const int64_t *dims, 
  * also have been written as signed. */
 static void int32_range(tl_type type, int32_t *least, int32_t *most)
 {
-    size_t bits = tl_type_bits(type);
+    size_t bits = tl_is_six_bits(type) ? 6 : tl_type_bits(type);
     switch (type) {
     case TL_INT32:
         *least = INT32_MIN;
@@ -141,9 +137,17 @@ static void int32_range(tl_type type, int32_t *least, int32_t *most)
         *least = 0;
         *most = 1;
         return;
+    case TL_UINT4:
+    case TL_INT4:
+    case TL_FLOAT4E2M1:
+    case TL_UINT2:
+    case TL_INT2:
+        *least = INT8_MIN;
+        *most = UINT8_MAX;
+        return;
     default:
-        *least = bits < 8 ? INT8_MIN : 0;
-        *most = bits < 8 ? UINT8_MAX : (1 << bits) - 1;
+        *least = 0;
+        *most = (1 << bits) - 1;
     }
 }
 
@@ -258,6 +262,27 @@ static tl_status read_raw(const tl_tensor_reader *reader, const Onnx__TensorProt
     return TL_OK;
 }
 
+/* Room for elements that are in a file as they are. The arena's limit is about what a small file can grow to. */
+static void *copy_room(const tl_tensor_reader *reader, size_t bytes)
+{
+    if (reader->arena->limit && !tl_add_size(reader->arena->limit, bytes, &reader->arena->limit))
+        return NULL;
+    return tl_arena_alloc(reader->arena, bytes, 1, TL_ALIGNMENT);
+}
+
+/* Elements of six bits, from the file's bytes to one in a byte. */
+static tl_status unpack(const tl_tensor_reader *reader, tl_tensor *tensor, int64_t bytes)
+{
+    if (!tensor->data)
+        return TL_OK;
+    void *elements = copy_room(reader, (size_t)bytes);
+    if (!elements)
+        return tl_error_no_memory(reader->error);
+    tl_unpack_six(tensor->data, bytes, elements);
+    tensor->data = elements;
+    return TL_OK;
+}
+
 tl_status tl_tensor_read(tl_tensor_reader *reader, const Onnx__TensorProto *proto, tl_tensor *tensor, bool *mapped)
 {
     *tensor = (tl_tensor){.data = NULL};
@@ -274,15 +299,20 @@ tl_status tl_tensor_read(tl_tensor_reader *reader, const Onnx__TensorProto *prot
         status = find_field(proto, tensor->type, &which, reader->error);
     if (status != TL_OK)
         return status;
+    const int64_t stored = tl_stored_bytes(tensor->type, tl_tensor_elements(tensor));
     if (which == FIELD_EXTERNAL) {
         const void *data = NULL;
-        status = tl_external_find(reader, proto, bytes, &data, mapped);
+        status = tl_external_find(reader, proto, stored, &data, mapped);
         tensor->data = (void *)(uintptr_t)data;
     } else if (which == FIELD_RAW) {
         *mapped = reader->mapped;
-        status = read_raw(reader, proto, bytes, tensor);
+        status = read_raw(reader, proto, stored, tensor);
     } else {
         status = read_typed(reader, proto, which, bytes, tensor);
+    }
+    if (status == TL_OK && tl_is_six_bits(tensor->type) && (which == FIELD_EXTERNAL || which == FIELD_RAW)) {
+        *mapped = false;
+        status = unpack(reader, tensor, bytes);
     }
     if (status == TL_OK && tensor->type == TL_BOOL)
         status = check_bools(reader, tensor, bytes);
@@ -295,10 +325,7 @@ tl_status tl_tensor_align(tl_tensor_reader *reader, tl_tensor *tensor)
     if (!tensor->data || tensor->type == TL_STRING || alignment <= 1 || (uintptr_t)tensor->data % alignment == 0)
         return TL_OK;
     size_t bytes = (size_t)tl_tensor_bytes(tensor);
-    /* The arena's limit is about what a small file can grow to; these bytes are in a file as they are. */
-    if (reader->arena->limit && !tl_add_size(reader->arena->limit, bytes, &reader->arena->limit))
-        return tl_error_no_memory(reader->error);
-    void *copy = tl_arena_alloc(reader->arena, bytes, 1, TL_ALIGNMENT);
+    void *copy = copy_room(reader, bytes);
     if (!copy)
         return tl_error_no_memory(reader->error);
     memcpy(copy, tensor->data, bytes);

@@ -62,6 +62,22 @@ static void put_name(sink *s, unsigned field, const char *name)
         put_bytes(s, field, name, strlen(name));
 }
 
+/* raw_data of a type of six bits, packed piece by piece. */
+static void put_six_bits(sink *s, unsigned field, const tl_tensor *tensor)
+{
+    enum { PIECE = 1024 }; /* whole groups of four */
+    const uint8_t *elements = tensor->data;
+    int64_t count = tl_tensor_elements(tensor);
+    uint8_t packed[PIECE / 4 * 3];
+    put_varint(s, (uint64_t)field << 3 | 2);
+    put_varint(s, (uint64_t)tl_stored_bytes(tensor->type, count));
+    for (int64_t at = 0; at < count; at += PIECE) {
+        int64_t piece = count - at < PIECE ? count - at : PIECE;
+        tl_pack_six(elements + at, piece, packed);
+        put(s, packed, (size_t)tl_stored_bytes(tensor->type, piece));
+    }
+}
+
 static void write_tensor(sink *s, const tl_file_value *value)
 {
     const tl_tensor *tensor = &value->tensor;
@@ -75,7 +91,9 @@ static void write_tensor(sink *s, const tl_file_value *value)
             put_bytes(s, 6, strings[k].data, strings[k].size);
     }
     put_name(s, 8, value->name);
-    if (tensor->type != TL_STRING)
+    if (tl_is_six_bits(tensor->type))
+        put_six_bits(s, 9, tensor);
+    else if (tensor->type != TL_STRING)
         put_bytes(s, 9, tensor->data, (size_t)tl_tensor_bytes(tensor));
 }
 

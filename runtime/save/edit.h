@@ -44,6 +44,8 @@ bool tl_edit_has(const tl_names *names, const char *text);
 
 /* node.c: messages made from the graph. */
 tl_status tl_save_node(tl_edit *edit, const tl_node *node, tl_rope *rope);
+/* TensorProto.raw_data with the elements of a tensor whose `data` they are; not of strings. */
+tl_status tl_save_raw_data(tl_edit *edit, const tl_tensor *tensor, const void *data, tl_rope *rope);
 /* A TensorProto with a constant's elements. */
 tl_status tl_save_constant(tl_edit *edit, tl_value *value, tl_rope *rope);
 /* The same as a node. */

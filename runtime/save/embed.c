@@ -39,8 +39,7 @@ static tl_status embed_tensor(embedding *e, tl_span message, tl_rope *rope)
     while (tl_field_next(&message, &field))
         if (field.number != RAW_DATA && field.number != EXTERNAL_DATA && field.number != DATA_LOCATION)
             tl_rope_add(&edit->maker, rope, field.whole.data, field.whole.size);
-    tl_rope_bytes(&edit->maker, rope, RAW_DATA, tensor.data, (size_t)tl_tensor_bytes(&tensor));
-    return TL_OK;
+    return tl_save_raw_data(edit, &tensor, tensor.data, rope);
 }
 
 static bool is_external(tl_span message)

@@ -13,6 +13,21 @@ static const char *symbol(const tl_edit *edit, tl_dim dim)
 
 /* ---- Tensors */
 
+tl_status tl_save_raw_data(tl_edit *edit, const tl_tensor *tensor, const void *data, tl_rope *rope)
+{
+    enum { RAW_DATA = 9 };
+    const int64_t count = tl_tensor_elements(tensor), bytes = tl_stored_bytes(tensor->type, count);
+    if (tl_is_six_bits(tensor->type) && count > 0) {
+        uint8_t *packed = tl_arena_alloc(&edit->arena, (size_t)bytes, 1, 1);
+        if (!packed)
+            return tl_error_no_memory(edit->error);
+        tl_pack_six(data, count, packed);
+        data = packed;
+    }
+    tl_rope_bytes(maker_of(edit), rope, RAW_DATA, data, (size_t)bytes);
+    return TL_OK;
+}
+
 static tl_status save_tensor(tl_edit *edit, const char *name, const tl_tensor *tensor, const void *data, tl_rope *rope)
 {
     tl_rope_maker *maker = maker_of(edit);
@@ -24,10 +39,8 @@ static tl_status save_tensor(tl_edit *edit, const char *name, const tl_tensor *t
     tl_rope_number(maker, rope, 2, tensor->type);
     if (*name)
         tl_rope_text(maker, rope, 8, name);
-    if (tensor->type != TL_STRING) {
-        tl_rope_bytes(maker, rope, 9, data, (size_t)bytes);
-        return TL_OK;
-    }
+    if (tensor->type != TL_STRING)
+        return tl_save_raw_data(edit, tensor, data, rope);
     const tl_string *strings = data;
     int64_t count = tl_tensor_elements(tensor);
     for (int64_t k = 0; strings && k < count; k++)

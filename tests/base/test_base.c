@@ -68,6 +68,33 @@ START_TEST(bytes_of_every_element_type)
     for (int type = 1; type < TL_TYPE_COUNT; type++)
         ck_assert_int_eq(tl_type_bytes((tl_type)type, 0), 0);
     ck_assert_int_eq(tl_type_bytes(TL_DOUBLE, INT64_MAX / 4), -1);
+    ck_assert_int_eq(tl_type_bytes(TL_FLOAT6E2M3, 5), 5);
+    ck_assert_int_eq(tl_stored_bytes(TL_FLOAT6E3M2, 5), 4);
+    ck_assert_int_eq(tl_stored_bytes(TL_FLOAT6E3M2, INT64_MAX), INT64_MAX / 4 * 3 + 3);
+    ck_assert_int_eq(tl_stored_bytes(TL_FLOAT6E3M2, -1), -1);
+    ck_assert_int_eq(tl_stored_bytes(TL_INT4, 5), 3);
+}
+END_TEST
+
+/* Bit by bit: bit k of element i is bit 6i + k of the file. */
+START_TEST(six_bits_are_packed)
+{
+    uint8_t elements[64 + 13], back[sizeof elements], packed[sizeof elements];
+    for (size_t i = 0; i < sizeof elements; i++)
+        elements[i] = (uint8_t)(i * 29 % 64);
+    for (int64_t n = 0; n <= (int64_t)sizeof elements; n++) {
+        const int64_t bytes = tl_stored_bytes(TL_FLOAT6E2M3, n);
+        ck_assert_int_eq(bytes, (6 * n + 7) / 8);
+        memset(packed, 0xa5, sizeof packed);
+        memset(back, 0xa5, sizeof back);
+        tl_pack_six(elements, n, packed);
+        for (int64_t bit = 0; bit < 8 * bytes; bit++)
+            ck_assert_int_eq(packed[bit / 8] >> bit % 8 & 1, bit < 6 * n ? elements[bit / 6] >> bit % 6 & 1 : 0);
+        tl_unpack_six(packed, n, back);
+        ck_assert(memcmp(back, elements, (size_t)n) == 0);
+        for (int64_t i = n; i < (int64_t)sizeof back; i++) /* not beyond the end */
+            ck_assert(back[i] == 0xa5 && (i < bytes || packed[i] == 0xa5));
+    }
 }
 END_TEST
 
@@ -94,6 +121,7 @@ int main(void)
     tcase_add_test(tests, sizes_that_overflow_are_refused);
     tcase_add_test(tests, an_arena_is_zeroed_aligned_and_limited);
     tcase_add_test(tests, bytes_of_every_element_type);
+    tcase_add_test(tests, six_bits_are_packed);
     tcase_add_test(tests, a_message_is_one_line_and_cut);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -59,7 +59,9 @@ START_TEST(small_floats)
         {TL_FLOAT8E5M2FNUZ, 0x7f, 57344}, {TL_FLOAT8E5M2FNUZ, 0x80, NAN}, {TL_FLOAT8E5M2FNUZ, 0x40, 1},
         {TL_FLOAT8E8M0, 127, 1},          {TL_FLOAT8E8M0, 0, 0x1p-127},   {TL_FLOAT8E8M0, 255, NAN},
         {TL_FLOAT4E2M1, 0x07, 6},         {TL_FLOAT4E2M1, 0x01, 0.5},     {TL_FLOAT4E2M1, 0x0f, -6},
-        {TL_FLOAT4E2M1, 0x02, 1},
+        {TL_FLOAT4E2M1, 0x02, 1},         {TL_FLOAT6E2M3, 0x1f, 7.5},     {TL_FLOAT6E2M3, 0x21, -0.125},
+        {TL_FLOAT6E2M3, 0x08, 1},         {TL_FLOAT6E3M2, 0x3f, -28},     {TL_FLOAT6E3M2, 0x01, 0.0625},
+        {TL_FLOAT6E3M2, 0x0c, 1},
     };
     for (size_t k = 0; k < TL_COUNT(known); k++) {
         double value = cli_element_real(known[k].type, &known[k].code, 0);

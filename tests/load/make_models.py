@@ -48,6 +48,8 @@ TYPES = {
     "float4e2m1": ml_dtypes.float4_e2m1fn,
     "uint2": ml_dtypes.uint2,
     "int2": ml_dtypes.int2,
+    "float6e2m3": ml_dtypes.float6_e2m3fn,
+    "float6e3m2": ml_dtypes.float6_e3m2fn,
 }
 PACKED = {"uint4": 4, "int4": 4, "float4e2m1": 4, "uint2": 2, "int2": 2}
 
@@ -118,7 +120,7 @@ def tensors():
     initializers.append(helper.make_tensor("strings", TensorProto.STRING, [2, 2], strings))
     initializers.append(helper.make_tensor("empty", TensorProto.FLOAT, [0, 7], []))
     initializers.append(helper.make_tensor("scalar", TensorProto.FLOAT, [], [2.5]))
-    return model_of(identity_graph("tensors", initializers), ir_version=13)
+    return model_of(identity_graph("tensors", initializers), ir_version=14)
 
 
 def sparse():

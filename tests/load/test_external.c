@@ -153,6 +153,31 @@ START_TEST(finds_data)
 }
 END_TEST
 
+/* Packed in the file, a byte for each in memory: five elements in four bytes. */
+START_TEST(unpacks_six_bits)
+{
+    write_file("models/six.bin", "\x55\x81\x30\x10\xc5", 5);
+    for (int short_by = 0; short_by < 2; short_by++) {
+        message m = {.size = 0};
+        put_tensor(&m, "w", TL_FLOAT6E3M2, (const int64_t[]){5}, 1);
+        put_entry(&m, "location", "six.bin");
+        put_entry(&m, "offset", short_by ? "2" : "1");
+        put_int(&m, 14, 1);
+        tl_model *model = load_with(&m, NULL);
+        if (short_by) {
+            ck_assert_ptr_null(model);
+            ck_assert_ptr_nonnull(strstr(test_error.message, "has 5 bytes, too few for 4 at offset 2"));
+            break;
+        }
+        ck_assert_msg(model != NULL, "%s", test_error.message);
+        tl_value *w = tl_graph_find(model->graph, "w");
+        ck_assert_mem_eq(tl_value_data(w), "\1\2\3\4\5", 5);
+        ck_assert(!w->constant->mapped);
+        tl_model_free(model);
+    }
+}
+END_TEST
+
 START_TEST(maps_a_file_once)
 {
     message tensors[2] = {external("data.bin", "0", NULL), {.size = 0}};
@@ -368,6 +393,7 @@ int main(void)
     TCase *tests = tcase_create("external");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, finds_data);
+    tcase_add_test(tests, unpacks_six_bits);
     tcase_add_test(tests, maps_a_file_once);
     tcase_add_test(tests, reads_what_cannot_be_mapped);
     tcase_add_test(tests, refuses_paths_out_of_the_folder);

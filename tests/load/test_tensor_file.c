@@ -223,8 +223,27 @@ START_TEST(writes_every_type)
         tl_tensor_file_free(back);
         count++;
     }
-    ck_assert_uint_eq(count, 78);
+    ck_assert_uint_eq(count, 84);
     tl_model_free(model);
+}
+END_TEST
+
+/* Longer than what is packed at a time, and no whole groups. */
+START_TEST(packs_six_bits)
+{
+    static uint8_t elements[2050];
+    for (size_t i = 0; i < sizeof elements; i++)
+        elements[i] = (uint8_t)(i * 37 % 64);
+    for (int64_t n = 2046; n <= 2050; n++) {
+        const tl_file_value given = {.kind = TL_KIND_TENSOR,
+                                     .name = "six",
+                                     .tensor = {.data = elements, .type = TL_FLOAT6E2M3, .rank = 1, .dims = {n}}};
+        const tl_file_value *got;
+        tl_tensor_file *back = round_trip(&given, &got);
+        ck_assert_int_eq(tl_tensor_bytes(&got->tensor), n);
+        ck_assert_mem_eq(got->tensor.data, elements, (size_t)n);
+        tl_tensor_file_free(back);
+    }
 }
 END_TEST
 
@@ -314,6 +333,7 @@ int main(void)
     tcase_add_test(tests, nests_kinds);
     tcase_add_test(tests, makes_sparse_values_dense);
     tcase_add_test(tests, writes_every_type);
+    tcase_add_test(tests, packs_six_bits);
     tcase_add_test(tests, refuses_bad_values);
     tcase_add_test(tests, says_what_cannot_be_written);
     return run_case(tests, "tensor_file");

@@ -64,9 +64,10 @@ static unsigned nearest(tl_type type, unsigned patterns, double x)
 START_TEST(small_floats)
 {
     random_seed(31);
-    for (size_t t = 0; t < 5; t++) {
-        const tl_type type = t < 4 ? small_types[t] : TL_FLOAT4E2M1;
-        const unsigned patterns = t < 4 ? 256 : 16, sign = patterns / 2;
+    static const tl_type finite_types[] = {TL_FLOAT4E2M1, TL_FLOAT6E2M3, TL_FLOAT6E3M2};
+    for (size_t t = 0; t < 7; t++) {
+        const tl_type type = t < 4 ? small_types[t] : finite_types[t - 4];
+        const unsigned patterns = t < 4 ? 256 : t == 4 ? 16 : 64, sign = patterns / 2;
         const bool unsigned_zero = type == TL_FLOAT8E4M3FNUZ || type == TL_FLOAT8E5M2FNUZ;
         for (unsigned bits = 0; bits < patterns; bits++) {
             const double value = (double)op_small_float(type, bits);
@@ -95,6 +96,104 @@ START_TEST(small_floats)
             ck_assert(isnan(op_small_float(type, op_encode_small(type, (double)NAN, true, OP_ROUND_UP))));
         }
     }
+}
+END_TEST
+
+/* What ml_dtypes says of the patterns 0 to 31; those from 32 on are the same with a minus. */
+static const struct six {
+    tl_type type;
+    double values[32];
+} sixes[] = {
+    {TL_FLOAT6E2M3, {0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1, 1.125, 1.25, 1.375, 1.5, 1.625, 1.75, 1.875,
+                     2, 2.25,  2.5,  2.75,  3,   3.25,  3.5,  3.75,  4, 4.5,   5,    5.5,   6,   6.5,   7,    7.5}},
+    {TL_FLOAT6E3M2,
+     {0, 0.0625, 0.125, 0.1875, 0.25, 0.3125, 0.375, 0.4375, 0.5, 0.625, 0.75, 0.875, 1,  1.25, 1.5, 1.75,
+      2, 2.5,    3,     3.5,    4,    5,      6,     7,      8,   10,    12,   14,    16, 20,   24,  28}}};
+
+/* Any value, saturated or not: these types have neither infinity nor NaN. */
+static void encodes(tl_type type, double x, unsigned want)
+{
+    for (int saturate = 0; saturate < 2; saturate++) {
+        const unsigned have = op_encode_small(type, x, saturate, OP_ROUND_UP);
+        ck_assert_msg(have == want, "type %d: %.17g is 0x%02x, not 0x%02x", type, x, have, want);
+    }
+}
+
+START_TEST(six_bits)
+{
+    for (size_t t = 0; t < 2; t++) {
+        const tl_type type = sixes[t].type;
+        const double *values = sixes[t].values, top = values[31], half_step = (top - values[30]) / 2;
+        for (unsigned bits = 0; bits < 64; bits++) {
+            const double want = bits < 32 ? values[bits] : -values[bits - 32];
+            for (unsigned spare = 0; spare < 256; spare += 64) { /* two bits of the byte mean nothing */
+                const double have = (double)op_small_float(type, bits | spare);
+                ck_assert(have == want && !signbit(have) == !signbit(want));
+            }
+            encodes(type, want, bits);
+        }
+        for (unsigned bits = 0; bits < 31; bits++) { /* half way to the next: to the even one */
+            const double tie = (values[bits] + values[bits + 1]) / 2, least = values[1] * 0x1p-30;
+            encodes(type, tie, bits + (bits & 1));
+            encodes(type, -tie, 32 | (bits + (bits & 1)));
+            encodes(type, tie + least, bits + 1);
+            encodes(type, tie - least, bits);
+        }
+        const double large[] = {top + half_step, top + half_step * 1.5, top * 2, 1e300, INFINITY};
+        for (size_t k = 0; k < sizeof large / sizeof large[0]; k++) {
+            encodes(type, large[k], 31);
+            encodes(type, -large[k], 63);
+        }
+        ck_assert_double_eq((double)op_small_float(type, op_encode_small(type, (double)NAN, true, OP_ROUND_UP)), 0);
+    }
+}
+END_TEST
+
+/* By the operator, there and back by way of other types; 5000 elements are several pieces of its loop. */
+START_TEST(six_bits_cast)
+{
+    static const tl_type others[] = {TL_FLOAT, TL_DOUBLE, TL_FLOAT16, TL_BFLOAT16};
+    static const int64_t n = 5000;
+    for (size_t t = 0; t < 2; t++) {
+        tl_tensor x = new_tensor(sixes[t].type, 1, &n);
+        for (int64_t i = 0; i < n; i++)
+            ((uint8_t *)x.data)[i] = (uint8_t)(i % 64);
+        for (size_t k = 0; k < sizeof others / sizeof others[0]; k++) {
+            fake_case wide, back;
+            cast_to(&wide, &x, others[k], 1);
+            for (int64_t i = 0; i < n; i++)
+                ck_assert(get(&wide.outputs[0], i) == sixes[t].values[i % 32] * (i % 64 < 32 ? 1 : -1));
+            cast_to(&back, &wide.outputs[0], sixes[t].type, 0);
+            ck_assert_mem_eq(back.outputs[0].data, x.data, (size_t)n);
+            fake_free(&wide);
+            fake_free(&back);
+        }
+        fake_case integers, other;
+        cast_to(&integers, &x, TL_INT8, 1);
+        for (int64_t i = 0; i < n; i++) /* towards 0 */
+            ck_assert(get(&integers.outputs[0], i) == trunc(sixes[t].values[i % 32]) * (i % 64 < 32 ? 1 : -1));
+        fake_free(&integers);
+        cast_to(&other, &x, sixes[1 - t].type, 1);
+        for (int64_t i = 0; i < n; i++)
+            ck_assert_uint_eq(((const uint8_t *)other.outputs[0].data)[i],
+                              op_encode_small(sixes[1 - t].type, (double)op_small_float(x.type, (unsigned)(i % 64)),
+                                              true, OP_ROUND_UP));
+        fake_free(&other);
+        free_tensor(&x);
+    }
+    /* numbers that no float holds, and text */
+    tl_tensor whole = new_tensor(TL_INT64, DIMS(3));
+    memcpy(whole.data, (const int64_t[]){9, -11, INT64_MIN}, 24);
+    fake_case test;
+    cast_to(&test, &whole, TL_FLOAT6E3M2, 1);
+    ck_assert_mem_eq(test.outputs[0].data, ((const uint8_t[]){0x18, 0x3a, 0x3f}), 3); /* ties: 8, -12; -28 */
+    fake_free(&test);
+    free_tensor(&whole);
+    tl_string words[] = {{"-2.25", 5}, {"INF", 3}, {"0.06", 4}};
+    tl_tensor text = {.data = words, .type = TL_STRING, .rank = 1, .dims = {3}};
+    cast_to(&test, &text, TL_FLOAT6E2M3, 1);
+    ck_assert_mem_eq(test.outputs[0].data, ((const uint8_t[]){0x31, 0x1f, 0}), 3);
+    fake_free(&test);
 }
 END_TEST
 
@@ -395,6 +494,8 @@ START_TEST(wrong_types)
             run_fails(&test, TL_INVALID_MODEL, "32 bits");
         if (to == TL_STRING || to < 1)
             run_fails(&test, TL_INVALID_MODEL, "no type");
+        if (to == TL_FLOAT6E2M3 || to == TL_FLOAT6E3M2) /* not a type of BitCast's */
+            run_fails(&test, TL_UNSUPPORTED, "no type");
     }
     free_tensor(&x);
 }
@@ -405,6 +506,8 @@ int main(void)
     Suite *suite = suite_create("cast");
     ADD_TEST(suite, known_patterns);
     ADD_TEST(suite, small_floats);
+    ADD_TEST(suite, six_bits);
+    ADD_TEST(suite, six_bits_cast);
     ADD_TEST(suite, exponents_only);
     ADD_TEST(suite, halves_round_once);
     ADD_TEST(suite, between_numbers);

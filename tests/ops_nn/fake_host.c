@@ -136,7 +136,7 @@ size_t fake_bytes(const tl_tensor *tensor)
         [TL_UINT32] = 32,  [TL_UINT64] = 64,      [TL_BFLOAT16] = 16,      [TL_COMPLEX64] = 64, [TL_COMPLEX128] = 128,
         [TL_STRING] = 128, [TL_FLOAT8E4M3FN] = 8, [TL_FLOAT8E4M3FNUZ] = 8, [TL_FLOAT8E5M2] = 8, [TL_FLOAT8E5M2FNUZ] = 8,
         [TL_UINT4] = 4,    [TL_INT4] = 4,         [TL_FLOAT4E2M1] = 4,     [TL_FLOAT8E8M0] = 8, [TL_UINT2] = 2,
-        [TL_INT2] = 2};
+        [TL_INT2] = 2,     [TL_FLOAT6E2M3] = 8,   [TL_FLOAT6E3M2] = 8};
     size_t n = bits[tensor->type];
     for (int32_t i = 0; i < tensor->rank; i++)
         if (__builtin_mul_overflow(n, (size_t)tensor->dims[i], &n) || n > (size_t)1 << 34)

@@ -108,6 +108,54 @@ START_TEST(quantize_extremes)
 }
 END_TEST
 
+/* What onnx.reference says, with a scale of 0.5, without a zero point and with 1.5. */
+START_TEST(quantize_six_bits)
+{
+    static const float values[] = {-100, -3.1f, -0.02f, 0, 0.05f, 0.0625f, 0.3f, 1.4f, 2.125f, 3.3f, 7.6f, 1000};
+    static const struct {
+        tl_type type;
+        uint8_t zero;
+        uint8_t codes[12];
+        float back[12];
+    } cases[] = {{TL_FLOAT6E2M3,
+                  0,
+                  {63, 60, 32, 0, 1, 1, 5, 19, 24, 29, 31, 31},
+                  {-3.75f, -3, 0, 0, 0.0625f, 0.0625f, 0.3125f, 1.375f, 2, 3.25f, 3.75f, 3.75f}},
+                 {TL_FLOAT6E2M3,
+                  12,
+                  {63, 57, 12, 12, 13, 13, 16, 25, 28, 31, 31, 31},
+                  {-4.5f, -3, 0, 0, 0.0625f, 0.0625f, 0.25f, 1.5f, 2.25f, 3, 3, 3}},
+                 {TL_FLOAT6E3M2,
+                  0,
+                  {63, 54, 33, 0, 2, 2, 9, 18, 20, 23, 28, 31},
+                  {-14, -3, -0.03125f, 0, 0.0625f, 0.0625f, 0.3125f, 1.5f, 2, 3.5f, 8, 14}},
+                 {TL_FLOAT6E3M2,
+                  14,
+                  {63, 53, 14, 14, 14, 14, 16, 20, 22, 24, 28, 31},
+                  {-14.75f, -3.25f, 0, 0, 0, 0, 0.25f, 1.25f, 2.25f, 3.25f, 7.25f, 13.25f}}};
+    tl_tensor x = float_list(12, values), scale = float_list(1, (float[]){0.5f});
+    for (size_t k = 0; k < COUNT(cases); k++)
+        for (int saturate = 0; saturate < 2; saturate++) { /* nothing else that they could do */
+            tl_tensor zero = new_tensor(cases[k].type, DIMS(1));
+            *(uint8_t *)zero.data = cases[k].zero;
+            fake_attribute attributes[] = {ATTR_I("output_dtype", cases[k].type), ATTR_I("saturate", saturate)};
+            fake_case quantize = CASE(&tl_op_QuantizeLinear_23, attributes, &x, &scale, cases[k].zero ? &zero : NULL);
+            run_ok(&quantize);
+            ck_assert_int_eq(quantize.outputs[0].type, cases[k].type);
+            ck_assert_mem_eq(quantize.outputs[0].data, cases[k].codes, 12);
+            fake_case dequantize = PLAIN_CASE(&tl_op_DequantizeLinear_21, &quantize.outputs[0], &scale, &zero);
+            run_ok(&dequantize);
+            for (int64_t i = 0; i < 12; i++)
+                ck_assert_double_eq(get(&dequantize.outputs[0], i), (double)cases[k].back[i]);
+            fake_free(&quantize);
+            fake_free(&dequantize);
+            free_tensor(&zero);
+        }
+    free_tensor(&x);
+    free_tensor(&scale);
+}
+END_TEST
+
 START_TEST(dynamic_quantize)
 {
     tl_tensor x = random_tensor(TL_FLOAT, DIMS(700));
@@ -194,6 +242,7 @@ int main(void)
     Suite *suite = suite_create("quantize");
     ADD_TEST(suite, quantize_and_dequantize);
     ADD_TEST(suite, quantize_extremes);
+    ADD_TEST(suite, quantize_six_bits);
     ADD_TEST(suite, dynamic_quantize);
     ADD_TEST(suite, center_crop_pad);
     ADD_TEST(suite, boxes);

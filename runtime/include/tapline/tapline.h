@@ -43,7 +43,7 @@ TL_API const char *tl_isa(void);
 TL_API const char *tl_status_name(tl_status status);
 /* A type by the standard's name in lower case, "float", "int64". Never NULL. */
 TL_API const char *tl_type_name(tl_type type);
-/* Bits of one element; 0 for TL_UNDEFINED and numbers out of range. */
+/* Bits that one element takes in memory; 0 for TL_UNDEFINED and numbers out of range. */
 TL_API size_t tl_type_bits(tl_type type);
 /* Elements of a tensor with known dimensions, and its bytes; -1 where a dimension is unknown or the product
  * overflows. */

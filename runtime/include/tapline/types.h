@@ -59,9 +59,11 @@ typedef enum tl_type {
     TL_INT4 = 22,       /* likewise */
     TL_FLOAT4E2M1 = 23, /* likewise */
     TL_FLOAT8E8M0 = 24,
-    TL_UINT2 = 25, /* four in a byte, the first in the lowest bits */
-    TL_INT2 = 26,  /* likewise */
-    TL_TYPE_COUNT = 27
+    TL_UINT2 = 25,      /* four in a byte, the first in the lowest bits */
+    TL_INT2 = 26,       /* likewise */
+    TL_FLOAT6E2M3 = 27, /* one in a byte, in its low six bits; files have four in three bytes */
+    TL_FLOAT6E3M2 = 28, /* likewise */
+    TL_TYPE_COUNT = 29
 } tl_type;
 
 /* An element of a string tensor: bytes that may hold NUL, not terminated. Whoever hands the tensor over owns the
