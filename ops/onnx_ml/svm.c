@@ -1,4 +1,5 @@
-/* SVMRegressor: a sum of kernels of the row and the support vectors; without these, of a linear model. */
+/* SVMRegressor: a sum of kernels of the row and the support vectors; without these, of a linear model. SVMClassifier:
+ * such sums for each two classes, and their votes. */
 #include "onnx_ml/ml.h"
 
 typedef enum svm_kernel { SVM_LINEAR, SVM_POLY, SVM_RBF, SVM_SIGMOID } svm_kernel;
@@ -144,3 +145,261 @@ static const tl_attribute_spec svm_attribute[] = {
 OP_DESCRIPTOR(SVMRegressor, 1) = {ML_HEAD(SVMRegressor, 1),      OP_PARAMS(input, svm_input),
                                   OP_PARAMS(output, svm_output), OP_PARAMS(attribute, svm_attribute),
                                   .reshape = svm_reshape,        .run = svm_run};
+
+/* ---- SVMClassifier: one against one, for each two classes; without support vectors a linear model for each class */
+
+typedef struct svc {
+    svm s;
+    tl_tensor labels, per_class, rho, prob_a, prob_b;
+    int64_t classes, pairs, vectors; /* vectors: 0 of linear models */
+} svc;
+
+static bool has_probabilities(const svc *c)
+{
+    return c->vectors > 0 && ml_count(&c->prob_a) > 0;
+}
+
+/* Columns of Z: probabilities, or scores of the pairs; of one pair, for each of its classes. */
+static int64_t score_count(const svc *c)
+{
+    return c->vectors == 0 || c->classes == 2 || has_probabilities(c) ? c->classes : c->pairs;
+}
+
+static tl_status check_count(const tl_call *call, const char *name, const tl_tensor *list, int64_t wanted)
+{
+    return ml_count(list) == wanted ? TL_OK
+                                    : tl_fail(call, TL_INVALID_MODEL, "%s has %lld elements, but must have %lld", name,
+                                              (long long)ml_count(list), (long long)wanted);
+}
+
+/* How many support vectors there are, and whether the lists about pairs fit. */
+static tl_status read_pairs(const tl_call *call, svc *c)
+{
+    int64_t wanted;
+    if (ml_count(&c->per_class) == 0)
+        return TL_OK;
+    tl_status status = check_count(call, "vectors_per_class", &c->per_class, c->classes);
+    for (int64_t k = 0; status == TL_OK && k < c->classes; k++)
+        if (ml_int(&c->per_class, k) < 0 || !nn_add(c->vectors, ml_int(&c->per_class, k), &c->vectors))
+            return tl_fail(call, TL_INVALID_MODEL, "vectors_per_class has %lld", (long long)ml_int(&c->per_class, k));
+    if (status != TL_OK || c->vectors == 0)
+        return status;
+    if (!nn_mul(c->vectors, c->classes - 1, &wanted))
+        wanted = -1;
+    status = check_count(call, "coefficients", &c->s.coefficients, wanted);
+    if (status == TL_OK)
+        status = check_count(call, "rho", &c->rho, c->pairs);
+    if (status == TL_OK && ml_count(&c->prob_a) > 0)
+        status = check_count(call, "prob_a", &c->prob_a, c->pairs);
+    return status == TL_OK ? check_count(call, "prob_b", &c->prob_b, ml_count(&c->prob_a)) : status;
+}
+
+static tl_status read_svc(const tl_call *call, svc *c)
+{
+    const tl_dim features = ml_features(call->inputs[0]);
+    int64_t wanted;
+    *c = (svc){.per_class = ml_list(call, "vectors_per_class", TL_ATTR_INTS),
+               .rho = ml_list(call, "rho", TL_ATTR_FLOATS),
+               .prob_a = ml_list(call, "prob_a", TL_ATTR_FLOATS),
+               .prob_b = ml_list(call, "prob_b", TL_ATTR_FLOATS)};
+    c->s.coefficients = ml_list(call, "coefficients", TL_ATTR_FLOATS);
+    c->s.vectors = ml_list(call, "support_vectors", TL_ATTR_FLOATS);
+    tl_status status = ml_labels(call, "classlabels_ints", "classlabels_strings", &c->labels);
+    if (status == TL_OK)
+        status = read_kernel(call, &c->s);
+    if (status == TL_OK)
+        status = ml_find_transform(call, &c->s.transform);
+    if (status == TL_OK)
+        status = ml_check_table(call);
+    if (status != TL_OK)
+        return status;
+    c->classes = ml_count(&c->labels);
+    if (c->classes < 2)
+        return tl_fail(call, TL_INVALID_MODEL, "has %lld class labels, but must have two at least",
+                       (long long)c->classes);
+    if (ml_count(&c->rho) == 0)
+        return tl_fail(call, TL_INVALID_MODEL, "has no rho");
+    if (!nn_mul(c->classes, c->classes - 1, &c->pairs))
+        return tl_fail(call, TL_NO_MEMORY, "has %lld class labels", (long long)c->classes);
+    c->pairs /= 2;
+    status = read_pairs(call, c);
+    if (status != TL_OK || features < 0)
+        return status;
+    const bool linear = c->vectors == 0;
+    const tl_tensor *by_feature = linear ? &c->s.coefficients : &c->s.vectors;
+    if (!nn_mul(linear ? c->classes : c->vectors, features, &wanted) || wanted != ml_count(by_feature))
+        return tl_fail(call, TL_INVALID_INPUT, "%s has %lld elements, which do not fit %lld features",
+                       linear ? "coefficients" : "support_vectors", (long long)ml_count(by_feature),
+                       (long long)features);
+    return TL_OK;
+}
+
+/* What one row needs; all but the scores only with support vectors. The lists of the file are about as long. */
+static int64_t row_doubles(const svc *c)
+{
+    const int64_t scores = nn_max(c->vectors > 0 ? c->pairs : 0, c->classes);
+    const int64_t coupling = has_probabilities(c) ? 2 * c->classes * (c->classes + 1) : 0;
+    return scores + c->vectors + c->classes + coupling;
+}
+
+static tl_status svc_reshape(tl_call *call)
+{
+    tl_tensor *y = call->outputs[0], *z = call->outputs[1];
+    svc c;
+    tl_status status = read_svc(call, &c);
+    if (status != TL_OK)
+        return status;
+    y->type = c.labels.type == TL_STRING ? TL_STRING : TL_INT64;
+    y->rank = 1;
+    z->rank = 2;
+    y->dims[0] = z->dims[0] = ml_rows(call->inputs[0]);
+    z->dims[1] = score_count(&c);
+    call->workspace_size = 0;
+    nn_place(call, row_doubles(&c), sizeof(double) * (size_t)call->thread_count);
+    return TL_OK;
+}
+
+/* Scores of the pairs (0, 1), (0, 2), ... (1, 2), ..., and a vote of each. */
+static void score_pairs(const svc *c, const double *kernels, double *scores, double *votes)
+{
+    const float *coefficients = c->s.coefficients.data, *rho = c->rho.data;
+    int64_t pair = 0, begin = 0;
+    for (int64_t i = 0; i < c->classes; i++)
+        votes[i] = 0;
+    for (int64_t i = 0; i < c->classes; i++) {
+        const int64_t end = begin + ml_int(&c->per_class, i);
+        int64_t other = end;
+        for (int64_t j = i + 1; j < c->classes; j++) {
+            const int64_t other_end = other + ml_int(&c->per_class, j);
+            double sum = (double)rho[pair];
+            for (int64_t k = begin; k < end; k++)
+                sum += (double)coefficients[(j - 1) * c->vectors + k] * kernels[k];
+            for (int64_t k = other; k < other_end; k++)
+                sum += (double)coefficients[i * c->vectors + k] * kernels[k];
+            votes[sum > 0 ? i : j] += 1;
+            scores[pair++] = sum;
+            other = other_end;
+        }
+        begin = end;
+    }
+}
+
+/* Probabilities p of the classes from those of pairs (Wu, Lin and Weng, "Probability estimates for multi-class
+ * classification by pairwise coupling", 2004, algorithm 2): the least p' Q p among those whose sum is 1. Stops where
+ * libsvm does, whose results people compare with. */
+static void couple(int64_t n, const double *r, double *q, double *qp, double *p)
+{
+    for (int64_t t = 0; t < n; t++) {
+        p[t] = 1 / (double)n;
+        q[t * n + t] = 0;
+        for (int64_t j = 0; j < n; j++)
+            if (j != t) {
+                q[t * n + t] += r[j * n + t] * r[j * n + t];
+                q[t * n + j] = -r[j * n + t] * r[t * n + j];
+            }
+    }
+    for (int64_t round = nn_max(100, n); round > 0; round--) {
+        double pqp = 0, error = 0;
+        for (int64_t t = 0; t < n; t++) {
+            qp[t] = 0;
+            for (int64_t j = 0; j < n; j++)
+                qp[t] += q[t * n + j] * p[j];
+            pqp += p[t] * qp[t];
+        }
+        for (int64_t t = 0; t < n; t++)
+            error = fmax(error, fabs(qp[t] - pqp));
+        if (error < 0.005 / (double)n)
+            return;
+        for (int64_t t = 0; t < n; t++) {
+            const double step = (pqp - qp[t]) / q[t * n + t];
+            p[t] += step;
+            pqp = (pqp + step * (step * q[t * n + t] + 2 * qp[t])) / ((1 + step) * (1 + step));
+            for (int64_t j = 0; j < n; j++) {
+                qp[j] = (qp[j] + step * q[t * n + j]) / (1 + step);
+                p[j] /= 1 + step;
+            }
+        }
+    }
+}
+
+/* The classes' probabilities in place of the pairs' scores. */
+static void find_probabilities(const svc *c, double *scores, double *room)
+{
+    const int64_t n = c->classes;
+    const float *a = c->prob_a.data, *b = c->prob_b.data;
+    double *r = room, *q = r + n * n, *qp = q + n * n, *p = qp + n;
+    int64_t pair = 0;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = i + 1; j < n; j++, pair++) {
+            const double x = ml_logistic(-(scores[pair] * (double)a[pair] + (double)b[pair]));
+            r[i * n + j] = fmin(fmax(x, 1e-7), 1 - 1e-7);
+            r[j * n + i] = 1 - r[i * n + j];
+        }
+    couple(n, r, q, qp, p);
+    memcpy(scores, p, (size_t)n * sizeof *p);
+}
+
+typedef struct svc_job {
+    const tl_call *call;
+    svc c;
+} svc_job;
+
+static void svc_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const svc_job *job = context;
+    const svc *c = &job->c;
+    const tl_tensor *x = job->call->inputs[0];
+    const int64_t n = ml_features(x), columns = score_count(c);
+    const float *coefficients = c->s.coefficients.data, *vectors = c->s.vectors.data;
+    double *kernels = (double *)job->call->workspace + thread * row_doubles(c), *votes = kernels + c->vectors;
+    double *scores = votes + c->classes;
+    float *z = job->call->outputs[1]->data;
+    for (int64_t row = begin; row < end; row++) {
+        if (c->vectors == 0) {
+            for (int64_t k = 0; k < c->classes; k++)
+                scores[k] = (double)*(const float *)c->rho.data +
+                            kernel_of(&c->s, SVM_LINEAR, x, row * n, coefficients + k * n, n);
+        } else {
+            for (int64_t k = 0; k < c->vectors; k++)
+                kernels[k] = kernel_of(&c->s, c->s.kernel, x, row * n, vectors + k * n, n);
+            score_pairs(c, kernels, scores, votes);
+        }
+        ml_put_label(job->call->outputs[0], row, &c->labels, ml_greatest(c->vectors == 0 ? scores : votes, c->classes));
+        if (has_probabilities(c)) {
+            find_probabilities(c, scores, scores + nn_max(c->pairs, c->classes));
+        } else if (c->vectors > 0 && c->classes == 2) {
+            scores[1] = scores[0];
+            scores[0] = -scores[1];
+        }
+        ml_apply(c->s.transform, scores, columns);
+        for (int64_t k = 0; k < columns; k++)
+            z[row * columns + k] = (float)scores[k];
+    }
+}
+
+static tl_status svc_run(tl_call *call)
+{
+    svc_job job = {.call = call};
+    tl_status status = read_svc(call, &job.c);
+    if (status == TL_OK)
+        call->host->parallel_for(call, svc_task, &job, ml_rows(call->inputs[0]),
+                                 nn_grain(nn_max(ml_count(&job.c.s.vectors), 1), 1 << 13));
+    return status;
+}
+
+static const tl_param svc_output[] = {OP_IN("Y", ML_LABELS, 0), OP_IN("Z", TL_T(TL_FLOAT), 0)};
+static const tl_attribute_spec svc_attribute[] = {OP_INTS("classlabels_ints"),
+                                                  ML_STRINGS("classlabels_strings"),
+                                                  ML_FLOATS("coefficients"),
+                                                  ML_FLOATS("kernel_params"),
+                                                  OP_STRING("kernel_type", "LINEAR"),
+                                                  OP_STRING("post_transform", "NONE"),
+                                                  ML_FLOATS("prob_a"),
+                                                  ML_FLOATS("prob_b"),
+                                                  ML_FLOATS("rho"),
+                                                  ML_FLOATS("support_vectors"),
+                                                  OP_INTS("vectors_per_class")};
+
+OP_DESCRIPTOR(SVMClassifier, 1) = {ML_HEAD(SVMClassifier, 1),     OP_PARAMS(input, svm_input),
+                                   OP_PARAMS(output, svc_output), OP_PARAMS(attribute, svc_attribute),
+                                   .reshape = svc_reshape,        .run = svc_run};

@@ -142,6 +142,20 @@ def svm_cases(writer):
                     one_class=one_class, coefficients=random(82, 5).tolist(), support_vectors=vectors, rho=[0.125])
     writer.case("SVMRegressor", [x], 1, ML, kernel_type="LINEAR", kernel_params=[0.0, 0.0, 0.0],
                 coefficients=random(83, 4).tolist(), rho=[-0.5])
+    for seed, (classes, kernel, sure) in enumerate(
+            itertools.product((2, 3, 4), ("LINEAR", "POLY", "RBF", "SIGMOID"), (False, True))):
+        per_class, pairs = [3, 1, 2, 4][:classes], classes * (classes - 1) // 2
+        count = sum(per_class)
+        labels = {"classlabels_ints": [7, 3, 5, 1][:classes]} if seed % 3 else {
+            "classlabels_strings": ["a", "b", "c", "d"][:classes]}
+        sigmoids = {"prob_a": random(seed, pairs, low=-2, high=-1).tolist(),
+                    "prob_b": random(seed + 1, pairs).tolist()} if sure else {}
+        for transform in ("NONE", "LOGISTIC", "SOFTMAX") if sure or classes > 2 else ("NONE", "LOGISTIC"):
+            writer.case("SVMClassifier", [random(seed + 2, 9, 4)], 2, ML, kernel_type=kernel,
+                        kernel_params=[0.5, 0.25, 3.0], vectors_per_class=per_class, post_transform=transform,
+                        coefficients=random(seed + 3, (classes - 1) * count).tolist(),
+                        support_vectors=random(seed + 4, count * 4).tolist(),
+                        rho=random(seed + 5, pairs, low=-0.25, high=0.25).tolist(), **labels, **sigmoids)
 
 
 # ---- com.microsoft

@@ -1,4 +1,4 @@
-/* Scaler, Normalizer, Imputer, OneHotEncoder, LinearRegressor, LinearClassifier, SVMRegressor. */
+/* Scaler, Normalizer, Imputer, OneHotEncoder, LinearRegressor, LinearClassifier, SVMRegressor, SVMClassifier. */
 #include <math.h>
 #include "tensors.h"
 
@@ -8,6 +8,7 @@ OPERATOR(Imputer, 1);
 OPERATOR(OneHotEncoder, 1);
 OPERATOR(LinearRegressor, 1);
 OPERATOR(LinearClassifier, 1);
+OPERATOR(SVMClassifier, 1);
 OPERATOR(SVMRegressor, 1);
 
 #define TEXTS(label, list)                                                            \
@@ -206,6 +207,96 @@ START_TEST(support_vectors)
 }
 END_TEST
 
+/* Three classes of a support vector each, as linear kernels: a pair's score is a plain formula of x. */
+START_TEST(classes_by_votes)
+{
+    tl_tensor x = random_tensor(TL_FLOAT, DIMS(20, 1)), wide = random_tensor(TL_FLOAT, DIMS(2, 3));
+    fake_attribute a[] = {ATTR_IS("classlabels_ints", 5, 6, 7), ATTR_IS("vectors_per_class", 1, 1, 1),
+                          ATTR_FS("support_vectors", 1, 2, 4),
+                          ATTR_FS("coefficients", 1, 0.5F, -1, 0.25F, 2, -0.5F), /* (classes - 1, vectors) */
+                          ATTR_FS("rho", 0.125F, -0.25F, 0.5F)};
+    fake_case test = CASE(&tl_op_SVMClassifier_1, a, &x);
+    run_ok(&test);
+    assert_shape(&test.outputs[0], DIMS(20));
+    assert_shape(&test.outputs[1], DIMS(20, 3));
+    for (int64_t i = 0; i < 20; i++) {
+        const double v = get(&x, i);
+        const double want[] = {v * (1 * 1 + 0.5 * 2) + 0.125, v * (0.25 * 1 - 1 * 4) - 0.25,
+                               v * (2 * 2 - 0.5 * 4) + 0.5};
+        int votes[3] = {0}, best = 0;
+        votes[want[0] > 0 ? 0 : 1]++;
+        votes[want[1] > 0 ? 0 : 2]++;
+        votes[want[2] > 0 ? 1 : 2]++;
+        for (int k = 0; k < 3; k++) {
+            ck_assert_double_eq_tol(get(&test.outputs[1], 3 * i + k), want[k], 1e-5);
+            best = votes[k] > votes[best] ? k : best;
+        }
+        ck_assert_double_eq(get(&test.outputs[0], i), 5 + best);
+    }
+    fake_free(&test);
+    test.inputs[0] = &wide;
+    run_fails(&test, TL_INVALID_INPUT, "support_vectors has 3 elements, which do not fit 3 features");
+    test.inputs[0] = &x;
+    const fake_attribute wrong[][2] = {
+        {ATTR_IS("classlabels_ints", 5, 6), ATTR_IS("vectors_per_class", 1, 1, 1)},
+        {ATTR_IS("classlabels_ints", 5), ATTR_IS("vectors_per_class", 3)},
+        {ATTR_IS("classlabels_ints", 5, 6, 7), ATTR_IS("vectors_per_class", -1, 1, 3)},
+        {ATTR_IS("classlabels_ints", 5, 6, 7), ATTR_IS("vectors_per_class", INT64_MAX, 1, 1)},
+        {ATTR_IS("classlabels_ints", 5, 6, 7), ATTR_IS("vectors_per_class", INT64_MAX, 0, 0)},
+        {ATTR_IS("classlabels_ints", 5, 6), ATTR_IS("vectors_per_class", 2, 4)}};
+    static const char *const why[] = {"vectors_per_class has 3 elements, but must have 2",
+                                      "two at least",
+                                      "vectors_per_class has -1",
+                                      "vectors_per_class has 1",
+                                      "coefficients",
+                                      "rho"};
+    for (size_t k = 0; k < COUNT(why); k++) {
+        a[0] = wrong[k][0];
+        a[1] = wrong[k][1];
+        run_fails(&test, TL_INVALID_MODEL, why[k]);
+    }
+    free_tensor(&x);
+    free_tensor(&wide);
+}
+END_TEST
+
+/* Two classes: the probability is the sigmoid itself, for n = 2 needs no search. Without support vectors: a linear
+ * model for each class. */
+START_TEST(probabilities_of_classes)
+{
+    tl_tensor x = random_tensor(TL_FLOAT, DIMS(20, 1));
+    fake_attribute a[] = {ATTR_IS("classlabels_ints", 5, 6),
+                          ATTR_IS("vectors_per_class", 1, 1),
+                          ATTR_FS("support_vectors", 1, 2),
+                          ATTR_FS("coefficients", 1, -2),
+                          ATTR_FS("rho", 0.125F),
+                          ATTR_FS("prob_a", -1.5F),
+                          ATTR_FS("prob_b", 0.25F)};
+    fake_case test = CASE(&tl_op_SVMClassifier_1, a, &x);
+    run_ok(&test);
+    for (int64_t i = 0; i < 20; i++) {
+        const double score = get(&x, i) * (1 - 4) + 0.125, p = 1 / (1 + exp(-1.5 * score + 0.25));
+        ck_assert_double_eq_tol(get(&test.outputs[1], 2 * i), p, 5e-3); /* coupling stops there */
+        ck_assert_double_eq_tol(get(&test.outputs[1], 2 * i) + get(&test.outputs[1], 2 * i + 1), 1, 1e-6);
+        ck_assert_double_eq(get(&test.outputs[0], i), score > 0 ? 5 : 6);
+    }
+    fake_free(&test);
+    a[6] = (fake_attribute)ATTR_FS("prob_b", 1, 2);
+    run_fails(&test, TL_INVALID_MODEL, "prob_b has 2 elements, but must have 1");
+    a[1] = a[4]; /* rho, and no vectors_per_class */
+    test.attribute_count = 4;
+    run_ok(&test);
+    for (int64_t i = 0; i < 20; i++) {
+        const double first = get(&x, i) + 0.125, second = -2 * get(&x, i) + 0.125;
+        ck_assert_double_eq_tol(get(&test.outputs[1], 2 * i), first, 1e-6);
+        ck_assert_double_eq_tol(get(&test.outputs[1], 2 * i + 1), second, 1e-6);
+        ck_assert_double_eq(get(&test.outputs[0], i), second > first ? 6 : 5);
+    }
+    fake_free(&test);
+    free_tensor(&x);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("features");
@@ -216,5 +307,7 @@ int main(void)
     ADD_TEST(suite, one_hot);
     ADD_TEST(suite, linear);
     ADD_TEST(suite, support_vectors);
+    ADD_TEST(suite, classes_by_votes);
+    ADD_TEST(suite, probabilities_of_classes);
     return run_suite(suite);
 }
