@@ -88,7 +88,7 @@ static void walk_units(void *context, int64_t begin, int64_t end, int32_t thread
     for (int64_t unit = begin; unit < end; unit++) {
         const int64_t from = tile * map->tile;
         const int64_t n = map->row - from < map->tile ? map->row - from : map->tile;
-        int64_t in[OP_MAP_INPUTS];
+        int64_t in[OP_MAP_INPUTS] = {0};
         for (int k = 0; k < map->count; k++)
             in[k] = start[k] + from * map->step[k];
         w->row(w->context, in, row_at + from, n);

@@ -9,8 +9,8 @@
 
 #define OP_MAP_INPUTS 8
 
-/* How up to OP_MAP_INPUTS inputs lie under an output: axes of size 1 left out, neighbours joined wherever every input allows
- * it. The innermost is a row, on which an input moves along (step 1) or stands still (step 0). Strides are in
+/* How up to OP_MAP_INPUTS inputs lie under an output: axes of size 1 left out, neighbours joined wherever every input
+ * allows it. The innermost is a row, on which an input moves along (step 1) or stands still (step 0). Strides are in
  * elements. */
 typedef struct op_map {
     int32_t count; /* of inputs */

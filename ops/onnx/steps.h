@@ -18,8 +18,8 @@ typedef struct steps_program {
 } steps_program;
 
 #define STEPS_CHAIN_OPERANDS 8 /* X among them */
-#define STEPS_DOMAIN     "tapline.internal"
-#define STEPS_ATTRIBUTES OP_STRING("steps", ""), OP_INTS("parameters")
+#define STEPS_DOMAIN         "tapline.internal"
+#define STEPS_ATTRIBUTES     OP_STRING("steps", ""), OP_INTS("parameters")
 #define STEPS_OPERANDS(types)                                         \
     {                                                                 \
         "operands", types, 'T', TL_PARAM_OPTIONAL | TL_PARAM_VARIADIC \

@@ -33,8 +33,8 @@ static void *system_alloc(size_t size, size_t alignment)
     size_t room;
     if (alignment < sizeof(block))
         alignment = sizeof(block);
-    if (!tl_add_size(size, alignment, &room) || room > SIZE_MAX - alignment)
-        return NULL;
+    if (!tl_add_size(size, alignment, &room) || room > PTRDIFF_MAX - alignment)
+        return NULL; /* no object is that large, and sanitizers take asking for one amiss */
     block head = {0};
     if (room >= OWN_MAP) {
         head.mapped = room;

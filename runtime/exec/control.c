@@ -619,7 +619,7 @@ static tl_status put(tl_call *call, size_t k, const tl_tensor *result, int32_t a
     if (!same)
         return tl_fail(call, TL_INVALID_INPUT, "output %zu changes its shape or type", k);
     int64_t bytes = tl_tensor_bytes(result);
-    if (bytes > 0 && result->data)
+    if (bytes > 0 && result->data && out->data)
         memcpy((char *)out->data + at * bytes, result->data, (size_t)bytes);
     return TL_OK;
 }

@@ -173,7 +173,7 @@ struct tl_model {
     tl_graph *graph;
     size_t max_tensor_bytes;
     int64_t fold_budget; /* bytes that results of folding may still take */
-    int64_t unique;     /* numbers for made names */
+    int64_t unique;      /* numbers for made names */
     void (*unmap)(tl_mapping *mapping);
 };
 
