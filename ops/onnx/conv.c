@@ -3,6 +3,7 @@
  * optimizes, adds Z and applies an activation; the private one does any steps. */
 #include "onnx/conv.h"
 
+#include "onnx/conv_batch.h"
 #include "onnx/steps.h"
 
 /* ---- Shapes */
@@ -147,6 +148,7 @@ typedef struct conv_steps {
     tlk_conv_data data;     /* of one sample, x and y still open */
     size_t packed, scratch; /* where they lie in the workspace; scratch of one thread after the other */
     size_t scratch_size;
+    conv_batch batch; /* of many small samples */
     steps_place places[TLK_MAX_STEPS];
 } conv_steps;
 
@@ -271,7 +273,10 @@ static void conv_plan_steps(tl_call *call, const conv_state *state, conv_steps *
     }
     if (!state->packed)
         steps->packed = nn_place(call, 1, steps->kernel.packed);
-    steps->scratch = nn_place(call, call->thread_count, steps->scratch_size);
+    if (x->type == TL_FLOAT && state->steps.count == 0 && steps->scratch_size > 0)
+        conv_batch_plan(call, &steps->batch, &steps->general.g, steps->kernel.kernel, &steps->kernel.conv);
+    if (steps->batch.samples == 0)
+        steps->scratch = nn_place(call, call->thread_count, steps->scratch_size);
 }
 
 static tl_status conv_reshape(tl_call *call)
@@ -366,6 +371,10 @@ static tl_status conv_run(tl_call *call)
     if (!state->packed) {
         job.packed = nn_at(call, steps->packed);
         k->kernel->pack(&k->conv, call->inputs[IN_W]->data, bias ? bias->data : NULL, nn_at(call, steps->packed));
+    }
+    if (steps->batch.samples > 0) {
+        conv_batch_run(call, &steps->batch, g, k->kernel, job.packed, call->inputs[IN_X]->data, call->outputs[0]->data);
+        return TL_OK;
     }
     job.pieces = k->kernel->pieces(&k->conv, &steps->data);
     const double cost = (double)g->group * (double)g->filters * (double)g->channels * (double)g->taps *

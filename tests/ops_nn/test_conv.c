@@ -160,6 +160,40 @@ START_TEST(random_problems)
 }
 END_TEST
 
+/* Samples with few outputs are computed together: the same numbers, and the same bits as one by one. */
+START_TEST(many_small_samples)
+{
+    random_seed(8);
+    for (int i = 0; i < 60; i++) {
+        problem p = random_problem(1 + i % 2);
+        p.type = TL_FLOAT;
+        p.group = 1;
+        p.batch = random_int(2, 70);
+        p.filters = random_int(3, 40);
+        for (int d = 0; d < p.spatial; d++)
+            p.in[d] = random_int(1, p.spatial == 1 ? 12 : 5);
+        check_problem(&p);
+    }
+    enum { BATCH = 50, FILTERS = 20, OUT = 5 }; /* several times what is taken at once */
+    tl_tensor x = random_tensor(TL_FLOAT, DIMS(BATCH, 40, 64)), w = random_tensor(TL_FLOAT, DIMS(FILTERS, 40, 60));
+    fake_case all = {.op = &tl_op_Conv_1, .inputs = {&x, &w}, .input_count = 2};
+    run_ok(&all);
+    for (int64_t n = 0; n < BATCH; n++) {
+        tl_tensor sample = x;
+        sample.dims[0] = 1;
+        sample.data = (float *)x.data + n * 40 * 64;
+        fake_case one = {.op = &tl_op_Conv_1, .inputs = {&sample, &w}, .input_count = 2};
+        run_ok(&one);
+        ck_assert_mem_eq((const float *)all.outputs[0].data + n * FILTERS * OUT, one.outputs[0].data,
+                         FILTERS * OUT * sizeof(float));
+        fake_free(&one);
+    }
+    fake_free(&all);
+    free_tensor(&x);
+    free_tensor(&w);
+}
+END_TEST
+
 START_TEST(no_channels_gives_the_bias)
 {
     tl_tensor x = new_tensor(TL_FLOAT, DIMS(2, 0, 5)), w = new_tensor(TL_FLOAT, DIMS(3, 0, 2));
@@ -258,6 +292,7 @@ int main(void)
 {
     Suite *suite = suite_create("Conv");
     ADD_TEST(suite, random_problems);
+    ADD_TEST(suite, many_small_samples);
     ADD_TEST(suite, no_channels_gives_the_bias);
     ADD_TEST(suite, many_axes);
     ADD_TEST(suite, hostile_attributes);
