@@ -198,23 +198,6 @@ static void pointwise_last(const struct job *job, int64_t t, int steps)
         }
 }
 
-/* The steps between the stages, on a tile of h as the depthwise stage leaves it. */
-static void middle(const tlk_sepconv *s, const tlk_steps *program, real *h, int steps)
-{
-    const int64_t rows = is_last(s) ? s->multiplier * ((s->channels + VW - 1) / VW) : s->channels * s->multiplier;
-    const int64_t groups = rows / s->multiplier;
-    for (int64_t r = 0; r < rows && is_last(s); r++) {
-        const int64_t c = r % groups * VW;
-        TLK_ELEMENT_FN(tlk_steps_stage)
-        (program, h + r * (TLK_LAST_TILE + 1) * VW, VW, 0, r / groups * s->channels + c, steps,
-         (int)MIN(VW, s->channels - c));
-    }
-    for (int step = 0; step < steps && !is_last(s); step += TLK_NR)
-        for (int64_t r = 0; r < rows; r += 1024)
-            TLK_ELEMENT_FN(tlk_steps_stage)
-    (program, h + step * rows + r * TLK_NR, TLK_NR, r, 0, (int)MIN(1024, rows - r), MIN(TLK_NR, steps - step));
-}
-
 static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data *data, int64_t n, int64_t t_begin,
                 int64_t t_end, void *workspace)
 {
@@ -247,13 +230,9 @@ static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data
         const int steps = (int)MIN(tile_steps(s), t_end - t);
         if (is_last(s)) {
             TLK_ELEMENT_FN(tlk_depthwise_last)(&depthwise, x, data->length, data->pad_left, t, steps, h);
-            if (data->middle.count > 0)
-                middle(s, &data->middle, h, steps);
             pointwise_last(&job, t, steps);
         } else {
             TLK_ELEMENT_FN(tlk_depthwise_first)(&depthwise, x, data->length, data->pad_left, t, steps, h);
-            if (data->middle.count > 0)
-                middle(s, &data->middle, h, steps);
             pointwise_first(&job, t, steps);
         }
     }

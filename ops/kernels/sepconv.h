@@ -40,9 +40,8 @@ typedef struct tlk_sepconv_data {
     int64_t out_length;   /* L' */
     const void *residual; /* NULL, or of Y's shape and layout: added to Y */
     bool residual_last;   /* after the activation instead of before it */
-    tlk_steps middle; /* on H; operands go by the channel m*C + c: a row in channels_first, a lane in channels_last */
-    tlk_steps steps;  /* behind all that; rows are filters in channels_first, lanes in channels_last, and lanes or
-                         rows are t; operands are this sample's */
+    tlk_steps steps;      /* behind all that; rows are filters in channels_first, lanes in channels_last, and lanes or
+                             rows are t; operands are this sample's */
 } tlk_sepconv_data;
 
 typedef struct tlk_sepconv_kernel {
