@@ -52,7 +52,7 @@ def library_bytes(engine):
 def _tapline_libraries(build):
     library = (build / 'libtapline.so').resolve()
     lines = subprocess.run(['ldd', library], capture_output=True, text=True).stdout.splitlines()
-    return [library] + [line.split()[2] for line in lines if 'protobuf-c' in line or 'pthreadpool' in line]
+    return [library] + [line.split()[2] for line in lines if 'protobuf-c' in line]
 
 
 def tapline(build):

@@ -17,16 +17,6 @@ if(NOT TAPLINE_PROTOBUF_C_LIBRARY)
 endif()
 tapline_need(TAPLINE_PROTOBUF_C_INCLUDE "the library protobuf-c" libprotobuf-c-dev)
 
-if(NOT TAPLINE_PTHREADS)
-  find_path(TAPLINE_PTHREADPOOL_INCLUDE pthreadpool.h)
-  find_library(TAPLINE_PTHREADPOOL_LIBRARY NAMES pthreadpool)
-  if(NOT TAPLINE_PTHREADPOOL_INCLUDE)
-    set(TAPLINE_PTHREADPOOL_LIBRARY "")
-  endif()
-  tapline_need(TAPLINE_PTHREADPOOL_LIBRARY "the library pthreadpool, or -DTAPLINE_PTHREADS=ON to do without"
-    libpthreadpool-dev)
-endif()
-
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 

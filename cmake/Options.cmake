@@ -3,7 +3,6 @@ option(TAPLINE_WERROR "Treat warnings as errors" OFF)
 option(TAPLINE_TESTS "Build the tests" ON)
 option(TAPLINE_CLI "Build the program tapline; without it only the library and its plugins" ON)
 option(TAPLINE_EXAMPLES "Build the examples" ON)
-option(TAPLINE_PTHREADS "Plain POSIX threads instead of pthreadpool, whose futex ThreadSanitizer cannot see" OFF)
 option(TAPLINE_FUZZ "Build the fuzzers of tests/fuzz (clang)" OFF)
 option(TAPLINE_COVERAGE "Count executed lines (gcov)" OFF)
 set(TAPLINE_SANITIZE "" CACHE STRING "Sanitizers, comma-separated: address,undefined or thread")
@@ -16,7 +15,7 @@ target_compile_options(tapline_options INTERFACE -Wall -Wextra -Wpointer-arith -
   $<$<CONFIG:Release>:-O2 -fno-asynchronous-unwind-tables $<$<C_COMPILER_ID:GNU>:-fvect-cost-model=dynamic -funswitch-loops>>
   # A multiplication and an addition are fused only where a kernel says so: clang would do it on its own.
   -ffp-contract=off)
-target_compile_definitions(tapline_options INTERFACE _GNU_SOURCE $<$<BOOL:${TAPLINE_PTHREADS}>:TAPLINE_PTHREADS=1>)
+target_compile_definitions(tapline_options INTERFACE _GNU_SOURCE)
 target_include_directories(tapline_options INTERFACE ${CMAKE_SOURCE_DIR}/runtime/include ${CMAKE_SOURCE_DIR}/runtime
   ${CMAKE_SOURCE_DIR}/ops)
 

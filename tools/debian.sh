@@ -2,7 +2,7 @@
 # For the scripts at the top: installs Debian packages that are missing, having said which.
 
 # What the library, the program and the examples are built from.
-tapline_build_packages=(gcc libc6-dev cmake ninja-build protobuf-c-compiler libprotobuf-c-dev libpthreadpool-dev
+tapline_build_packages=(gcc libc6-dev cmake ninja-build protobuf-c-compiler libprotobuf-c-dev
     libcjson-dev libzip-dev)
 # What the tests need besides: Check, and a consumer's tools.
 tapline_test_packages=(check g++ pkg-config strace)

@@ -13,7 +13,7 @@ struct tl_runtime {
     void *logger_user;
     tl_registry registry;
     tl_thread_pool pool; /* thread_count 1 and no function: everything on the caller's thread */
-    void *own_pool;      /* the pthreadpool behind `pool`, or NULL */
+    void *own_pool;      /* threads.c: behind `pool`, or NULL */
 };
 
 static inline tl_runtime *tl_host_runtime(const tl_host *host)

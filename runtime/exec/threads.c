@@ -1,6 +1,8 @@
-/* Parallel loops: pthreadpool, the application's pool, or, for ThreadSanitizer, which cannot see through pthreadpool's
- * futexes, plain pthreads. */
+/* Parallel loops, by the application's pool or by one of our own. */
 #include "exec/execution.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 #if defined __x86_64__
 #include <xmmintrin.h>
@@ -16,6 +18,11 @@ uint64_t tl_denormals_flush(void)
 void tl_denormals_restore(uint64_t before)
 {
     _mm_setcsr((_mm_getcsr() & ~FLUSH_BITS) | ((unsigned)before & FLUSH_BITS));
+}
+
+static void pause_thread(void)
+{
+    _mm_pause();
 }
 #elif defined __aarch64__
 #define FLUSH_BIT ((uint64_t)1 << 24)
@@ -34,6 +41,11 @@ void tl_denormals_restore(uint64_t before)
     __asm__ volatile("mrs %0, fpcr" : "=r"(now));
     __asm__ volatile("msr fpcr, %0" : : "r"((now & ~FLUSH_BIT) | (before & FLUSH_BIT)));
 }
+
+static void pause_thread(void)
+{
+    __asm__ volatile("yield");
+}
 #else
 uint64_t tl_denormals_flush(void)
 {
@@ -43,6 +55,10 @@ uint64_t tl_denormals_flush(void)
 void tl_denormals_restore(uint64_t before)
 {
     (void)before;
+}
+
+static void pause_thread(void)
+{
 }
 #endif
 
@@ -76,101 +92,71 @@ void tl_parallel_for(tl_call *call, tl_task task, void *context, int64_t range, 
 
 typedef void (*piece_task)(void *context, int64_t begin, int64_t end, int32_t thread);
 
-#ifndef TAPLINE_PTHREADS
-#include <pthreadpool.h>
-#include <stdatomic.h>
-
-typedef struct loop {
+typedef struct parallel_loop {
     piece_task task;
     void *context;
     int64_t range, grain;
     atomic_int_fast64_t next;
-} loop;
+} parallel_loop;
 
-/* pthreadpool does not say which of its threads calls. So each gets a number to work under, and takes pieces until
- * there are none. */
-static void take_pieces(void *context, size_t thread)
-{
-    loop *l = context;
-    for (;;) {
-        int64_t begin = atomic_fetch_add_explicit(&l->next, l->grain, memory_order_relaxed);
-        if (begin >= l->range)
-            return;
-        l->task(l->context, begin, l->range - begin < l->grain ? l->range : begin + l->grain, (int32_t)thread);
-    }
-}
-
-static void pool_parallel_for(void *user, piece_task task, void *context, int64_t range, int64_t grain)
-{
-    loop l = {.task = task, .context = context, .range = range, .grain = grain};
-    size_t pieces = (size_t)(range / grain + (range % grain != 0)), threads = pthreadpool_get_threads_count(user);
-    pthreadpool_parallelize_1d(user, take_pieces, &l, pieces < threads ? pieces : threads,
-                               PTHREADPOOL_FLAG_YIELD_WORKERS);
-}
-
-static void *start_pool(tl_runtime *runtime, int32_t threads)
-{
-    (void)runtime;
-    return pthreadpool_create((size_t)threads);
-}
-
-static void stop_pool(tl_runtime *runtime)
-{
-    pthreadpool_destroy(runtime->own_pool);
-}
-
-static int32_t pool_threads(const void *pool)
-{
-    return (int32_t)pthreadpool_get_threads_count((pthreadpool_t)(uintptr_t)pool);
-}
-#else
-#include <pthread.h>
-
-typedef struct pool_state pool_state;
+typedef struct own_pool own_pool;
 typedef struct worker {
-    pool_state *pool;
+    own_pool *pool;
     int32_t thread;
     pthread_t handle;
 } worker;
 
-struct pool_state {
-    pthread_mutex_t lock;    /* of everything below */
-    pthread_mutex_t one_run; /* loops of several contexts, one after the other */
+/* Whoever comes in time takes part in a loop: what a late thread would have done, the others do meanwhile, and nobody
+ * waits for it. Atomic is what is looked at without the lock, too. */
+struct own_pool {
+    pthread_mutex_t one_loop; /* loops of several contexts, one after the other */
+    pthread_mutex_t lock;     /* of everything below */
     pthread_cond_t work, done;
     worker *workers; /* threads - 1 */
-    int32_t threads, busy;
-    uint64_t generation;
+    int32_t threads;
     bool stop;
-    piece_task task;
-    void *context;
-    int64_t range, grain, next;
+    parallel_loop *loop; /* the caller's; NULL: over */
+    atomic_uint loops;   /* that there were */
+    atomic_uint busy;    /* workers in the loop */
 };
 
-static void take_pieces(pool_state *pool, int32_t thread)
+static void take_pieces(parallel_loop *loop, int32_t thread)
 {
-    while (pool->next < pool->range) {
-        int64_t begin = pool->next;
-        int64_t end = pool->range - begin < pool->grain ? pool->range : begin + pool->grain;
-        pool->next = end;
-        pthread_mutex_unlock(&pool->lock);
-        pool->task(pool->context, begin, end, thread);
-        pthread_mutex_lock(&pool->lock);
+    for (;;) {
+        int64_t begin = atomic_fetch_add_explicit(&loop->next, loop->grain, memory_order_relaxed);
+        if (begin >= loop->range)
+            return;
+        loop->task(loop->context, begin, loop->range - begin < loop->grain ? loop->range : begin + loop->grain, thread);
     }
 }
 
+/* What is next mostly comes within microseconds, before the system would have put a thread to sleep and woken it. */
+#define SPINS 1000
+
 static void *work(void *argument)
 {
-    worker *self = argument;
-    pool_state *pool = self->pool;
-    uint64_t seen = 0;
+    const worker *self = argument;
+    own_pool *pool = self->pool;
+    unsigned seen = 0;
     pthread_mutex_lock(&pool->lock);
-    for (;;) {
-        while (!pool->stop && pool->generation == seen)
-            pthread_cond_wait(&pool->work, &pool->lock);
-        if (pool->stop)
-            break;
-        seen = pool->generation;
-        take_pieces(pool, self->thread);
+    while (!pool->stop) {
+        if (pool->loops == seen) {
+            pthread_mutex_unlock(&pool->lock);
+            for (int i = 0; i < SPINS && atomic_load_explicit(&pool->loops, memory_order_relaxed) == seen; i++)
+                pause_thread();
+            pthread_mutex_lock(&pool->lock);
+            while (pool->loops == seen)
+                pthread_cond_wait(&pool->work, &pool->lock);
+            continue;
+        }
+        seen = pool->loops;
+        parallel_loop *loop = pool->loop;
+        if (!loop)
+            continue;
+        pool->busy++;
+        pthread_mutex_unlock(&pool->lock);
+        take_pieces(loop, self->thread);
+        pthread_mutex_lock(&pool->lock);
         if (--pool->busy == 0)
             pthread_cond_signal(&pool->done);
     }
@@ -180,28 +166,32 @@ static void *work(void *argument)
 
 static void pool_parallel_for(void *user, piece_task task, void *context, int64_t range, int64_t grain)
 {
-    pool_state *pool = user;
-    pthread_mutex_lock(&pool->one_run);
+    own_pool *pool = user;
+    parallel_loop loop = {.task = task, .context = context, .range = range, .grain = grain};
+    int64_t pieces = range / grain + (range % grain != 0);
+    pthread_mutex_lock(&pool->one_loop);
     pthread_mutex_lock(&pool->lock);
-    pool->task = task;
-    pool->context = context;
-    pool->range = range;
-    pool->grain = grain;
-    pool->next = 0;
-    pool->busy = pool->threads - 1;
-    pool->generation++;
-    pthread_cond_broadcast(&pool->work);
-    take_pieces(pool, 0);
-    while (pool->busy)
+    pool->loop = &loop;
+    pool->loops++;
+    pthread_mutex_unlock(&pool->lock);
+    for (int64_t i = 1; i < pieces && i < pool->threads; i++)
+        pthread_cond_signal(&pool->work);
+    take_pieces(&loop, 0);
+    for (int i = 0; i < SPINS && atomic_load_explicit(&pool->busy, memory_order_relaxed) > 0; i++)
+        pause_thread();
+    pthread_mutex_lock(&pool->lock);
+    pool->loop = NULL;
+    while (pool->busy > 0)
         pthread_cond_wait(&pool->done, &pool->lock);
     pthread_mutex_unlock(&pool->lock);
-    pthread_mutex_unlock(&pool->one_run);
+    pthread_mutex_unlock(&pool->one_loop);
 }
 
-static void stop_workers(tl_runtime *runtime, pool_state *pool)
+static void stop_pool(tl_runtime *runtime, own_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     pool->stop = true;
+    pool->loops++;
     pthread_cond_broadcast(&pool->work);
     pthread_mutex_unlock(&pool->lock);
     for (int32_t i = 0; i < pool->threads - 1; i++)
@@ -209,45 +199,34 @@ static void stop_workers(tl_runtime *runtime, pool_state *pool)
     pthread_cond_destroy(&pool->work);
     pthread_cond_destroy(&pool->done);
     pthread_mutex_destroy(&pool->lock);
-    pthread_mutex_destroy(&pool->one_run);
+    pthread_mutex_destroy(&pool->one_loop);
     tl_memory_free(&runtime->allocator, pool->workers);
     tl_memory_free(&runtime->allocator, pool);
 }
 
-static void *start_pool(tl_runtime *runtime, int32_t threads)
+static own_pool *start_pool(tl_runtime *runtime, int32_t threads)
 {
-    pool_state *pool = tl_memory_alloc(&runtime->allocator, sizeof *pool, _Alignof(pool_state));
+    own_pool *pool = tl_memory_alloc(&runtime->allocator, sizeof *pool, _Alignof(own_pool));
     worker *workers = tl_memory_alloc(&runtime->allocator, (size_t)threads * sizeof *workers, _Alignof(worker));
     if (!pool || !workers) {
         tl_memory_free(&runtime->allocator, pool);
         tl_memory_free(&runtime->allocator, workers);
         return NULL;
     }
-    *pool = (pool_state){.workers = workers, .threads = 1};
+    *pool = (own_pool){.workers = workers, .threads = 1};
+    pthread_mutex_init(&pool->one_loop, NULL);
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_mutex_init(&pool->one_run, NULL);
     pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->done, NULL);
     for (int32_t i = 1; i < threads; i++, pool->threads++) {
         workers[i - 1] = (worker){.pool = pool, .thread = i};
         if (pthread_create(&workers[i - 1].handle, NULL, work, &workers[i - 1]) != 0) {
-            stop_workers(runtime, pool);
+            stop_pool(runtime, pool);
             return NULL;
         }
     }
     return pool;
 }
-
-static void stop_pool(tl_runtime *runtime)
-{
-    stop_workers(runtime, runtime->own_pool);
-}
-
-static int32_t pool_threads(const void *pool)
-{
-    return ((const pool_state *)pool)->threads;
-}
-#endif
 
 tl_status tl_threads_start(tl_runtime *runtime, int32_t threads, tl_error *error)
 {
@@ -257,13 +236,13 @@ tl_status tl_threads_start(tl_runtime *runtime, int32_t threads, tl_error *error
     runtime->own_pool = start_pool(runtime, threads);
     if (!runtime->own_pool)
         return tl_error_set(error, TL_NO_MEMORY, "cannot start %d threads", threads);
-    runtime->pool = (tl_thread_pool){pool_parallel_for, pool_threads(runtime->own_pool), runtime->own_pool};
+    runtime->pool = (tl_thread_pool){pool_parallel_for, threads, runtime->own_pool};
     return TL_OK;
 }
 
 void tl_threads_stop(tl_runtime *runtime)
 {
     if (runtime->own_pool)
-        stop_pool(runtime);
+        stop_pool(runtime, runtime->own_pool);
     runtime->own_pool = NULL;
 }
