@@ -1,5 +1,5 @@
-/* Discrete Fourier transforms of any length, in double: mixed radix, so that lengths with small factors are fast and
- * prime ones correct. Exponents are exact to the last bit of sin and cos for every term. */
+/* Discrete Fourier transforms of any length: mixed radix, so that lengths with small factors are fast and prime ones
+ * correct. In double, exponents exact to the last bit of sin and cos for every term; or, on request, in float. */
 #ifndef TL_FFT_H
 #define TL_FFT_H
 
@@ -16,22 +16,22 @@ typedef struct fft_plan {
     int32_t factor_count; /* of core */
     int64_t factors[64];  /* their product is core */
     int64_t largest;      /* of the factors */
+    bool single;          /* computed in float: set after fft_plan_set, of plans that are not for real signals */
 } fft_plan;
 
-/* Sets up for length n >= 1; `real`: only fft_real will be called, which is twice as fast where n is even. */
+/* Sets up for length n >= 1; `real`: only fft_real_run will be called, which is twice as fast where n is even. */
 void fft_plan_set(fft_plan *plan, int64_t n, bool real);
 /* Complex numbers in the table of a length, and in the scratch memory of one thread. n up to 2^58 fits. */
 int64_t fft_table_size(const fft_plan *plan);
 int64_t fft_scratch_size(const fft_plan *plan);
 /* The table: exp(-2 pi i k / n). */
-void fft_table_set(const fft_plan *plan, fft_complex *table);
+void fft_table_set(const fft_plan *plan, void *table);
 
-/* out[k] = sum over j of in[j] * exp(-2 pi i j k / n), all n of them; with `inverse` the sign is plus (and nothing is
- * divided). `in` and `out` must not overlap. */
-void fft_complex_run(const fft_plan *plan, const fft_complex *table, bool inverse, const fft_complex *in,
-                     fft_complex *out, fft_complex *scratch);
+/* Sums over j of in[j] * exp(-2 pi i j k / n) for k = 0 to n - 1; with `inverse` the sign is plus (and nothing is
+ * divided). Returns where they are: `in`, or `other`, which has room for n and must not overlap it. */
+fft_complex *fft_complex_run(const fft_plan *plan, const void *table, bool inverse, fft_complex *in, fft_complex *other,
+                             fft_complex *scratch);
 /* The first n / 2 + 1 of a real signal's; `in` is n real numbers, `out` has room for n / 2 + 1. */
-void fft_real_run(const fft_plan *plan, const fft_complex *table, const double *in, fft_complex *out,
-                  fft_complex *scratch);
+void fft_real_run(const fft_plan *plan, const void *table, const double *in, fft_complex *out, fft_complex *scratch);
 
 #endif

@@ -1,4 +1,7 @@
-/* Softmax, LogSoftmax, Hardmax: over one axis; before version 13 over all axes from one on. */
+/* Softmax, LogSoftmax, Hardmax: over one axis; before version 13 over all axes from one on.
+ *
+ * The standard defines Softmax by a body of operators. So in float16 and bfloat16 the differences from the maximum,
+ * their exponentials, the sum and the quotients are each rounded, as where an exporter has written the body out. */
 #include "kernels/kernels.h"
 #include "onnx/tensor.h"
 
@@ -74,7 +77,7 @@ static void softmax_f64(const double *x, double *y, int64_t n, int64_t stride, b
 typedef struct job {
     plan p;
     kind what;
-    bool is_double;
+    tl_type type;
     const void *x;
     void *y;
     int64_t blocks; /* of columns */
@@ -105,11 +108,59 @@ static void lines_f32(const job *j, int64_t outer, int64_t from, int64_t to)
         tlk_get()->softmax_strided(x + from, y + from, j->p.n, j->p.inner, to - from, j->what == LOG_SOFTMAX);
 }
 
+/* To the values that `type` has. */
+static void round_to(tl_type type, float *x, int64_t n)
+{
+    const tlk_kernels *kernels = tlk_get();
+    uint16_t half[4 * COLUMNS];
+    for (int64_t i = 0; i < n; i += 4 * COLUMNS) {
+        const int64_t count = n - i < 4 * COLUMNS ? n - i : 4 * COLUMNS;
+        if (type == TL_FLOAT16) {
+            kernels->f32_to_f16(x + i, half, count);
+            kernels->f16_to_f32(half, x + i, count);
+        } else {
+            kernels->f32_to_bf16(x + i, half, count);
+            kernels->bf16_to_f32(half, x + i, count);
+        }
+    }
+}
+
+/* Softmax of at most COLUMNS columns of values of a half type: row by row, or, of a single column, all of it at once.
+ * The quotients are the caller's to round. */
+static void softmax_half(const job *j, float *y, int64_t columns)
+{
+    const tlk_kernels *kernels = tlk_get();
+    const bool single = j->p.inner == 1;
+    const int64_t rows = single ? 1 : j->p.n, width = single ? j->p.n : columns;
+    float top[COLUMNS], sum[COLUMNS];
+    if (single)
+        top[0] = kernels->reduce(TLK_MAXIMUM, y, width, 0);
+    else
+        kernels->reduce_strided(TLK_MAXIMUM, y, top, rows, j->p.inner, columns, NULL);
+    for (int64_t i = 0; i < rows; i++) {
+        float *row = y + i * j->p.inner;
+        kernels->binary(TLK_SUB, row, 1, top, !single, row, width);
+        round_to(j->type, row, width);
+        kernels->unary(TLK_EXP, row, row, width);
+        round_to(j->type, row, width);
+    }
+    if (single)
+        sum[0] = kernels->reduce(TLK_SUM, y, width, 0);
+    else
+        kernels->reduce_strided(TLK_SUM, y, sum, rows, j->p.inner, columns, NULL);
+    round_to(j->type, sum, columns);
+    for (int64_t i = 0; i < rows; i++) {
+        float *row = y + i * j->p.inner;
+        kernels->binary(TLK_DIV, row, 1, sum, !single, row, width);
+    }
+}
+
 static void units(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const job *j = context;
     (void)thread;
-    if (j->p.inner == 1 && !j->is_double && j->what != HARDMAX) { /* rows one behind the other */
+    const bool stepwise = j->what == SOFTMAX && (j->type == TL_FLOAT16 || j->type == TL_BFLOAT16);
+    if (j->p.inner == 1 && j->type != TL_DOUBLE && j->what != HARDMAX && !stepwise) { /* rows one behind the other */
         const int64_t at = begin * j->p.n;
         tlk_get()->softmax((const float *)j->x + at, (float *)j->y + at, end - begin, j->p.n, j->what == LOG_SOFTMAX);
         return;
@@ -117,7 +168,9 @@ static void units(void *context, int64_t begin, int64_t end, int32_t thread)
     for (int64_t unit = begin; unit < end; unit++) {
         const int64_t outer = unit / j->blocks, from = unit % j->blocks * COLUMNS;
         const int64_t to = j->p.inner - from < COLUMNS ? j->p.inner : from + COLUMNS;
-        if (j->is_double)
+        if (stepwise)
+            softmax_half(j, (float *)j->y + outer * j->p.n * j->p.inner + from, to - from);
+        else if (j->type == TL_DOUBLE)
             lines_f64(j, outer, from, to);
         else
             lines_f32(j, outer, from, to);
@@ -143,7 +196,7 @@ static tl_status run(tl_call *call, kind what)
     const tl_tensor *y = call->outputs[0];
     if (p->n == 0) /* there are no elements */
         return TL_OK;
-    job j = {.p = *p, .what = what, .is_double = x->type == TL_DOUBLE, .x = x->data, .y = y->data};
+    job j = {.p = *p, .what = what, .type = x->type, .x = x->data, .y = y->data};
     const bool half = x->type == TL_FLOAT16 || x->type == TL_BFLOAT16;
     if (half) {
         const tlk_kernels *kernels = tlk_get();
