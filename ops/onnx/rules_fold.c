@@ -206,26 +206,27 @@ static bool fill_affine(affine *a)
 
 /* ---- Folding */
 
-static void set_element(const tl_tensor *tensor, void *data, int64_t i, double value)
+/* The weights as [rows][columns][taps]: outputs by inputs, or, transposed, inputs by outputs; the columns of a row are
+ * those of its group. */
+typedef struct matrix {
+    int64_t rows, columns, group_rows;
+} matrix;
+
+static matrix matrix_of(const linear *l)
 {
-    if (tensor->type == TL_DOUBLE)
-        ((double *)data)[i] = value;
-    else
-        ((float *)data)[i] = (float)value;
+    const int64_t rows = l->transposed ? l->inputs : l->outputs;
+    return (matrix){rows, (l->transposed ? l->outputs : l->inputs) / l->group, rows / l->group};
 }
 
-/* The channels that weight i stands between. */
-static void weight_channels(const linear *l, int64_t i, int64_t *input, int64_t *output)
+/* to[i] = scale * from[i] for begin <= i < begin + count */
+static void scale_elements(const tl_tensor *from, void *to, int64_t begin, int64_t count, double scale)
 {
-    const int64_t inner = l->transposed ? l->outputs / l->group : l->inputs / l->group;
-    const int64_t row = i / l->taps / inner, column = i / l->taps % inner;
-    if (l->transposed) {
-        *input = row;
-        *output = row / (l->inputs / l->group) * inner + column;
-    } else {
-        *output = row;
-        *input = row / (l->outputs / l->group) * inner + column;
-    }
+    if (from->type == TL_DOUBLE)
+        for (int64_t i = begin; i < begin + count; i++)
+            ((double *)to)[i] = ((const double *)from->data)[i] * scale;
+    else
+        for (int64_t i = begin; i < begin + count; i++)
+            ((float *)to)[i] = (float)((double)((const float *)from->data)[i] * scale);
 }
 
 static tl_value *scaled_weights(const affine *a, const linear *l, bool behind, tl_rewrite *rewrite)
@@ -234,15 +235,17 @@ static tl_value *scaled_weights(const affine *a, const linear *l, bool behind, t
     if (!a->scales)
         return l->weights;
     tl_tensor tensor = *host->value_tensor(l->weights);
-    const int64_t count = op_elements(&tensor);
-    void *data = host->alloc(host, (size_t)count * nn_type_size(tensor.type), 64);
+    void *data = host->alloc(host, (size_t)op_elements(&tensor) * nn_type_size(tensor.type), 64);
     if (!data)
         return NULL;
-    for (int64_t i = 0; i < count; i += l->taps) {
-        int64_t input, output;
-        weight_channels(l, i, &input, &output);
-        for (int64_t k = i; k < i + l->taps; k++)
-            set_element(&tensor, data, k, nn_element(&tensor, k) * a->scale[behind ? output : input]);
+    const matrix m = matrix_of(l);
+    for (int64_t row = 0, i = 0; row < m.rows; row++, i += m.columns * l->taps) {
+        const double *scale = a->scale + row / m.group_rows * m.columns;
+        if (behind != l->transposed)
+            scale_elements(&tensor, data, i, m.columns * l->taps, a->scale[row]);
+        else
+            for (int64_t c = 0; c < m.columns; c++)
+                scale_elements(&tensor, data, i + c * l->taps, l->taps, scale[c]);
     }
     tensor.data = data;
     tl_value *value = host->new_constant(rewrite, "weights", &tensor);
@@ -260,11 +263,15 @@ static void fold_bias(const affine *a, const linear *l, bool behind, double *bia
         if (behind)
             bias[f] = bias[f] * a->scale[f] + a->shift[f];
     }
-    const int64_t count = behind || !a->shifts ? 0 : op_elements(weights);
-    for (int64_t i = 0; i < count; i++) {
-        int64_t input, output;
-        weight_channels(l, i, &input, &output);
-        bias[output] += nn_element(weights, i) * a->shift[input];
+    if (behind || !a->shifts)
+        return;
+    const matrix m = matrix_of(l);
+    for (int64_t row = 0, i = 0; row < m.rows; row++) {
+        const int64_t first = row / m.group_rows * m.columns;
+        for (int64_t c = 0; c < m.columns; c++)
+            for (int64_t k = 0; k < l->taps; k++, i++)
+                bias[l->transposed ? first + c : row] +=
+                    nn_element(weights, i) * a->shift[l->transposed ? row : first + c];
     }
 }
 
@@ -278,8 +285,11 @@ static tl_value *folded_bias(const affine *a, const linear *l, bool behind, tl_r
     if (!bias)
         return NULL;
     fold_bias(a, l, behind, bias);
-    for (int64_t f = 0; f < l->outputs; f++) /* a number never lies before where it is read */
-        set_element(&tensor, bias, f, bias[f]);
+    if (tensor.type == TL_FLOAT)
+        for (int64_t f = 0; f < l->outputs; f++) { /* a number never lies before where it is read */
+            const float rounded = (float)bias[f];
+            memcpy((char *)bias + (size_t)f * sizeof rounded, &rounded, sizeof rounded);
+        }
     tensor.data = bias;
     tl_value *value = host->new_constant(rewrite, "bias", &tensor);
     host->free(host, bias);
