@@ -46,6 +46,15 @@ const tlk_kernels *tlk_get_isa(tlk_isa isa)
     return isa == TLK_PORTABLE ? &tlk_table_portable : NULL;
 }
 
+const tlk_bytes_kernel *tlk_get_bytes(const tlk_kernels *kernels)
+{
+#if defined TLK_HAVE_X86
+    if (kernels->isa == TLK_AVX512 && !__builtin_cpu_supports("avx512vnni"))
+        return tlk_table_avx2.bytes;
+#endif
+    return kernels->bytes;
+}
+
 /* Threads that meet here at first use all find the same answer, so it does not matter whose store comes last. */
 static _Atomic(const tlk_kernels *) chosen;
 static atomic_int forced;

@@ -28,6 +28,7 @@ TLK_FOR_EACH_TYPE(tlk_conv_kernel, tlk_conv)
 TLK_FOR_EACH_TYPE(tlk_steps_kernel, tlk_steps)
 #undef TLK_FOR_EACH_TYPE
 
+extern const tlk_bytes_kernel TLK_FN(tlk_bytes);
 extern const tlk_kernels TLK_FN(tlk_table);
 
 #endif

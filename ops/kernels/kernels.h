@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/bytes.h"
 #include "kernels/conv.h"
 #include "kernels/gemm.h"
 #include "kernels/sepconv.h"
@@ -50,6 +51,7 @@ typedef struct tlk_kernels {
     const tlk_gemm_kernel *gemm[4];
     const tlk_conv_kernel *conv[4];
     const tlk_steps_kernel *steps[4];
+    const tlk_bytes_kernel *bytes; /* read it by tlk_get_bytes() */
 } tlk_kernels;
 
 /* The table for this CPU: the best instruction set it has, or the one that the environment variable TAPLINE_ISA names
@@ -59,6 +61,9 @@ const tlk_kernels *tlk_get(void);
 
 /* The table for one instruction set, NULL if this build or this CPU lacks it. */
 const tlk_kernels *tlk_get_isa(tlk_isa isa);
+
+/* The products of bytes of a table. AVX-512's needs an extension of its own; a CPU without it takes AVX2's. */
+const tlk_bytes_kernel *tlk_get_bytes(const tlk_kernels *kernels);
 
 /* "avx512", "avx2", "neon" or "portable": what tlk_get() uses. */
 const char *tlk_isa_name(void);

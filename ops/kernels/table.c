@@ -27,5 +27,6 @@ const tlk_kernels TLK_FN(tlk_table) = {
     .gemm = TLK_BY_TYPE(tlk_gemm),
     .conv = TLK_BY_TYPE(tlk_conv),
     .steps = TLK_BY_TYPE(tlk_steps),
+    .bytes = &TLK_FN(tlk_bytes),
 };
 /* clang-format on */

@@ -221,6 +221,27 @@ void TLK_FN(tlk_quantize_bytes)(const float *x, uint8_t *y, int64_t n, float sca
     }
 }
 
+void TLK_FN(tlk_extremes)(const float *x, int64_t n, float *low, float *high)
+{
+    vecf lows[4] = {vf_zero()};
+    vecf highs[4] = {vf_zero()};
+    for (int64_t i = 0; i < n; i += 4 * TLK_W)
+        TLK_UNROLL
+    for (int k = 0; k < 4; k++) {
+        const int64_t left = n - i - k * TLK_W;
+        const vecf v =
+            left >= TLK_W ? vf_load(x + i + k * TLK_W) : vf_load_n(x + i + k * TLK_W, left > 0 ? (int)left : 0);
+        lows[k] = vf_select(v < lows[k], v, lows[k]);
+        highs[k] = vf_select(v > highs[k], v, highs[k]);
+    }
+    for (int k = 1; k < 4; k++) {
+        lows[0] = vf_min(lows[0], lows[k]);
+        highs[0] = vf_max(highs[0], highs[k]);
+    }
+    *low = vf_hmin(lows[0]);
+    *high = vf_hmax(highs[0]);
+}
+
 void TLK_FN(tlk_dequantize_bytes)(const uint8_t *x, int is_signed, float *y, int64_t n, float scale, int32_t zero)
 {
     for (int64_t i = 0; i < n; i += TLK_W) {

@@ -53,6 +53,8 @@ typedef enum tlk_reduction {
     KERNEL(void, quantize_bytes,                                                                                      \
            (const float *x, uint8_t *y, int64_t n, float scale, int32_t zero, int32_t low, int32_t high))             \
     KERNEL(void, dequantize_bytes, (const uint8_t *x, int is_signed, float *y, int64_t n, float scale, int32_t zero)) \
+    /* The least and the largest of n numbers and 0; NaN counts as 0. */                                              \
+    KERNEL(void, extremes, (const float *x, int64_t n, float *low, float *high))                                      \
     /* Over each of `rows` rows of n contiguous elements; y may be x. */                                              \
     KERNEL(void, softmax, (const float *x, float *y, int64_t rows, int64_t n, int logarithm))                         \
     /* Over n elements that lie `stride` apart, for each of `columns` <= stride columns; y may be x. */               \

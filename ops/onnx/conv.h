@@ -25,7 +25,7 @@ typedef struct conv_plan {
     size_t columns; /* in the workspace */
 } conv_plan;
 
-typedef enum conv_type { CONV_F32, CONV_F64, CONV_U32 /* and int32: integers wrap */ } conv_type;
+typedef enum conv_type { CONV_F32, CONV_F64 } conv_type;
 
 /* In reshape, when plan->g is set: asks for the workspace too. */
 void conv_make_plan(tl_call *call, conv_plan *plan, conv_type type);

@@ -1,4 +1,4 @@
-/* Convolutions by plain loops, for what ops/kernels has no kernel for: more than two axes, and integers. */
+/* Convolutions by plain loops, for what ops/kernels has no kernel for: more than two axes. */
 #include "onnx/conv.h"
 #include "onnx/gemm.h"
 
@@ -41,16 +41,11 @@ typedef struct conv_job {
 #define T(name)   name##_f64
 #include "onnx/conv_template.h"
 
-#define REAL      uint32_t
-#define REAL_GEMM gemm_u32
-#define T(name)   name##_u32
-#include "onnx/conv_template.h"
-
 void conv_execute(tl_call *call, const conv_plan *plan, conv_type type, const void *x, const void *w, const void *bias,
                   void *y)
 {
-    static const tl_task depthwise[] = {depthwise_task_f32, depthwise_task_f64, depthwise_task_u32};
-    static const tl_task dense[] = {dense_task_f32, dense_task_f64, dense_task_u32};
+    static const tl_task depthwise[] = {depthwise_task_f32, depthwise_task_f64};
+    static const tl_task dense[] = {dense_task_f32, dense_task_f64};
     const conv_geometry *g = &plan->g;
     conv_job job = {.g = g,
                     .x = x,

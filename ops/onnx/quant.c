@@ -1,13 +1,11 @@
-/* MatMulInteger, QLinearMatMul, ConvInteger and QLinearConv: 8-bit factors become 32-bit integers without their zero
- * points, are multiplied exactly (sums wrap), and, in the QLinear forms, are scaled back to 8 bits. Where a factor is a
- * float of 8 bits both become float. */
+/* MatMulInteger and QLinearMatMul: products of bytes less their zero points, exact (sums wrap), and, in the QLinear
+ * form, scaled back to bytes. Where a factor is a float of 8 bits both become float. */
+#include "onnx/byte_product.h"
 #include "onnx/cast.h"
-#include "onnx/conv.h"
 #include "onnx/matmul.h"
 #include "onnx/product.h"
+#include "onnx/quant.h"
 #include "onnx/tensor.h"
-
-#define BYTE_TYPES (TL_T(TL_INT8) | TL_T(TL_UINT8))
 
 /* ---- Parameters: zero points and scales that broadcast to a tensor */
 
@@ -26,7 +24,7 @@ static tl_tensor place_parameter(const tl_tensor *parameter, int32_t rank, int32
     return placed;
 }
 
-static tl_status check_parameter(const tl_call *call, size_t k, const tl_tensor *to, int32_t axis)
+tl_status quant_check(const tl_call *call, size_t k, const tl_tensor *to, int32_t axis)
 {
     const tl_tensor *in = op_input(call, k);
     if (!in || nn_product(in, 0, in->rank) < 0 || in->rank == TL_RANK_UNKNOWN || nn_product(to, 0, to->rank) < 0)
@@ -69,9 +67,35 @@ static void walk_row(walk *w)
     }
 }
 
-static int32_t byte_at(const tl_tensor *t, int64_t i)
+int64_t quant_zeros(const tl_tensor *zero, const tl_tensor *shape, int32_t axis, int32_t *to)
 {
-    return t->type == TL_INT8 ? ((const int8_t *)t->data)[i] : ((const uint8_t *)t->data)[i];
+    if (!zero || op_elements(zero) == 1) {
+        to[0] = zero ? quant_byte(zero, 0) : 0;
+        return 0;
+    }
+    const int64_t width = shape->rank > 0 ? shape->dims[shape->rank - 1] : 1, n = op_elements(shape);
+    walk w = walk_begin(zero, shape, axis);
+    const int64_t step = shape->rank > 0 ? w.strides[shape->rank - 1] : 0;
+    for (int64_t row = 0; row < n; row += width, walk_row(&w))
+        for (int64_t i = 0; i < width; i++)
+            to[row + i] = quant_byte(zero, w.at + i * step);
+    return 1;
+}
+
+tl_tensor quant_rows(const tl_tensor *a)
+{
+    tl_tensor shape = *a;
+    if (shape.rank > 0)
+        shape.dims[shape.rank - 1] = 1;
+    return shape;
+}
+
+tl_tensor quant_columns(const tl_tensor *b)
+{
+    tl_tensor shape = *b;
+    if (shape.rank > 0)
+        shape.dims[shape.rank > 1 ? shape.rank - 2 : 0] = 1;
+    return shape;
 }
 
 static bool is_float8(const tl_tensor *t)
@@ -84,7 +108,7 @@ static double element_at(const tl_tensor *t, int64_t i)
     return is_float8(t) ? (double)op_small_float(t->type, ((const uint8_t *)t->data)[i]) : nn_element(t, i);
 }
 
-/* The same as below, in float. */
+/* x minus its zero point, in float. */
 static void remove_real_zero_point(const tl_tensor *x, const tl_tensor *zero, int32_t axis, float *to)
 {
     const int64_t width = x->rank > 0 ? x->dims[x->rank - 1] : 1, n = op_elements(x);
@@ -93,17 +117,6 @@ static void remove_real_zero_point(const tl_tensor *x, const tl_tensor *zero, in
     for (int64_t row = 0; row < n; row += width, walk_row(&w))
         for (int64_t i = 0; i < width; i++)
             to[row + i] = (float)(element_at(x, row + i) - element_at(zero, w.at + i * step));
-}
-
-/* x minus its zero point (NULL: 0), in 32 bits. */
-static void remove_zero_point(const tl_tensor *x, const tl_tensor *zero, int32_t axis, int32_t *to)
-{
-    const int64_t width = x->rank > 0 ? x->dims[x->rank - 1] : 1, n = op_elements(x);
-    walk w = walk_begin(zero, x, axis);
-    const int64_t step = x->rank > 0 ? w.strides[x->rank - 1] : 0;
-    for (int64_t row = 0; row < n; row += width, walk_row(&w))
-        for (int64_t i = 0; i < width; i++)
-            to[row + i] = byte_at(x, row + i) - (zero ? byte_at(zero, w.at + i * step) : 0);
 }
 
 /* y = saturate(round(sums * scale_a * scale_b / scale_y) + zero_y), ties to even. The sums are float if `real`. */
@@ -145,72 +158,22 @@ static void requantize(const void *sums, bool real, const tl_tensor *const param
 /* ---- Matrix products */
 
 typedef struct quant_plan {
-    conv_plan conv;    /* convolutions only */
-    product_plan real; /* factors that are floats */
-    size_t a, b, sums;
+    byte_plan bytes;
+    product_plan real;       /* factors that are floats */
+    size_t a, b;             /* their values */
+    size_t a_zeros, b_zeros; /* of factors that are bytes */
+    size_t scales;
+    size_t sums; /* where the result is not stored as it comes out */
 } quant_plan;
 
-enum { INTEGER_A, INTEGER_B, INTEGER_A_ZERO, INTEGER_B_ZERO };
-enum {
-    LINEAR_A,
-    LINEAR_A_SCALE,
-    LINEAR_A_ZERO,
-    LINEAR_B,
-    LINEAR_B_SCALE,
-    LINEAR_B_ZERO,
-    LINEAR_Y_SCALE,
-    LINEAR_Y_ZERO,
-    LINEAR_BIAS
-};
+typedef struct quant_state {
+    void *packed; /* a constant B of bytes, or NULL */
+} quant_state;
 
-/* Rows of A are the last axis but one; of a vector, the only axis. */
+/* Rows of A are the last axis but one. */
 static int32_t row_axis(const tl_tensor *a)
 {
     return a->rank > 1 ? a->rank - 2 : 0;
-}
-
-static tl_status place_product(tl_call *call, size_t a, size_t b, bool sums)
-{
-    quant_plan *plan = call->plan;
-    if (!plan)
-        return TL_OK;
-    call->workspace_size = 0;
-    plan->a = nn_place(call, nn_product(call->inputs[a], 0, call->inputs[a]->rank), sizeof(int32_t));
-    plan->b = nn_place(call, nn_product(call->inputs[b], 0, call->inputs[b]->rank), sizeof(int32_t));
-    if (sums)
-        plan->sums = nn_place(call, nn_product(call->outputs[0], 0, call->outputs[0]->rank), sizeof(int32_t));
-    return TL_OK;
-}
-
-static tl_status matmul_integer_reshape(tl_call *call)
-{
-    const tl_tensor *a = call->inputs[INTEGER_A], *b = call->inputs[INTEGER_B];
-    tl_status status = matmul_output_shape(call, a, b, call->outputs[0]);
-    if (status == TL_OK)
-        status = check_parameter(call, INTEGER_A_ZERO, a, row_axis(a));
-    if (status == TL_OK)
-        status = check_parameter(call, INTEGER_B_ZERO, b, b->rank - 1);
-    return status == TL_OK ? place_product(call, INTEGER_A, INTEGER_B, false) : status;
-}
-
-/* The product of two inputs, into `sums`. */
-static void multiply(tl_call *call, size_t a, size_t a_zero, size_t b, size_t b_zero, void *sums)
-{
-    const quant_plan *plan = call->plan;
-    tl_tensor left = *call->inputs[a], right = *call->inputs[b], out = *call->outputs[0];
-    remove_zero_point(&left, op_input(call, a_zero), row_axis(&left), nn_at(call, plan->a));
-    remove_zero_point(&right, op_input(call, b_zero), right.rank - 1, nn_at(call, plan->b));
-    left.data = nn_at(call, plan->a);
-    right.data = nn_at(call, plan->b);
-    out.data = sums;
-    left.type = right.type = out.type = TL_INT32;
-    matmul_integers(call, &left, &right, &out);
-}
-
-static tl_status matmul_integer_run(tl_call *call)
-{
-    multiply(call, INTEGER_A, INTEGER_A_ZERO, INTEGER_B, INTEGER_B_ZERO, call->outputs[0]->data);
-    return TL_OK;
 }
 
 static int32_t column_axis(const tl_tensor *y)
@@ -218,29 +181,140 @@ static int32_t column_axis(const tl_tensor *y)
     return y->rank > 0 ? y->rank - 1 : 0;
 }
 
+static tl_status create(tl_call *call, size_t a, size_t b)
+{
+    quant_state *state = nn_new_state(call, sizeof *state);
+    tl_status status = TL_OK;
+    if (!state)
+        return TL_NO_MEMORY;
+    if (!is_float8(call->inputs[a]) && !is_float8(call->inputs[b]))
+        status = byte_pack_constant(call, call->inputs[b], &state->packed);
+    if (status != TL_OK) {
+        call->host->free(call->host, state);
+        return status;
+    }
+    call->state = state;
+    if (state->packed)
+        call->packed = (uint64_t)1 << b;
+    return TL_OK;
+}
+
+static tl_status integer_create(tl_call *call)
+{
+    return create(call, INTEGER_A, INTEGER_B);
+}
+
+static tl_status linear_create(tl_call *call)
+{
+    return create(call, LINEAR_A, LINEAR_B);
+}
+
+static void destroy(const tl_host *host, void *memory)
+{
+    quant_state *state = memory;
+    if (state->packed)
+        host->free(host, state->packed);
+    host->free(host, state);
+}
+
+static tl_status check_zeros(const tl_call *call, size_t a, size_t a_zero, size_t b, size_t b_zero)
+{
+    const tl_tensor rows = quant_rows(call->inputs[a]), columns = quant_columns(call->inputs[b]);
+    tl_status status = quant_check(call, a_zero, &rows, row_axis(&rows));
+    return status == TL_OK ? quant_check(call, b_zero, &columns, columns.rank - 1) : status;
+}
+
+static void plan_bytes(tl_call *call, quant_plan *plan, size_t a, size_t b)
+{
+    const quant_state *state = call->state;
+    const tl_tensor rows = quant_rows(call->inputs[a]), columns = quant_columns(call->inputs[b]);
+    byte_plan_product(call, &plan->bytes, call->inputs[a], call->inputs[b], call->outputs[0], state && state->packed);
+    plan->a_zeros = nn_place(call, nn_max(1, op_elements(&rows)), sizeof(int32_t));
+    plan->b_zeros = nn_place(call, nn_max(1, op_elements(&columns)), sizeof(int32_t));
+}
+
+/* The product of two inputs. `result` has everything but the zero points. */
+static void multiply(tl_call *call, size_t a, size_t a_zero, size_t b, size_t b_zero, byte_result *result)
+{
+    const quant_plan *plan = call->plan;
+    const quant_state *state = call->state;
+    const tl_tensor rows = quant_rows(call->inputs[a]), columns = quant_columns(call->inputs[b]);
+    if (op_elements(call->outputs[0]) == 0)
+        return;
+    result->a_zeros = nn_at(call, plan->a_zeros);
+    result->b_zeros = nn_at(call, plan->b_zeros);
+    result->a_zero_step = quant_zeros(op_input(call, a_zero), &rows, row_axis(&rows), nn_at(call, plan->a_zeros));
+    result->b_zero_step = quant_zeros(op_input(call, b_zero), &columns, columns.rank - 1, nn_at(call, plan->b_zeros));
+    byte_product_run(call, &plan->bytes, call->inputs[a]->data, call->inputs[b]->data, state->packed, result);
+}
+
+static tl_status matmul_integer_reshape(tl_call *call)
+{
+    tl_status status = matmul_output_shape(call, call->inputs[INTEGER_A], call->inputs[INTEGER_B], call->outputs[0]);
+    if (status == TL_OK)
+        status = check_zeros(call, INTEGER_A, INTEGER_A_ZERO, INTEGER_B, INTEGER_B_ZERO);
+    if (status != TL_OK || !call->plan)
+        return status;
+    call->workspace_size = 0;
+    plan_bytes(call, call->plan, INTEGER_A, INTEGER_B);
+    return TL_OK;
+}
+
+static tl_status matmul_integer_run(tl_call *call)
+{
+    byte_result result = {.form = TLK_BYTES_SUMS, .c = call->outputs[0]->data};
+    multiply(call, INTEGER_A, INTEGER_A_ZERO, INTEGER_B, INTEGER_B_ZERO, &result);
+    return TL_OK;
+}
+
+/* What the kernel scales by itself: a scale for all or for each column, and one zero point. */
+static bool is_plain(const tl_call *call)
+{
+    const tl_tensor *b_scale = call->inputs[LINEAR_B_SCALE], *y = call->outputs[0];
+    const int64_t n = op_elements(b_scale);
+    return op_elements(call->inputs[LINEAR_A_SCALE]) == 1 && op_elements(call->inputs[LINEAR_Y_SCALE]) == 1 &&
+           op_elements(call->inputs[LINEAR_Y_ZERO]) == 1 && !is_float8(y) &&
+           (n == 1 || (b_scale->dims[b_scale->rank - 1] == n && y->rank > 0 && y->dims[y->rank - 1] == n));
+}
+
+static bool is_real(const tl_call *call)
+{
+    return is_float8(call->inputs[LINEAR_A]) || is_float8(call->inputs[LINEAR_B]);
+}
+
+static void plan_linear(tl_call *call, quant_plan *plan)
+{
+    const tl_tensor *a = call->inputs[LINEAR_A], *b = call->inputs[LINEAR_B], *y = call->outputs[0];
+    call->workspace_size = 0;
+    if (is_real(call)) {
+        tl_tensor left = *a, right = *b;
+        left.type = right.type = TL_FLOAT;
+        plan->a = nn_place(call, nn_product(a, 0, a->rank), sizeof(float));
+        plan->b = nn_place(call, nn_product(b, 0, b->rank), sizeof(float));
+        product_set(&plan->real, TL_FLOAT, product_factor_a(&left, false), product_factor_b(&right, false));
+        product_batch(&plan->real, &left, &right, y);
+        product_place(call, &plan->real, false);
+    } else {
+        plan_bytes(call, plan, LINEAR_A, LINEAR_B);
+        plan->scales = nn_place(call, op_elements(call->inputs[LINEAR_B_SCALE]), sizeof(double));
+    }
+    if (is_real(call) || !is_plain(call))
+        plan->sums = nn_place(call, nn_product(y, 0, y->rank), sizeof(int32_t));
+}
+
 static tl_status linear_matmul_reshape(tl_call *call)
 {
     const tl_tensor *a = call->inputs[LINEAR_A], *b = call->inputs[LINEAR_B], *y = call->outputs[0];
     tl_status status = matmul_output_shape(call, a, b, call->outputs[0]);
     if (status == TL_OK)
-        status = check_parameter(call, LINEAR_A_ZERO, a, row_axis(a));
-    if (status == TL_OK)
-        status = check_parameter(call, LINEAR_B_ZERO, b, b->rank - 1);
+        status = check_zeros(call, LINEAR_A, LINEAR_A_ZERO, LINEAR_B, LINEAR_B_ZERO);
     const size_t by_row[] = {LINEAR_A_SCALE, LINEAR_Y_SCALE, LINEAR_Y_ZERO};
     for (size_t i = 0; i < 3 && status == TL_OK; i++)
-        status = check_parameter(call, by_row[i], y, row_axis(y));
+        status = quant_check(call, by_row[i], y, row_axis(y));
     if (status == TL_OK)
-        status = check_parameter(call, LINEAR_B_SCALE, y, column_axis(y));
-    if (status == TL_OK)
-        status = place_product(call, LINEAR_A, LINEAR_B, true);
-    if (status == TL_OK && call->plan && (is_float8(a) || is_float8(b))) {
-        tl_tensor left = *a, right = *b;
-        product_plan *real = &((quant_plan *)call->plan)->real;
-        left.type = right.type = TL_FLOAT;
-        product_set(real, TL_FLOAT, product_factor_a(&left, false), product_factor_b(&right, false));
-        product_batch(real, &left, &right, y);
-        product_place(call, real, false);
-    }
+        status = quant_check(call, LINEAR_B_SCALE, y, column_axis(y));
+    if (status == TL_OK && call->plan)
+        plan_linear(call, call->plan);
     return status;
 }
 
@@ -254,6 +328,26 @@ static void multiply_real(tl_call *call, void *sums)
     product_run(call, &plan->real, nn_at(call, plan->a), nn_at(call, plan->b), NULL, &result);
 }
 
+/* Bytes as the kernel leaves them. */
+static void multiply_plain(tl_call *call)
+{
+    const quant_plan *plan = call->plan;
+    const tl_tensor *y = call->outputs[0], *b_scale = call->inputs[LINEAR_B_SCALE];
+    double *scales = nn_at(call, plan->scales);
+    const int64_t n = op_elements(b_scale);
+    for (int64_t j = 0; j < n; j++)
+        scales[j] = nn_element(call->inputs[LINEAR_A_SCALE], 0) * nn_element(b_scale, j) /
+                    nn_element(call->inputs[LINEAR_Y_SCALE], 0);
+    byte_result result = {.form = TLK_BYTES_BYTES,
+                          .c = y->data,
+                          .scale = scales,
+                          .scale_step = n > 1,
+                          .zero = quant_byte(call->inputs[LINEAR_Y_ZERO], 0),
+                          .low = quant_low(y->type),
+                          .high = quant_high(y->type)};
+    multiply(call, LINEAR_A, LINEAR_A_ZERO, LINEAR_B, LINEAR_B_ZERO, &result);
+}
+
 static tl_status linear_matmul_run(tl_call *call)
 {
     const quant_plan *plan = call->plan;
@@ -261,153 +355,52 @@ static tl_status linear_matmul_run(tl_call *call)
     const tl_tensor *const parameters[4] = {call->inputs[LINEAR_A_SCALE], call->inputs[LINEAR_B_SCALE],
                                             call->inputs[LINEAR_Y_SCALE], call->inputs[LINEAR_Y_ZERO]};
     const int32_t axes[4] = {row_axis(y), column_axis(y), row_axis(y), row_axis(y)};
-    const bool real = is_float8(call->inputs[LINEAR_A]) || is_float8(call->inputs[LINEAR_B]);
     void *sums = nn_at(call, plan->sums);
+    byte_result result = {.form = TLK_BYTES_SUMS, .c = sums};
     if (op_elements(y) == 0)
         return TL_OK;
-    if (real)
+    if (is_real(call)) {
         multiply_real(call, sums);
-    else
-        multiply(call, LINEAR_A, LINEAR_A_ZERO, LINEAR_B, LINEAR_B_ZERO, sums);
-    requantize(sums, real, parameters, axes, y);
-    return TL_OK;
-}
-
-/* ---- Convolutions. Zero points and scales are one for X and Y, and one for each filter of W. */
-
-static tl_status check_single(const tl_call *call, size_t k, int64_t most)
-{
-    const tl_tensor *in = op_input(call, k);
-    int64_t n = in ? nn_product(in, 0, in->rank) : 1;
-    if (n < 0 || most < 0 || n == 1 || (n == most && in->rank == 1))
+    } else if (is_plain(call)) {
+        multiply_plain(call);
         return TL_OK;
-    return tl_fail(call, TL_INVALID_INPUT, "input %zu has %lld elements, but must have one%s", k, (long long)n,
-                   most > 1 ? ", or one for each filter" : "");
-}
-
-static tl_status conv_shape(tl_call *call, size_t x, size_t w, bool sums)
-{
-    int64_t pads[CONV_MAX_SPATIAL] = {0}, group = op_int(call, "group");
-    conv_window window;
-    tl_status status = conv_window_parse(call, CONV_DILATIONS, &window);
-    if (status == TL_OK)
-        status = conv_output_shape(call, &window, group, call->inputs[x], call->inputs[w], call->outputs[0], pads);
-    if (status != TL_OK || !call->plan)
-        return status;
-    quant_plan *plan = call->plan;
-    place_product(call, x, w, sums);
-    conv_geometry_set(&plan->conv.g, &window, call->inputs[x], call->inputs[w], call->outputs[0], group, pads);
-    conv_make_plan(call, &plan->conv, CONV_U32);
-    return TL_OK;
-}
-
-static void convolve(tl_call *call, size_t x, size_t x_zero, size_t w, size_t w_zero, const void *bias, void *sums)
-{
-    const quant_plan *plan = call->plan;
-    remove_zero_point(call->inputs[x], op_input(call, x_zero), 0, nn_at(call, plan->a));
-    remove_zero_point(call->inputs[w], op_input(call, w_zero), 0, nn_at(call, plan->b));
-    conv_execute(call, &plan->conv, CONV_U32, nn_at(call, plan->a), nn_at(call, plan->b), bias, sums);
-}
-
-static int64_t filters_of(const tl_tensor *w)
-{
-    return w->rank > 0 ? w->dims[0] : -1;
-}
-
-static tl_status conv_integer_reshape(tl_call *call)
-{
-    tl_status status = check_single(call, INTEGER_A_ZERO, 1);
-    if (status == TL_OK)
-        status = check_single(call, INTEGER_B_ZERO, filters_of(call->inputs[INTEGER_B]));
-    return status == TL_OK ? conv_shape(call, INTEGER_A, INTEGER_B, false) : status;
-}
-
-static tl_status conv_integer_run(tl_call *call)
-{
-    convolve(call, INTEGER_A, INTEGER_A_ZERO, INTEGER_B, INTEGER_B_ZERO, NULL, call->outputs[0]->data);
-    return TL_OK;
-}
-
-static tl_status linear_conv_reshape(tl_call *call)
-{
-    const size_t single[] = {LINEAR_A_SCALE, LINEAR_A_ZERO, LINEAR_Y_SCALE, LINEAR_Y_ZERO};
-    const int64_t filters = filters_of(call->inputs[LINEAR_B]);
-    tl_status status = TL_OK;
-    for (size_t i = 0; i < sizeof single / sizeof single[0] && status == TL_OK; i++)
-        status = check_single(call, single[i], 1);
-    if (status == TL_OK)
-        status = check_single(call, LINEAR_B_SCALE, filters);
-    if (status == TL_OK)
-        status = check_single(call, LINEAR_B_ZERO, filters);
-    if (status == TL_OK)
-        status = nn_check_rank(call, LINEAR_BIAS, 1, 1);
-    if (status == TL_OK)
-        status = nn_check_dim(call, LINEAR_BIAS, 0, filters, "one bias for each filter");
-    return status == TL_OK ? conv_shape(call, LINEAR_A, LINEAR_B, true) : status;
-}
-
-static tl_status linear_conv_run(tl_call *call)
-{
-    const quant_plan *plan = call->plan;
-    const tl_tensor *y = call->outputs[0], *bias = op_input(call, LINEAR_BIAS);
-    const tl_tensor *const parameters[4] = {call->inputs[LINEAR_A_SCALE], call->inputs[LINEAR_B_SCALE],
-                                            call->inputs[LINEAR_Y_SCALE], call->inputs[LINEAR_Y_ZERO]};
-    const int32_t axes[4] = {1, 1, 1, 1};
-    int32_t *sums = nn_at(call, plan->sums);
-    if (op_elements(y) == 0)
-        return TL_OK;
-    convolve(call, LINEAR_A, LINEAR_A_ZERO, LINEAR_B, LINEAR_B_ZERO, bias ? bias->data : NULL, sums);
-    requantize(sums, false, parameters, axes, y);
+    } else {
+        multiply(call, LINEAR_A, LINEAR_A_ZERO, LINEAR_B, LINEAR_B_ZERO, &result);
+    }
+    requantize(sums, is_real(call), parameters, axes, y);
     return TL_OK;
 }
 
 /* ---- Schemas */
 
 #define SCALE_TYPES (TL_T(TL_FLOAT) | TL_T_HALFS)
-static const tl_param matmul_integer_input[] = {OP_IN("A", BYTE_TYPES, 'A'), OP_IN("B", BYTE_TYPES, 'B'),
-                                                OP_OPT("a_zero_point", BYTE_TYPES, 'A'),
-                                                OP_OPT("b_zero_point", BYTE_TYPES, 'B')};
+static const tl_param matmul_integer_input[] = {OP_IN("A", QUANT_BYTES, 'A'), OP_IN("B", QUANT_BYTES, 'B'),
+                                                OP_OPT("a_zero_point", QUANT_BYTES, 'A'),
+                                                OP_OPT("b_zero_point", QUANT_BYTES, 'B')};
 static const tl_param integer_output[] = {OP_IN("Y", TL_T(TL_INT32), 0)};
-#define MATMUL_TYPES (BYTE_TYPES | OP_T_FLOAT8)
+#define MATMUL_TYPES (QUANT_BYTES | OP_T_FLOAT8)
 #define LINEAR_MATMUL(bytes)                                                                           \
     OP_IN("a", bytes, 'A'), OP_IN("a_scale", SCALE_TYPES, 'S'), OP_IN("a_zero_point", bytes, 'A'),     \
         OP_IN("b", bytes, 'B'), OP_IN("b_scale", SCALE_TYPES, 'S'), OP_IN("b_zero_point", bytes, 'B'), \
         OP_IN("y_scale", SCALE_TYPES, 'S'), OP_IN("y_zero_point", bytes, 'Y')
-static const tl_param linear_matmul_input_10[] = {LINEAR_MATMUL(BYTE_TYPES)};
+static const tl_param linear_matmul_input_10[] = {LINEAR_MATMUL(QUANT_BYTES)};
 static const tl_param linear_matmul_input_21[] = {LINEAR_MATMUL(MATMUL_TYPES)};
 static const tl_param linear_matmul_output_21[] = {OP_IN("y", MATMUL_TYPES, 'Y')};
-static const tl_param linear_conv_input[] = {
-    OP_IN("x", BYTE_TYPES, 'A'),         OP_IN("x_scale", TL_T(TL_FLOAT), 0),    OP_IN("x_zero_point", BYTE_TYPES, 'A'),
-    OP_IN("w", BYTE_TYPES, 'B'),         OP_IN("w_scale", TL_T(TL_FLOAT), 0),    OP_IN("w_zero_point", BYTE_TYPES, 'B'),
-    OP_IN("y_scale", TL_T(TL_FLOAT), 0), OP_IN("y_zero_point", BYTE_TYPES, 'Y'), OP_OPT("B", TL_T(TL_INT32), 0)};
-static const tl_param linear_output[] = {OP_IN("y", BYTE_TYPES, 'Y')};
-static const tl_attribute_spec conv_attribute[] = {
-    OP_STRING("auto_pad", "NOTSET"), OP_INTS("dilations"), OP_INT("group", 1),
-    OP_INTS("kernel_shape"),         OP_INTS("pads"),      OP_INTS("strides")};
+static const tl_param linear_output[] = {OP_IN("y", QUANT_BYTES, 'Y')};
 
 OP_DESCRIPTOR(MatMulInteger, 10) = {OP_HEAD(MatMulInteger, 10),        OP_PARAMS(input, matmul_integer_input),
                                     OP_PARAMS(output, integer_output), .plan_size = sizeof(quant_plan),
+                                    .create = integer_create,          .destroy = destroy,
                                     .reshape = matmul_integer_reshape, .run = matmul_integer_run};
 OP_DESCRIPTOR(QLinearMatMul, 10) = {OP_HEAD(QLinearMatMul, 10),       OP_PARAMS(input, linear_matmul_input_10),
                                     OP_PARAMS(output, linear_output), .plan_size = sizeof(quant_plan),
+                                    .create = linear_create,          .destroy = destroy,
                                     .reshape = linear_matmul_reshape, .run = linear_matmul_run};
 OP_DESCRIPTOR(QLinearMatMul, 21) = {OP_HEAD(QLinearMatMul, 21),
                                     OP_PARAMS(input, linear_matmul_input_21),
                                     OP_PARAMS(output, linear_matmul_output_21),
                                     .plan_size = sizeof(quant_plan),
+                                    .create = linear_create,
+                                    .destroy = destroy,
                                     .reshape = linear_matmul_reshape,
                                     .run = linear_matmul_run};
-OP_DESCRIPTOR(ConvInteger, 10) = {OP_HEAD(ConvInteger, 10),
-                                  OP_PARAMS(input, matmul_integer_input),
-                                  OP_PARAMS(output, integer_output),
-                                  OP_PARAMS(attribute, conv_attribute),
-                                  .plan_size = sizeof(quant_plan),
-                                  .reshape = conv_integer_reshape,
-                                  .run = conv_integer_run};
-OP_DESCRIPTOR(QLinearConv, 10) = {OP_HEAD(QLinearConv, 10),
-                                  OP_PARAMS(input, linear_conv_input),
-                                  OP_PARAMS(output, linear_output),
-                                  OP_PARAMS(attribute, conv_attribute),
-                                  .plan_size = sizeof(quant_plan),
-                                  .reshape = linear_conv_reshape,
-                                  .run = linear_conv_run};

@@ -256,12 +256,9 @@ static tl_status dynamic_run(tl_call *call)
 {
     const tl_tensor *x = call->inputs[0];
     const float *from = x->data;
-    float low = 0, high = 0, zero;
+    float low, high, zero;
     int64_t n = op_elements(x);
-    for (int64_t i = 0; i < n; i++) {
-        low = from[i] < low ? from[i] : low;
-        high = from[i] > high ? from[i] : high;
-    }
+    tlk_get()->extremes(from, n, &low, &high);
     float scale = low == high ? 1 : (high - low) / 255;
     zero = rintf(fminf(fmaxf(0 - low / scale, 0), 255));
     uint8_t zero_point = (uint8_t)(zero == zero ? zero : 0);

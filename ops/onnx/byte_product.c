@@ -1,0 +1,277 @@
+#include "onnx/byte_product.h"
+
+static const tlk_bytes_kernel *kernel(void)
+{
+    return tlk_get_bytes(tlk_get());
+}
+
+static size_t round_up(size_t size)
+{
+    return size > SIZE_MAX / 4 ? SIZE_MAX : (size + 63) & ~(size_t)63;
+}
+
+/* ---- The right factor */
+
+static int64_t quads_of(int64_t depth)
+{
+    return nn_ceil_div(depth, TLK_QUAD);
+}
+
+static int64_t panels_of(int64_t n)
+{
+    return nn_ceil_div(n, kernel()->panel);
+}
+
+byte_right byte_right_of(const tl_tensor *b)
+{
+    byte_right r = {.n = b->rank > 1 ? b->dims[b->rank - 1] : 1,
+                    .depth = b->dims[b->rank > 1 ? b->rank - 2 : 0],
+                    .matrices = b->rank > 2 ? op_product(b, 0, b->rank - 2) : 1,
+                    .is_signed = b->type == TL_INT8};
+    int64_t bytes, all, sums;
+    r.each = r.size = SIZE_MAX;
+    if (!nn_mul(panels_of(r.n) * kernel()->panel, quads_of(r.depth) * TLK_QUAD, &bytes) || bytes > INT64_MAX / 2 ||
+        !nn_mul(bytes, r.matrices, &all) || !nn_mul(r.n * (int64_t)sizeof(int32_t), r.matrices, &sums) ||
+        !nn_add(all, sums, &all))
+        return r;
+    r.each = (size_t)bytes;
+    r.size = round_up((size_t)all);
+    return r;
+}
+
+static int32_t *column_sums(const byte_right *r, const void *packed)
+{
+    return (int32_t *)((char *)packed + (size_t)r->matrices * r->each);
+}
+
+typedef struct pack_right {
+    const byte_right *right;
+    const char *data;
+    char *packed;
+} pack_right;
+
+static void pack_right_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const pack_right *job = context;
+    const byte_right *r = job->right;
+    const int64_t panels = panels_of(r->n);
+    (void)thread;
+    for (int64_t at = begin; at < end; at++) {
+        const int64_t matrix = at / panels, panel = at % panels;
+        kernel()->pack_panels(job->data + matrix * r->n * r->depth, r->is_signed, r->n, r->depth, panel, panel + 1,
+                              (uint32_t *)(job->packed + (size_t)matrix * r->each),
+                              column_sums(r, job->packed) + matrix * r->n);
+    }
+}
+
+void byte_pack_matrix(const byte_right *right, int64_t matrix, const void *data, void *packed)
+{
+    kernel()->pack_panels(data, right->is_signed, right->n, right->depth, 0, panels_of(right->n),
+                          (uint32_t *)((char *)packed + (size_t)matrix * right->each),
+                          column_sums(right, packed) + matrix * right->n);
+}
+
+tl_status byte_pack_constant(const tl_call *call, const tl_tensor *b, void **packed)
+{
+    *packed = NULL;
+    if (!b->data || b->rank < 1 || op_elements(b) == 0)
+        return TL_OK;
+    const byte_right r = byte_right_of(b);
+    if (r.size != SIZE_MAX)
+        *packed = call->host->alloc(call->host, r.size, 64);
+    if (!*packed)
+        return tl_fail(call, TL_NO_MEMORY, "no memory for packed weights");
+    for (int64_t i = 0; i < r.matrices; i++)
+        byte_pack_matrix(&r, i, (const char *)b->data + i * r.n * r.depth, *packed);
+    return TL_OK;
+}
+
+/* ---- Plan */
+
+/* One B for all: the rows of every A under each other. */
+static void plan_batch(byte_plan *plan, const tl_tensor *a, const tl_tensor *b, const tl_tensor *out)
+{
+    tl_tensor batch_a = *a, batch_b = *b;
+    batch_a.rank = a->rank > 2 ? a->rank - 2 : 0;
+    batch_b.rank = b->rank > 2 ? b->rank - 2 : 0;
+    plan->rank = batch_a.rank > batch_b.rank ? batch_a.rank : batch_b.rank;
+    plan->batch = 1;
+    if (plan->right.matrices == 1 && plan->rank == batch_a.rank) {
+        plan->m = plan->rows;
+        plan->a_matrices = 1;
+        plan->rank = 0;
+        return;
+    }
+    nn_broadcast_strides(&batch_a, plan->rank, plan->a_steps);
+    nn_broadcast_strides(&batch_b, plan->rank, plan->b_steps);
+    for (int32_t i = 0; i < plan->rank; i++) {
+        plan->dims[i] = out->dims[i];
+        plan->batch *= out->dims[i];
+    }
+}
+
+void byte_plan_product(tl_call *call, byte_plan *plan, const tl_tensor *a, const tl_tensor *b, const tl_tensor *out,
+                       bool packed)
+{
+    memset(plan, 0, sizeof *plan);
+    if (op_elements(out) == 0) /* then all others have numbers of rows and columns that fit */
+        return;
+    plan->right = byte_right_of(b);
+    plan->a_signed = a->type == TL_INT8;
+    plan->m = a->rank > 1 ? a->dims[a->rank - 2] : 1;
+    plan->a_matrices = a->rank > 2 ? op_product(a, 0, a->rank - 2) : 1;
+    plan->rows = plan->m * plan->a_matrices;
+    plan_batch(plan, a, b, out);
+    const int64_t columns = plan->right.n * plan->right.matrices;
+    plan->a_each = round_up(kernel()->packed_size(plan->m, 1, plan->right.depth));
+    plan->a = nn_place(call, plan->a_matrices, plan->a_each);
+    plan->a_sums = nn_place(call, plan->rows, sizeof(int32_t));
+    plan->row_factors = nn_place(call, plan->rows, sizeof(int32_t));
+    plan->starts = nn_place(call, plan->rows, sizeof(int32_t));
+    plan->lanes = nn_place(call, columns, sizeof(int32_t));
+    plan->b_zeros = nn_place(call, columns, sizeof(int32_t));
+    if (!packed)
+        plan->b = nn_place(call, 1, plan->right.size);
+}
+
+/* ---- Run */
+
+typedef struct product_job {
+    const byte_plan *plan;
+    const byte_result *result;
+    const char *a_data;
+    char *a;       /* packed */
+    const char *b; /* packed */
+    int32_t *a_sums, *row_factors, *starts, *lanes, *b_zeros;
+    bool by_row; /* pieces are blocks of rows, with all columns; or panels, with all rows */
+    int64_t pieces;
+} product_job;
+
+static void pack_left_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const product_job *job = context;
+    const byte_plan *plan = job->plan;
+    const int64_t blocks = nn_ceil_div(plan->m, kernel()->block), depth = plan->right.depth;
+    (void)thread;
+    for (int64_t at = begin; at < end; at++) {
+        const int64_t matrix = at / blocks, block = at % blocks;
+        const tlk_bytes_left left = {.data = job->a_data + matrix * plan->m * depth,
+                                     .is_signed = plan->a_signed,
+                                     .rows = plan->m,
+                                     .taps = 1,
+                                     .depth = depth,
+                                     .row_step = depth,
+                                     .step = 1};
+        kernel()->pack(&left, block, block + 1, job->a + (size_t)matrix * plan->a_each, job->a_sums + matrix * plan->m);
+    }
+}
+
+/* What zero points add, for operands as packed (kernels/bytes.h). A zero point of B for all columns needs no term: it
+ * goes into what the rows' sums begin with. Integers wrap. */
+static void prepare_terms(const product_job *job)
+{
+    const byte_plan *plan = job->plan;
+    const byte_result *r = job->result;
+    const byte_right *right = &plan->right;
+    const int32_t a_shift = plan->a_signed ? 0 : 128, b_shift = right->is_signed ? 128 : 0;
+    const int32_t *sums = column_sums(right, job->b);
+    for (int64_t i = 0; i < plan->rows; i++) {
+        job->row_factors[i] = a_shift - r->a_zeros[i * r->a_zero_step];
+        job->starts[i] =
+            r->b_zero_step ? 0 : (int32_t)(0 - (uint32_t)(r->b_zeros[0] + b_shift) * (uint32_t)job->a_sums[i]);
+    }
+    for (int64_t j = 0; j < right->n * right->matrices; j++) {
+        const int32_t zero = r->b_zeros[j * r->b_zero_step] + b_shift;
+        job->lanes[j] = (int32_t)((uint32_t)sums[j] - (uint32_t)right->depth * (uint32_t)zero);
+        job->b_zeros[j] = -zero;
+    }
+}
+
+static void run_pieces(const product_job *job, int64_t matrix, int64_t first, int64_t last)
+{
+    static const int64_t no_offset = 0;
+    const byte_plan *plan = job->plan;
+    const byte_result *r = job->result;
+    const int64_t n = plan->right.n, panel = kernel()->panel;
+    int64_t a = 0, b = 0, rest = matrix;
+    for (int32_t i = plan->rank - 1; i >= 0; i--) {
+        const int64_t index = rest % plan->dims[i];
+        rest /= plan->dims[i];
+        a += index * plan->a_steps[i];
+        b += index * plan->b_steps[i];
+    }
+    const int64_t row = a * plan->m, column = b * n;
+    const size_t size = r->form == TLK_BYTES_BYTES ? 1 : sizeof(int32_t);
+    tlk_bytes product = {.rows = plan->m,
+                         .lanes = n,
+                         .depth = quads_of(plan->right.depth),
+                         .taps = 1,
+                         .b = (const uint32_t *)(const void *)(job->b + (size_t)b * plan->right.each),
+                         .offsets = &no_offset,
+                         .b_step = panel,
+                         .b_lane_step = quads_of(plan->right.depth),
+                         .start = job->starts + row,
+                         .terms = {{job->row_factors + row, job->lanes + column}},
+                         .form = r->form,
+                         .c = (char *)r->c + (size_t)(matrix * plan->m * n) * size,
+                         .c_row_step = n,
+                         .pitch = n,
+                         .width = n,
+                         .scale = r->scale,
+                         .scale_lane_step = r->scale_step,
+                         .add = r->add,
+                         .add_row_step = r->add_row_step,
+                         .add_lane_step = 1,
+                         .zero = r->zero,
+                         .low = r->low,
+                         .high = r->high};
+    if (r->b_zero_step) {
+        product.terms[1].row = job->a_sums + row;
+        product.terms[1].lane = job->b_zeros + column;
+    }
+    kernel()->run(&product, job->a + (size_t)a * plan->a_each, job->by_row ? first : 0,
+                  job->by_row ? last : nn_ceil_div(plan->m, kernel()->block), job->by_row ? 0 : first * panel,
+                  job->by_row ? n : nn_min(last * panel, n));
+}
+
+static void run_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const product_job *job = context;
+    (void)thread;
+    while (begin < end) {
+        const int64_t first = begin % job->pieces, last = nn_min(job->pieces, first + end - begin);
+        run_pieces(job, begin / job->pieces, first, last);
+        begin += last - first;
+    }
+}
+
+void byte_product_run(tl_call *call, const byte_plan *plan, const void *a, const void *b, const void *packed,
+                      const byte_result *result)
+{
+    if (plan->batch == 0)
+        return;
+    const byte_right *right = &plan->right;
+    const int64_t blocks = nn_ceil_div(plan->m, kernel()->block), panels = panels_of(right->n);
+    pack_right pack = {right, b, nn_at(call, plan->b)};
+    product_job job = {.plan = plan,
+                       .result = result,
+                       .a_data = a,
+                       .a = nn_at(call, plan->a),
+                       .b = packed ? packed : pack.packed,
+                       .a_sums = nn_at(call, plan->a_sums),
+                       .row_factors = nn_at(call, plan->row_factors),
+                       .starts = nn_at(call, plan->starts),
+                       .lanes = nn_at(call, plan->lanes),
+                       .b_zeros = nn_at(call, plan->b_zeros),
+                       .by_row = blocks >= panels,
+                       .pieces = nn_max(blocks, panels)};
+    call->host->parallel_for(call, pack_left_task, &job, plan->a_matrices * blocks,
+                             nn_grain(nn_min(plan->m, kernel()->block) * right->depth, 1 << 16));
+    if (!packed)
+        call->host->parallel_for(call, pack_right_task, &pack, right->matrices * panels,
+                                 nn_grain(nn_min(right->n, kernel()->panel) * right->depth, 1 << 16));
+    prepare_terms(&job);
+    const double cost = (double)plan->m * (double)right->n * (double)right->depth / (double)job.pieces;
+    call->host->parallel_for(call, run_task, &job, plan->batch * job.pieces,
+                             nn_grain(cost > 1e9 ? (int64_t)1e9 : (int64_t)cost, 1 << 20));
+}

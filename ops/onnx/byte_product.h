@@ -1,0 +1,54 @@
+/* Products of matrices of bytes by the kernels, with zero points: sums of (a - za) * (b - zb), exact and wrapping. */
+#ifndef TL_BYTE_PRODUCT_H
+#define TL_BYTE_PRODUCT_H
+
+#include "kernels/kernels.h"
+#include "onnx/nn.h"
+
+/* The right factor: `matrices` of (depth, n), one after the other. Packed: their panels, and behind all of them the
+ * sums of their columns. */
+typedef struct byte_right {
+    int64_t n, depth, matrices;
+    bool is_signed;
+    size_t each, size; /* bytes of one packed matrix, and of all with the sums; SIZE_MAX: too many */
+} byte_right;
+
+/* By numpy's rules for the right side of a product: a vector is a column. Dimensions must be known. */
+byte_right byte_right_of(const tl_tensor *b);
+/* In create: *packed is B packed if it is a constant, else NULL. The caller frees it. */
+tl_status byte_pack_constant(const tl_call *call, const tl_tensor *b, void **packed);
+/* Packs one matrix, data, as number `matrix`. */
+void byte_pack_matrix(const byte_right *right, int64_t matrix, const void *data, void *packed);
+
+typedef struct byte_plan {
+    byte_right right;
+    int64_t m, a_matrices, rows; /* of one matrix of A; rows of all */
+    bool a_signed;
+    int32_t rank;                                                                 /* of the batch */
+    int64_t batch, dims[TL_MAX_RANK], a_steps[TL_MAX_RANK], b_steps[TL_MAX_RANK]; /* steps in matrices */
+    size_t a_each, a, a_sums, row_factors, starts, lanes, b_zeros, b;             /* in the workspace */
+} byte_plan;
+
+/* In reshape: the plan of a * b = out, of known shapes, and its workspace. `packed`: B is packed already. */
+void byte_plan_product(tl_call *call, byte_plan *plan, const tl_tensor *a, const tl_tensor *b, const tl_tensor *out,
+                       bool packed);
+
+/* What comes out; see kernels/bytes.h. Zero points are one for all (step 0), or one for each row of all matrices of A,
+ * for each column of all of B. Scales and `add` are the same for every matrix of the batch. */
+typedef struct byte_result {
+    tlk_bytes_form form;
+    void *c;
+    const int32_t *a_zeros, *b_zeros;
+    int64_t a_zero_step, b_zero_step;
+    const double *scale;
+    int64_t scale_step; /* along columns */
+    const float *add;
+    int64_t add_row_step;
+    int32_t zero, low, high;
+} byte_result;
+
+/* `packed` is B as byte_pack_constant left it, or NULL: then b is packed here. */
+void byte_product_run(tl_call *call, const byte_plan *plan, const void *a, const void *b, const void *packed,
+                      const byte_result *result);
+
+#endif

@@ -1,0 +1,497 @@
+/* ConvInteger and QLinearConv, over any number of axes: the data is laid out once as quads of four channels for each
+ * pixel, padded with its zero point, so that every tap of the window is a run of the kernels' product (kernels/bytes.h)
+ * that reads it in place. Where a stride leads over pixels, those of each remainder lie together. */
+#include "kernels/kernels.h"
+#include "onnx/conv.h"
+#include "onnx/quant.h"
+
+static const tlk_bytes_kernel *kernel(void)
+{
+    return tlk_get_bytes(tlk_get());
+}
+
+typedef struct quant_conv {
+    size_t x, x_zero, w, w_zero;
+    bool linear; /* QLinearConv */
+} quant_conv;
+static const quant_conv integer_conv = {INTEGER_A, INTEGER_A_ZERO, INTEGER_B, INTEGER_B_ZERO, false};
+static const quant_conv linear_conv = {LINEAR_A, LINEAR_A_ZERO, LINEAR_B, LINEAR_B_ZERO, true};
+
+/* Filters as the kernel packs them, group after group, and the sum of each. */
+typedef struct quant_filters {
+    int64_t groups, filters, channels, taps; /* of one group */
+    size_t each, size; /* bytes of one packed group, and of all with the sums; SIZE_MAX: too many */
+} quant_filters;
+
+typedef struct quant_plan {
+    conv_geometry g;
+    quant_filters filters;
+    int64_t phases[CONV_MAX_SPATIAL]; /* remainders of pixels by the stride that some tap reads */
+    int64_t sizes[CONV_MAX_SPATIAL];  /* pixels of each remainder */
+    int64_t area, plane;              /* pixels of one remainder of all axes, and of all */
+    int64_t slabs, lanes;             /* the last two axes at a time; their lanes, from the first to the last result */
+    int64_t tile, tiles;              /* of lanes */
+    size_t packed, pixels, ones, window_sums, offsets, starts, row_factors, scales; /* in the workspace */
+} quant_plan;
+
+typedef struct quant_state {
+    void *packed; /* constant filters, or NULL */
+} quant_state;
+
+/* ---- Filters */
+
+static quant_filters filters_of(const tl_tensor *w, int64_t groups)
+{
+    quant_filters f = {.groups = groups,
+                       .filters = w->dims[0] / groups,
+                       .channels = w->dims[1],
+                       .taps = op_product(w, 2, w->rank),
+                       .size = SIZE_MAX};
+    f.each = kernel()->packed_size(f.filters, f.taps, f.channels);
+    size_t all;
+    if (f.each < SIZE_MAX / 4 && !__builtin_mul_overflow(f.each, (size_t)groups, &all) && all < SIZE_MAX / 4)
+        f.size = all + (size_t)w->dims[0] * sizeof(int32_t);
+    return f;
+}
+
+static int32_t *filter_sums(const quant_filters *f, const void *packed)
+{
+    return (int32_t *)((char *)packed + (size_t)f->groups * f->each);
+}
+
+static void pack_filters(const quant_filters *f, const tl_tensor *w, void *packed)
+{
+    const int64_t row = f->channels * f->taps;
+    for (int64_t g = 0; g < f->groups; g++) {
+        const tlk_bytes_left left = {.data = (const char *)w->data + g * f->filters * row,
+                                     .is_signed = w->type == TL_INT8,
+                                     .rows = f->filters,
+                                     .taps = f->taps,
+                                     .depth = f->channels,
+                                     .row_step = row,
+                                     .tap_step = 1,
+                                     .step = f->taps};
+        kernel()->pack(&left, 0, nn_ceil_div(f->filters, kernel()->block), (char *)packed + (size_t)g * f->each,
+                       filter_sums(f, packed) + g * f->filters);
+    }
+}
+
+/* One filter of ones: its results are the sums of what the window covers. */
+static void pack_ones(const quant_filters *f, void *packed)
+{
+    static const int8_t one = 1;
+    const tlk_bytes_left left = {.data = &one, .is_signed = true, .rows = 1, .taps = f->taps, .depth = f->channels};
+    kernel()->pack(&left, 0, 1, packed, NULL);
+}
+
+static tl_status create(tl_call *call, const quant_conv *c)
+{
+    const tl_tensor *w = call->inputs[c->w];
+    const int64_t groups = op_int(call, "group");
+    quant_state *state = nn_new_state(call, sizeof *state);
+    if (!state)
+        return TL_NO_MEMORY;
+    call->state = state;
+    /* Shapes that do not fit are not packed: reshape reports them. */
+    if (!w->data || w->rank < 3 || groups < 1 || w->dims[0] % groups != 0 || op_elements(w) == 0)
+        return TL_OK;
+    const quant_filters f = filters_of(w, groups);
+    if (f.size != SIZE_MAX)
+        state->packed = call->host->alloc(call->host, f.size, 64);
+    if (!state->packed) {
+        call->host->free(call->host, state);
+        call->state = NULL;
+        return tl_fail(call, TL_NO_MEMORY, "no memory for packed weights");
+    }
+    pack_filters(&f, w, state->packed);
+    call->packed = (uint64_t)1 << c->w;
+    return TL_OK;
+}
+
+static void destroy(const tl_host *host, void *memory)
+{
+    quant_state *state = memory;
+    if (state->packed)
+        host->free(host, state->packed);
+    host->free(host, state);
+}
+
+/* ---- Shapes and plan. Zero points and scales are one for X and Y, and one for each filter of W. */
+
+static tl_status check_single(const tl_call *call, size_t k, int64_t most)
+{
+    const tl_tensor *in = op_input(call, k);
+    int64_t n = in ? nn_product(in, 0, in->rank) : 1;
+    if (n < 0 || most < 0 || n == 1 || (n == most && in->rank == 1))
+        return TL_OK;
+    return tl_fail(call, TL_INVALID_INPUT, "input %zu has %lld elements, but must have one%s", k, (long long)n,
+                   most > 1 ? ", or one for each filter" : "");
+}
+
+/* Taps k and k + period read the same remainder of pixels. */
+static int64_t period(const conv_geometry *g, int32_t i)
+{
+    int64_t a = g->strides[i], b = g->dilations[i];
+    while (b != 0) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return g->strides[i] / a;
+}
+
+/* Sizes of the data as quads; false: they do not fit. */
+static bool plan_pixels(quant_plan *plan)
+{
+    const conv_geometry *g = &plan->g;
+    int64_t phases = 1;
+    plan->area = plan->slabs = 1;
+    for (int32_t i = 0; i < g->spatial; i++) {
+        plan->phases[i] = nn_min(g->kernel[i], period(g, i));
+        if (!nn_add(g->out_size[i], (g->kernel[i] - 1) * g->dilations[i] / g->strides[i], &plan->sizes[i]) ||
+            !nn_mul(plan->area, plan->sizes[i], &plan->area) || !nn_mul(phases, plan->phases[i], &phases))
+            return false;
+        if (i < g->spatial - 2)
+            plan->slabs *= g->out_size[i];
+    }
+    const int32_t last = g->spatial - 1;
+    plan->lanes = (last > 0 ? (g->out_size[last - 1] - 1) * plan->sizes[last] : 0) + g->out_size[last];
+    return nn_mul(plan->area, phases, &plan->plane);
+}
+
+static void make_plan(tl_call *call, const quant_conv *c, quant_plan *plan)
+{
+    const conv_geometry *g = &plan->g;
+    const quant_state *state = call->state;
+    const int64_t filters = g->group * g->filters, panel = kernel()->panel;
+    int64_t quads = g->group * nn_ceil_div(g->channels, TLK_QUAD), sums = INT64_MAX;
+    plan->filters = filters_of(call->inputs[c->w], g->group);
+    if (!plan_pixels(plan) || !nn_mul(quads, plan->plane, &quads) || !nn_add(quads, panel, &quads) ||
+        !nn_mul(g->group * plan->slabs, plan->lanes, &sums))
+        quads = sums = INT64_MAX;
+    /* Tiles whose data stays in the second-level cache while all filters go over it; enough of them for all threads,
+     * each large enough for the filters to come from further away. */
+    const int64_t panels = nn_ceil_div(plan->lanes, panel), depth = nn_max(nn_ceil_div(g->channels, TLK_QUAD), 1);
+    plan->tile = nn_min(panels, nn_max(16, (1 << 17) / depth / panel));
+    if (call->thread_count > 1)
+        plan->tile = nn_min(plan->tile, nn_max(nn_min(panels, 4), panels / (2 * call->thread_count)));
+    plan->tile *= panel;
+    plan->tiles = nn_ceil_div(plan->lanes, plan->tile);
+    plan->pixels = nn_place(call, quads, sizeof(uint32_t));
+    plan->window_sums = nn_place(call, sums, sizeof(int32_t));
+    if (!state || !state->packed)
+        plan->packed = nn_place(call, 1, plan->filters.size);
+    plan->ones = nn_place(call, 1, kernel()->packed_size(1, g->taps, g->channels));
+    plan->offsets = nn_place(call, g->taps, sizeof(int64_t));
+    plan->starts = nn_place(call, filters, sizeof(int32_t));
+    plan->row_factors = nn_place(call, filters, sizeof(int32_t));
+    plan->scales = nn_place(call, filters, sizeof(double));
+}
+
+static tl_status reshape(tl_call *call, const quant_conv *c)
+{
+    const tl_tensor *x = call->inputs[c->x], *w = call->inputs[c->w];
+    const int64_t group = op_int(call, "group");
+    int64_t pads[CONV_MAX_SPATIAL] = {0};
+    conv_window window;
+    tl_status status = conv_window_parse(call, CONV_DILATIONS, &window);
+    if (status == TL_OK)
+        status = conv_output_shape(call, &window, group, x, w, call->outputs[0], pads);
+    if (status != TL_OK || !call->plan)
+        return status;
+    quant_plan *plan = call->plan;
+    call->workspace_size = 0;
+    if (op_elements(call->outputs[0]) == 0)
+        return TL_OK;
+    conv_geometry_set(&plan->g, &window, x, w, call->outputs[0], group, pads);
+    make_plan(call, c, plan);
+    return TL_OK;
+}
+
+static int64_t filter_count(const tl_tensor *w)
+{
+    return w->rank > 0 ? w->dims[0] : -1;
+}
+
+static tl_status integer_reshape(tl_call *call)
+{
+    tl_status status = check_single(call, INTEGER_A_ZERO, 1);
+    if (status == TL_OK)
+        status = check_single(call, INTEGER_B_ZERO, filter_count(call->inputs[INTEGER_B]));
+    return status == TL_OK ? reshape(call, &integer_conv) : status;
+}
+
+static tl_status linear_reshape(tl_call *call)
+{
+    const size_t single[] = {LINEAR_A_SCALE, LINEAR_A_ZERO, LINEAR_Y_SCALE, LINEAR_Y_ZERO};
+    const int64_t filters = filter_count(call->inputs[LINEAR_B]);
+    tl_status status = TL_OK;
+    for (size_t i = 0; i < sizeof single / sizeof single[0] && status == TL_OK; i++)
+        status = check_single(call, single[i], 1);
+    if (status == TL_OK)
+        status = check_single(call, LINEAR_B_SCALE, filters);
+    if (status == TL_OK)
+        status = check_single(call, LINEAR_B_ZERO, filters);
+    if (status == TL_OK)
+        status = nn_check_rank(call, LINEAR_BIAS, 1, 1);
+    if (status == TL_OK)
+        status = nn_check_dim(call, LINEAR_BIAS, 0, filters, "one bias for each filter");
+    return status == TL_OK ? reshape(call, &linear_conv) : status;
+}
+
+/* ---- Run */
+
+typedef struct conv_job {
+    const tl_call *call;
+    const quant_plan *plan;
+    const uint8_t *x; /* of one sample */
+    bool x_signed;
+    int32_t x_zero;
+    uint32_t *pixels;
+    const char *packed;
+    bool window_sums;  /* some filter's zero point is not 0 */
+    tlk_bytes product; /* all but what depends on group, slab and tile */
+    size_t y_size;
+} conv_job;
+
+/* Pixels of one row of one remainder: from position `at` on, by the stride. */
+static void fill_row(const conv_job *job, const uint8_t *const rows[TLK_QUAD], int count, int64_t at, bool inside,
+                     uint32_t *to)
+{
+    const conv_geometry *g = &job->plan->g;
+    const int32_t last = g->spatial - 1;
+    const int64_t n = job->plan->sizes[last], stride = g->strides[last];
+    const uint32_t pad = (uint32_t)(job->x_zero + (job->x_signed ? 128 : 0)) * 0x01010101;
+    const uint8_t *from[TLK_QUAD] = {NULL};
+    int64_t first = 0, end = 0;
+    if (inside)
+        conv_taps(at, stride, n, g->in_size[last], &first, &end);
+    for (int64_t i = 0; i < first; i++)
+        to[i] = pad;
+    if (end > first) {
+        for (int k = 0; k < count; k++)
+            from[k] = rows[k] + at + first * stride;
+        kernel()->quads(from, count, job->x_signed, stride, end - first, to + first);
+    }
+    for (int64_t i = end; i < n; i++)
+        to[i] = pad;
+}
+
+/* The plane of up to four channels, from `x` on. */
+static void fill_plane(const conv_job *job, const uint8_t *x, int count, uint32_t *to)
+{
+    const conv_geometry *g = &job->plan->g;
+    const int32_t last = g->spatial - 1;
+    int64_t phase[CONV_MAX_SPATIAL] = {0}, index[CONV_MAX_SPATIAL] = {0};
+    do {
+        do {
+            int64_t row = 0;
+            bool inside = true;
+            for (int32_t i = 0; i < last; i++) {
+                const int64_t at = index[i] * g->strides[i] + phase[i] * g->dilations[i] % g->strides[i] - g->pads[i];
+                inside = inside && at >= 0 && at < g->in_size[i];
+                row = inside ? row * g->in_size[i] + at : 0;
+            }
+            const uint8_t *rows[TLK_QUAD] = {NULL};
+            for (int k = 0; k < count; k++)
+                rows[k] = x + k * g->in_area + row * g->in_size[last];
+            fill_row(job, rows, count, phase[last] * g->dilations[last] % g->strides[last] - g->pads[last], inside, to);
+            to += job->plan->sizes[last];
+        } while (conv_step(index, job->plan->sizes, last));
+    } while (conv_step(phase, job->plan->phases, g->spatial));
+}
+
+static void fill_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const conv_job *job = context;
+    const conv_geometry *g = &job->plan->g;
+    const int64_t quads = nn_ceil_div(g->channels, TLK_QUAD);
+    (void)thread;
+    for (int64_t at = begin; at < end; at++) {
+        const int64_t first = at % quads * TLK_QUAD;
+        fill_plane(job, job->x + (at / quads * g->channels + first) * g->in_area,
+                   (int)nn_min(TLK_QUAD, g->channels - first), job->pixels + at * job->plan->plane);
+    }
+}
+
+/* Where the windows of a slab begin: its indices of all axes but the last two. */
+static int64_t slab_offset(const quant_plan *plan, int64_t slab)
+{
+    int64_t offset = 0, step = plan->area;
+    for (int32_t i = 0; i < plan->g.spatial - 2; i++)
+        step /= plan->sizes[i];
+    for (int32_t i = plan->g.spatial - 3; i >= 0; i--) {
+        offset += slab % plan->g.out_size[i] * step;
+        slab /= plan->g.out_size[i];
+        step *= plan->sizes[i];
+    }
+    return offset;
+}
+
+static void product_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const conv_job *job = context;
+    const quant_plan *plan = job->plan;
+    const conv_geometry *g = &plan->g;
+    const int64_t quads = nn_ceil_div(g->channels, TLK_QUAD), slab_area = g->out_area / plan->slabs;
+    (void)thread;
+    for (int64_t at = begin; at < end; at++) {
+        const int64_t tile = at % plan->tiles, slab = at / plan->tiles % plan->slabs,
+                      group = at / plan->tiles / plan->slabs, first = tile * plan->tile,
+                      last = nn_min(first + plan->tile, plan->lanes), filter = group * g->filters;
+        tlk_bytes product = job->product;
+        product.b = job->pixels + group * quads * plan->plane + slab_offset(plan, slab);
+        if (job->window_sums) {
+            const int32_t depth =
+                (int32_t)(0 - (uint32_t)(g->channels * g->taps) * (uint32_t)(job->x_zero + (job->x_signed ? 128 : 0)));
+            int32_t *sums = (int32_t *)nn_at(job->call, plan->window_sums) + (group * plan->slabs + slab) * plan->lanes;
+            tlk_bytes window = product;
+            window.rows = 1;
+            window.start = &depth;
+            window.form = TLK_BYTES_SUMS;
+            window.c = sums;
+            window.pitch = window.width = plan->lanes;
+            kernel()->run(&window, nn_at(job->call, plan->ones), 0, 1, first, last);
+            product.terms[0].row = (const int32_t *)nn_at(job->call, plan->row_factors) + filter;
+            product.terms[0].lane = sums;
+        }
+        product.start += filter;
+        if (product.scale)
+            product.scale += filter;
+        product.c = (char *)product.c + (size_t)(filter * g->out_area + slab * slab_area) * job->y_size;
+        kernel()->run(&product, job->packed + (size_t)group * plan->filters.each, 0,
+                      nn_ceil_div(g->filters, kernel()->block), first, last);
+    }
+}
+
+static void set_offsets(const quant_plan *plan, int64_t *offsets)
+{
+    const conv_geometry *g = &plan->g;
+    int64_t tap[CONV_MAX_SPATIAL] = {0};
+    for (int64_t t = 0; t < g->taps; t++, conv_step(tap, g->kernel, g->spatial)) {
+        int64_t phase = 0, at = 0;
+        for (int32_t i = 0; i < g->spatial; i++) {
+            phase = phase * plan->phases[i] + tap[i] % plan->phases[i];
+            at = at * plan->sizes[i] + tap[i] * g->dilations[i] / g->strides[i];
+        }
+        offsets[t] = phase * plan->area + at;
+    }
+}
+
+/* What each filter's sums begin with, its factor of the window's sum, and its scale. */
+static void prepare_filters(const tl_call *call, const quant_conv *c, conv_job *job)
+{
+    const quant_plan *plan = job->plan;
+    const tl_tensor *zero = op_input(call, c->w_zero), *bias = c->linear ? op_input(call, LINEAR_BIAS) : NULL;
+    const int64_t filters = plan->g.group * plan->g.filters;
+    const int32_t w_shift = call->inputs[c->w]->type == TL_INT8 ? 0 : 128;
+    const uint32_t x_zero = (uint32_t)(job->x_zero + (job->x_signed ? 128 : 0));
+    const int32_t *sums = filter_sums(&plan->filters, job->packed);
+    int32_t *starts = nn_at(call, plan->starts), *factors = nn_at(call, plan->row_factors);
+    double *scales = nn_at(call, plan->scales);
+    for (int64_t i = 0; i < filters; i++) {
+        const uint32_t from = bias ? (uint32_t)((const int32_t *)bias->data)[i] : 0;
+        starts[i] = (int32_t)(from - x_zero * (uint32_t)sums[i]);
+        factors[i] = w_shift - (zero ? quant_byte(zero, op_elements(zero) > 1 ? i : 0) : 0);
+        job->window_sums = job->window_sums || factors[i] != 0;
+    }
+    job->product.start = starts;
+    if (!c->linear)
+        return;
+    const float *x_scale = call->inputs[LINEAR_A_SCALE]->data, *w_scale = call->inputs[LINEAR_B_SCALE]->data,
+                *y_scale = call->inputs[LINEAR_Y_SCALE]->data;
+    const int64_t step = op_elements(call->inputs[LINEAR_B_SCALE]) > 1;
+    for (int64_t i = 0; i < filters; i++)
+        scales[i] = (double)x_scale[0] * (double)w_scale[i * step] / (double)y_scale[0];
+    job->product.scale = scales;
+}
+
+static tl_status run(tl_call *call, const quant_conv *c)
+{
+    const quant_plan *plan = call->plan;
+    const quant_state *state = call->state;
+    const conv_geometry *g = &plan->g;
+    const tl_tensor *x = call->inputs[c->x], *y = call->outputs[0], *zero = op_input(call, c->x_zero);
+    const int64_t quads = nn_ceil_div(g->channels, TLK_QUAD), last = g->spatial - 1;
+    if (op_elements(y) == 0)
+        return TL_OK;
+    conv_job job = {.call = call,
+                    .plan = plan,
+                    .x_signed = x->type == TL_INT8,
+                    .x_zero = zero ? quant_byte(zero, 0) : 0,
+                    .pixels = nn_at(call, plan->pixels),
+                    .packed = state->packed,
+                    .y_size = c->linear ? 1 : sizeof(int32_t),
+                    .product = {.rows = g->filters,
+                                .lanes = plan->lanes,
+                                .depth = quads,
+                                .taps = g->taps,
+                                .offsets = nn_at(call, plan->offsets),
+                                .b_step = plan->plane,
+                                .b_lane_step = 1,
+                                .form = c->linear ? TLK_BYTES_BYTES : TLK_BYTES_SUMS,
+                                .c_row_step = g->out_area,
+                                .pitch = plan->sizes[last],
+                                .width = g->out_size[last],
+                                .scale_row_step = 1,
+                                .zero = c->linear ? quant_byte(call->inputs[LINEAR_Y_ZERO], 0) : 0,
+                                .low = quant_low(y->type),
+                                .high = quant_high(y->type)}};
+    if (!job.packed) {
+        job.packed = nn_at(call, plan->packed);
+        pack_filters(&plan->filters, call->inputs[c->w], nn_at(call, plan->packed));
+    }
+    pack_ones(&plan->filters, nn_at(call, plan->ones));
+    set_offsets(plan, nn_at(call, plan->offsets));
+    prepare_filters(call, c, &job);
+    const double cost = (double)g->filters * (double)plan->tile * (double)g->channels * (double)g->taps;
+    for (int64_t b = 0; b < g->batch; b++) {
+        job.x = (const uint8_t *)x->data + b * g->group * g->channels * g->in_area;
+        job.product.c = (char *)y->data + (size_t)(b * g->group * g->filters * g->out_area) * job.y_size;
+        call->host->parallel_for(call, fill_task, &job, g->group * quads, nn_grain(plan->plane, 1 << 14));
+        call->host->parallel_for(call, product_task, &job, g->group * plan->slabs * plan->tiles,
+                                 nn_grain(cost > 1e9 ? (int64_t)1e9 : (int64_t)cost, 1 << 18));
+    }
+    return TL_OK;
+}
+
+/* ---- Schemas */
+
+static const tl_param integer_input[] = {OP_IN("x", QUANT_BYTES, 'A'), OP_IN("w", QUANT_BYTES, 'B'),
+                                         OP_OPT("x_zero_point", QUANT_BYTES, 'A'),
+                                         OP_OPT("w_zero_point", QUANT_BYTES, 'B')};
+static const tl_param integer_output[] = {OP_IN("y", TL_T(TL_INT32), 0)};
+static const tl_param linear_input[] = {OP_IN("x", QUANT_BYTES, 'A'),
+                                        OP_IN("x_scale", TL_T(TL_FLOAT), 0),
+                                        OP_IN("x_zero_point", QUANT_BYTES, 'A'),
+                                        OP_IN("w", QUANT_BYTES, 'B'),
+                                        OP_IN("w_scale", TL_T(TL_FLOAT), 0),
+                                        OP_IN("w_zero_point", QUANT_BYTES, 'B'),
+                                        OP_IN("y_scale", TL_T(TL_FLOAT), 0),
+                                        OP_IN("y_zero_point", QUANT_BYTES, 'Y'),
+                                        OP_OPT("B", TL_T(TL_INT32), 0)};
+static const tl_param linear_output[] = {OP_IN("y", QUANT_BYTES, 'Y')};
+static const tl_attribute_spec attributes[] = {
+    OP_STRING("auto_pad", "NOTSET"), OP_INTS("dilations"), OP_INT("group", 1),
+    OP_INTS("kernel_shape"),         OP_INTS("pads"),      OP_INTS("strides")};
+
+#define CONV_STEPS(name)                          \
+    static tl_status name##_create(tl_call *call) \
+    {                                             \
+        return create(call, &name##_conv);        \
+    }                                             \
+    static tl_status name##_run(tl_call *call)    \
+    {                                             \
+        return run(call, &name##_conv);           \
+    }
+CONV_STEPS(integer)
+CONV_STEPS(linear)
+
+#define QUANT_CONV(op, name)                                                                                   \
+    {                                                                                                          \
+        OP_HEAD(op, 10), OP_PARAMS(input, name##_input), OP_PARAMS(output, name##_output),                     \
+            OP_PARAMS(attribute, attributes), .plan_size = sizeof(quant_plan), .create = name##_create,        \
+                                              .reshape = name##_reshape, .run = name##_run, .destroy = destroy \
+    }
+OP_DESCRIPTOR(ConvInteger, 10) = QUANT_CONV(ConvInteger, integer);
+OP_DESCRIPTOR(QLinearConv, 10) = QUANT_CONV(QLinearConv, linear);
