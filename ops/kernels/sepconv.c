@@ -44,14 +44,10 @@ static void pack_filters(const tlk_sepconv *s, const elem *pointwise, int64_t f,
                          real *packed)
 {
     const int64_t depth = s->channels * s->multiplier;
-    const elem *row = pointwise + f * depth;
-    for (int64_t m = 0; m < s->multiplier; m++)
-        for (int64_t c = 0; c < s->channels; c++, packed += stride) {
-            for (int64_t i = 0; i < width; i++)
-                packed[i] = e_get(row + i * depth + c * s->multiplier + m);
-            for (int64_t i = width; i < stride; i++)
-                packed[i] = 0;
-        }
+    if (width < stride)
+        memset(packed, 0, (size_t)(depth * stride) * sizeof *packed);
+    for (int64_t m = 0; m < s->multiplier; m++, packed += s->channels * stride)
+        rowblock_pack(pointwise + f * depth + m, width, depth, s->multiplier, s->channels, stride, packed);
 }
 
 static void pack(const tlk_sepconv *s, const void *depthwise, const void *pointwise, const void *bias, void *packed)

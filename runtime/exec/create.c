@@ -201,6 +201,7 @@ tl_status tl_graph_create_states(tl_graph *graph, const tl_host *host, tl_error 
         c.capacity *= 2;
     c.makers = TL_NEW(&c.arena, maker, c.capacity);
     tl_status status = c.makers ? create_graph(&c, graph) : tl_error_no_memory(error);
+    tl_model_drop_spare(graph->model);
     tl_arena_free(&c.arena);
     return status;
 }

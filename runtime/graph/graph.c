@@ -21,6 +21,7 @@ void tl_model_free(tl_model *model)
         return;
     for (tl_constant *c = model->constants; c; c = c->next)
         tl_memory_free(model->allocator, c->copied);
+    tl_model_drop_spare(model);
     for (tl_mapping *m = model->mappings; m; m = m->next)
         model->unmap(m);
     tl_arena_free(&model->arena);
@@ -287,6 +288,38 @@ static void copy_source(const tl_constant *constant, char *copy)
     }
 }
 
+/* Weights of one size follow each other: the memory of one's copy, which the system has filled in already, becomes the
+ * next one's. */
+#define LEAST_SPARE ((int64_t)1 << 16)
+#define MOST_SPARE  ((int64_t)2 << 20)
+
+static void *take_copy(tl_model *model, int64_t bytes)
+{
+    void *spare = model->spare;
+    if (!spare || model->spare_bytes != bytes)
+        return tl_memory_alloc(model->allocator, (size_t)bytes, TL_ALIGNMENT);
+    model->spare = NULL;
+    return spare;
+}
+
+static void free_copy(tl_model *model, tl_constant *constant)
+{
+    if (constant->copied && constant->bytes >= LEAST_SPARE && constant->bytes <= MOST_SPARE) {
+        tl_model_drop_spare(model);
+        model->spare = constant->copied;
+        model->spare_bytes = constant->bytes;
+    } else {
+        tl_memory_free(model->allocator, constant->copied);
+    }
+    constant->copied = constant->aligned = NULL;
+}
+
+void tl_model_drop_spare(tl_model *model)
+{
+    tl_memory_free(model->allocator, model->spare);
+    model->spare = NULL;
+}
+
 const void *tl_value_data(tl_value *value)
 {
     tl_constant *constant = value->constant;
@@ -298,7 +331,7 @@ const void *tl_value_data(tl_value *value)
         if (constant->source && (alignment <= 1 || (uintptr_t)constant->source % alignment == 0)) {
             constant->aligned = (void *)(uintptr_t)constant->source;
         } else {
-            void *copy = tl_memory_alloc(value->graph->model->allocator, (size_t)constant->bytes, TL_ALIGNMENT);
+            void *copy = take_copy(value->graph->model, constant->bytes);
             if (!copy)
                 return NULL;
             copy_source(constant, copy);
@@ -318,9 +351,7 @@ void tl_value_release(tl_value *value)
         forget_pages(constant, 0, constant->bytes);
     if (constant->copied && !constant->source)
         return; /* computed: there is nowhere to read it from again */
-    tl_memory_free(value->graph->model->allocator, constant->copied);
-    constant->copied = NULL;
-    constant->aligned = NULL;
+    free_copy(value->graph->model, constant);
     value->tensor.data = NULL;
 }
 
@@ -330,7 +361,6 @@ void tl_value_drop(tl_value *value)
     tl_value_release(value);
     if (!constant)
         return;
-    tl_memory_free(value->graph->model->allocator, constant->copied);
-    constant->copied = constant->aligned = NULL;
+    free_copy(value->graph->model, constant);
     value->tensor.data = NULL;
 }

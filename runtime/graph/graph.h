@@ -169,6 +169,8 @@ struct tl_model {
     size_t symbol_count, symbol_capacity;
     tl_mapping *mappings;
     tl_constant *constants;
+    void *spare; /* the last copy of a constant that was given back, or NULL: for the next of that size */
+    int64_t spare_bytes;
     size_t graph_count;
     tl_graph *graph;
     size_t max_tensor_bytes;
@@ -204,6 +206,7 @@ bool tl_value_take_constant(tl_value *value, const tl_tensor *tensor, void *data
 void tl_value_release(tl_value *value);
 /* The same for a constant that nobody will ever read again, computed ones too. */
 void tl_value_drop(tl_value *value);
+void tl_model_drop_spare(tl_model *model);
 /* A new node with room for inputs and outputs, which the caller fills (NULL: absent) and attributes (names, copied). */
 tl_node *tl_graph_add_node(tl_graph *graph, const char *name, const char *domain, const char *op_type,
                            size_t input_count, size_t output_count, size_t attribute_count);
