@@ -10,13 +10,15 @@
 #include "kernels/check.h"
 #include "kernels/isa.h"
 #include "kernels/output.h"
+#include "kernels/plane.h"
 #include "kernels/rowblocks.h"
 #include "kernels/window.h"
 
 #define WINDOW      ((int64_t)(262144 / sizeof(real))) /* elements, roughly; of one channel, an eighth */
 #define COLUMNS     (16 * TLK_NR)                      /* outputs of a longer row are cut into tiles, of half as many */
 #define LEAST_LANES (4 * TLK_NR)                       /* of a tile, for which the filters are read once */
-#define PIECES      8                                  /* of one sample, at least, if there are filters enough */
+#define STAGE       ((int64_t)1024) /* outputs of a plane, roughly, between their sums and the steps */
+#define PIECES      8               /* of one sample, at least, if there are filters enough */
 
 /* ---- weights: biases, then for each group its blocks of filters, each [kh][kw][c][rows] ---- */
 
@@ -54,14 +56,13 @@ static void pack(const tlk_conv *conv, const void *weights, const void *bias, vo
     for (int64_t f = 0; f < (int64_t)padded_filters(conv); f++)
         *out++ = bias != NULL && f < conv->groups * conv->filters ? e_get((const elem *)bias + f) : 0;
     const int64_t taps = conv->kernel[0] * conv->kernel[1];
-    const int64_t row = conv->channels * taps;
     const elem *group = weights;
-    for (int64_t g = 0; g < conv->groups; g++, group += conv->filters * row)
-        for (int64_t b = 0; b < block_count(conv); b++) {
-            const int64_t f = block_begin(conv, b), filters = block_begin(conv, b + 1) - f;
-            for (int64_t k = 0; k < taps; k++, out += conv->channels * filters)
-                rowblock_pack(group + f * row + k, filters, row, taps, conv->channels, filters, out);
-        }
+    for (int64_t g = 0; g < conv->groups; g++, group += conv->filters * conv->channels * taps)
+        for (int64_t b = 0; b < block_count(conv); b++)
+            for (int64_t k = 0; k < taps; k++)
+                for (int64_t c = 0; c < conv->channels; c++)
+                    for (int64_t f = block_begin(conv, b); f < block_begin(conv, b + 1); f++)
+                        *out++ = e_get(group + (f * conv->channels + c) * taps + k);
     for (int i = 0; i < VW; i++) /* what tlk_block_few_columns reads beyond the last block */
         *out++ = 0;
 }
@@ -141,7 +142,8 @@ static size_t workspace_size(const tlk_conv *conv, const tlk_conv_data *data)
 {
     const struct job job = job_of(conv, data);
     const size_t size = window_size(conv, job.rows, job.columns);
-    const size_t gaps = tlk_size_mul((size_t)conv->channels, (size_t)WINDOW_GAP);
+    const size_t rows = tlk_size_mul((size_t)job.window.axis[1].steps, TLK_PLANE_ROWS);
+    const size_t gaps = tlk_size_add(tlk_size_mul((size_t)conv->channels, (size_t)WINDOW_GAP), rows);
     const size_t elements = tlk_size_add(tlk_size_add(size, gaps), VW);
     const size_t offsets = tlk_size_mul(depth_of(conv), 2 * sizeof(int64_t));
     const size_t bytes = tlk_size_add(tlk_size_add(tlk_size_mul(elements, sizeof(real)), offsets), 128);
@@ -310,10 +312,77 @@ static int block_lanes(bool wide, int64_t left)
     return (int)MIN(left, TLK_NR);
 }
 
+/* Of one channel, a filter; the tile has enough columns to fill vectors with them. */
+static void multiply_plane(const struct job *job, const struct tile *tile, tlk_plane *plane, int64_t filter)
+{
+    const int64_t width = job->data.out_size[1];
+    const int64_t at = tile->row * width + tile->column;
+    plane->columns = tile->columns;
+#if E_IS_REAL
+    if (job->output.direct) {
+        plane->rows = tile->rows;
+        plane->y = job->output.y + filter * job->output.row_step + at;
+        plane->y_pitch = width;
+        TLK_REAL_FN(tlk_plane_multiply)(plane);
+        return;
+    }
+#endif
+    real stage[STAGE + TLK_PLANE_ROWS * COLUMNS + VW] __attribute__((aligned(64)));
+    const bool whole = tile->columns == width; /* its rows follow each other in y */
+    const int64_t pitch = whole ? width : (tile->columns + VW - 1) / VW * VW;
+    const int64_t band = (STAGE / pitch / TLK_PLANE_ROWS + 1) * TLK_PLANE_ROWS;
+    const real *data = plane->data;
+    plane->y = stage;
+    plane->y_pitch = pitch;
+    for (int64_t row = 0; row < tile->rows; row += plane->rows) {
+        if (tile->rows - row < TLK_PLANE_ROWS)
+            row = MAX(0, tile->rows - TLK_PLANE_ROWS);
+        plane->rows = MIN(band, tile->rows - row);
+        plane->data = data + row * tile->pitch;
+        TLK_REAL_FN(tlk_plane_multiply)(plane);
+        const int64_t lanes = whole ? plane->rows * width : tile->columns;
+        for (int64_t r = 0; r < (whole ? 1 : plane->rows); r++)
+            output_finish(&job->output, stage + r * pitch, pitch, filter, at + (row + r) * width, 1, (int)lanes);
+    }
+}
+
+/* Depthwise, and lanes that run on over the gaps between rows would not save half of the vectors. */
+static bool by_planes(const struct job *job, const struct tile *tile)
+{
+    const tlk_conv *conv = job->conv;
+    return conv->channels == 1 && conv->filters <= 2 && job->weights != NULL && tile->rows > 1 &&
+           tile->columns >= VW / 4;
+}
+
+static void run_planes(const struct job *job, const struct tile *tile, int64_t begin, int64_t end)
+{
+    const tlk_conv *conv = job->conv;
+    tlk_plane plane = {.data = tile->data,
+                       .pitch = tile->pitch,
+                       .taps = tile->runs->count,
+                       .depth = tile->runs->depth,
+                       .step = tile->runs->step,
+                       .offsets = tile->runs->offsets,
+                       .shared = tile->runs->count == conv->kernel[0] && conv->stride[0] == 1 && conv->dilation[0] == 1,
+                       .low = job->output.direct ? job->output.low : -(real)INFINITY,
+                       .high = job->output.direct ? job->output.high : (real)INFINITY};
+    for (int64_t f = begin; f < end; f++) {
+        const int64_t filter = tile->group * conv->filters + f;
+        plane.weights = job->weights + filter * (int64_t)depth_of(conv);
+        plane.bias = job->biases[filter];
+        plane.data = tile->data;
+        multiply_plane(job, tile, &plane, filter);
+    }
+}
+
 /* Blocks begin <= b < end of filters. */
 static void run_tile(const struct job *job, const struct tile *tile, int64_t begin, int64_t end)
 {
     const tlk_conv *conv = job->conv;
+    if (by_planes(job, tile)) {
+        run_planes(job, tile, begin, end);
+        return;
+    }
     const int64_t depth = (int64_t)depth_of(conv);
     const int64_t padded = (tile->columns + VW - 1) / VW * VW;
     const bool one_strip = tile->rows > 1 && tile->pitch <= padded;
@@ -356,6 +425,8 @@ static int64_t direct_columns(const struct job *job, const struct tile *tile)
         end[i] = begin[i] + (i == 0 ? tile->rows : tile->columns) + (conv->kernel[i] - 1) * conv->dilation[i];
     }
     if (begin[0] < 0 || end[0] > data->size[0] || begin[1] < 0)
+        return 0;
+    if (by_planes(job, tile) && tile->rows < TLK_PLANE_ROWS) /* which may read the others */
         return 0;
     /* The last vector may run on into the next row, not beyond the last one. */
     const int64_t beyond = end[0] < data->size[0] ? 0 : end[1] + VW - 1 - data->size[1];

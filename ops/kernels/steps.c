@@ -61,6 +61,10 @@ static void combine_rows(const tlk_step *step, real *stage, int64_t stage_step, 
                          int lanes)
 {
     const elem *operand = (const elem *)step->operand + row * step->row_step + lane * step->lane_step;
+    if (step->row_step == 0 && step->lane_step == 0 && lanes == stage_step) { /* one number: the rows are one */
+        lanes *= rows;
+        rows = 1;
+    }
     switch (step->kind) {
         COMBINE(TLK_STEP_ADD);
         COMBINE(TLK_STEP_SUB);

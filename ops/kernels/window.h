@@ -88,61 +88,86 @@ static int64_t window_offset(const tlk_conv *conv, const window *w, int64_t kh, 
     return (phase[0] * w->axis[1].phases + phase[1]) * w->plane + step[0] * w->axis[1].steps + step[1];
 }
 
-/* One line of the window: steps [0, begin) lie before x, [end, steps) behind it. The same for all rows of a phase. */
+/* How far a line of the window lies in x: steps [begin, end) do, step i at start + i * step. */
 typedef struct window_line {
-    int64_t start, step; /* in x */
-    int64_t begin, end, steps;
+    int64_t start, step, steps;
+    int64_t begin, end;
 } window_line;
 
-static window_line window_line_of(int64_t start, int64_t step, int64_t steps, int64_t width)
+static window_line window_line_of(int64_t start, int64_t step, int64_t steps, int64_t size)
 {
-    window_line line = {.start = start, .step = step, .steps = steps, .begin = steps, .end = steps};
-    const int64_t before = start < 0 ? (-start - 1) / step + 1 : 0;
-    const int64_t inside = start < width ? (width - start - 1) / step + 1 : 0; /* counted from step 0 */
-    line.begin = MIN(before, steps);
-    line.end = CLAMP(inside, line.begin, steps);
+    window_line line = {.start = start, .step = step, .steps = steps};
+    if (start < 0)
+        line.begin = MIN(step == 1 ? -start : (-start - 1) / step + 1, steps);
+    line.end = start >= size ? 0 : step == 1 ? size - start : (size - start - 1) / step + 1;
+    line.end = CLAMP(line.end, line.begin, steps);
     return line;
 }
 
-TLK_INLINE void window_pad(real padding, int64_t n, real *out)
+/* What is copied for each channel. */
+typedef struct window_copy {
+    window_line rows, columns; /* of x */
+    int64_t width;             /* from row to row in x */
+    int64_t pitch;             /* and in the window */
+} window_copy;
+
+/* Elements [at, at + VW) of a row of x, of which those inside [0, width) exist; the others are 0. */
+TLK_INLINE vec window_load(const elem *x, int64_t at, int64_t width)
+{
+    const int64_t begin = CLAMP(-at, 0, VW);
+    return e_load_range(e_outside(x, at), (int)begin, (int)CLAMP(width - at, begin, VW));
+}
+
+/* For a step of 1 or 2. */
+TLK_INLINE void window_copy_vectors(int step, const window_line *line, const elem *x, int64_t width, real *out)
+{
+    int64_t i = 0;
+    int64_t at = line->start;
+    while (i < line->steps) {
+        for (; at >= 0 && at + step * VW <= width && i < line->steps; i += VW, at += step * VW)
+            v_store(out + i, step == 1 ? e_load(x + at) : v_even(e_load(x + at), e_load(x + at + VW)));
+        if (i < line->steps) {
+            const vec data = window_load(x, at, width);
+            v_store(out + i, step == 1 ? data : v_even(data, window_load(x, at + VW, width)));
+            i += VW;
+            at += step * VW;
+        }
+    }
+}
+
+/* A row of x, up to a vector too far. */
+static void window_copy_row(const window_line *line, const elem *x, int64_t width, real padding, real *out)
+{
+    if (line->step == 1)
+        window_copy_vectors(1, line, x, width, out);
+    else if (line->step == 2)
+        window_copy_vectors(2, line, x, width, out);
+    else
+        for (int64_t i = 0; i < line->steps; i++)
+            out[i] = i < line->begin || i >= line->end ? 0 : e_get(x + line->start + i * line->step);
+    if (padding == 0)
+        return;
+    for (int64_t i = 0; i < line->begin; i++)
+        out[i] = padding;
+    for (int64_t i = line->end; i < line->steps; i++)
+        out[i] = padding;
+}
+
+static void window_pad(real padding, int64_t n, real *out)
 {
     for (int64_t i = 0; i < n; i += VW)
         v_store(out + i, v_set1(padding));
 }
 
-/* n elements, `step` apart. */
-TLK_INLINE void window_copy(const elem *x, int64_t step, int64_t n, real *out)
+/* One phase of one channel, each row after the one into which it reaches. */
+static void window_copy_plane(const window_copy *copy, const elem *x, real padding, real *out)
 {
-    int64_t i = 0;
-    if (step == 1) {
-        for (; i + VW <= n; i += VW)
-            v_store(out + i, e_load(x + i));
-        if (i < n)
-            v_store(out + i, e_load_n(x + i, (int)(n - i)));
-    } else if (step == 2) {
-        for (; i + VW < n; i += VW) /* so that the element behind the last one exists */
-            v_store(out + i, v_even(e_load(x + 2 * i), e_load(x + 2 * i + VW)));
-        const int left = (int)(2 * (n - i) - 1);
-        if (left > 0)
-            v_store(out + i, v_even(e_load_n(x + 2 * i, MIN(left, VW)), e_load_n(x + 2 * i + VW, MAX(left - VW, 0))));
-    } else {
-        for (; i < n; i++)
-            out[i] = e_get(x + i * step);
-    }
-}
-
-/* From a row of x, or NULL for one outside; writes up to a vector too far. */
-static void window_line_fill(const window_line *line, const elem *x, real padding, real *out)
-{
-    if (x == NULL) {
-        window_pad(padding, line->steps, out);
-        return;
-    }
-    window_pad(padding, line->begin, out);
-    if (line->begin < line->end)
-        window_copy(x + (line->start + line->begin * line->step), line->step, line->end - line->begin,
-                    out + line->begin);
-    window_pad(padding, line->steps - line->end, out + line->end);
+    const window_line *rows = &copy->rows;
+    window_pad(padding, rows->begin * copy->pitch, out);
+    for (int64_t row = rows->begin; row < rows->end; row++)
+        window_copy_row(&copy->columns, x + (rows->start + row * rows->step) * copy->width, copy->width, padding,
+                        out + row * copy->pitch);
+    window_pad(padding, (rows->steps - rows->end) * copy->pitch, out + rows->end * copy->pitch);
 }
 
 /* All channels of a group, for the tile whose first output on each axis is `first`, and that lacks `less` outputs of a
@@ -150,23 +175,16 @@ static void window_line_fill(const window_line *line, const elem *x, real paddin
 static void window_fill(const tlk_conv *conv, const window *w, const tlk_conv_data *data, const elem *x,
                         const int64_t first[2], const int64_t less[2], real padding, real *out)
 {
-    const window_axis *rows = &w->axis[0];
-    const window_axis *columns = &w->axis[1];
-    const int64_t top = first[0] * conv->stride[0] - data->pad[0];
-    const int64_t left = first[1] * conv->stride[1] - data->pad[1];
-    for (int64_t plane = 0; plane < rows->phases * columns->phases; plane++) {
-        const int64_t p = plane / columns->phases;
-        const int64_t q = plane % columns->phases;
-        const window_line line =
-            window_line_of(left + q * columns->phase_step, conv->stride[1], columns->steps - less[1], data->size[1]);
-        for (int64_t c = 0; c < conv->channels; c++)
-            for (int64_t i = 0; i < rows->steps - less[0]; i++) {
-                const int64_t row = top + i * conv->stride[0] + p * rows->phase_step;
-                const bool inside = row >= 0 && row < data->size[0];
-                window_line_fill(&line, inside ? x + (c * data->size[0] + row) * data->size[1] : NULL, padding,
-                                 out + c * w->channel + plane * w->plane + i * columns->steps);
-            }
-    }
+    window_copy copy = {.width = data->size[1], .pitch = w->axis[1].steps};
+    for (int64_t p = 0; p < w->axis[0].phases; p++)
+        for (int64_t q = 0; q < w->axis[1].phases; q++, out += w->plane) {
+            const int64_t top = first[0] * conv->stride[0] - data->pad[0] + p * w->axis[0].phase_step;
+            const int64_t left = first[1] * conv->stride[1] - data->pad[1] + q * w->axis[1].phase_step;
+            copy.rows = window_line_of(top, conv->stride[0], w->axis[0].steps - less[0], data->size[0]);
+            copy.columns = window_line_of(left, conv->stride[1], w->axis[1].steps - less[1], data->size[1]);
+            for (int64_t c = 0; c < conv->channels; c++)
+                window_copy_plane(&copy, x + c * data->size[0] * data->size[1], padding, out + c * w->channel);
+        }
 }
 
 #endif

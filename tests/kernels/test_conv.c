@@ -57,7 +57,7 @@ static void check_results(const problem *p, const buffers *b, int isa)
 {
     const tlk_conv *conv = &p->conv;
     const int64_t filters = conv->groups * conv->filters;
-    const double epsilon = p->type == TLK_F64 ? 0x1p-52 : 0x1p-23;
+    const double epsilon = p->type == TLK_F64 ? 0x1p-51 : 0x1p-22;
     const double terms = (double)(conv->channels * conv->kernel[0] * conv->kernel[1] + 8);
     for (int64_t f = 0; f < filters; f++)
         for (int64_t oh = 0; oh < p->out_size[0]; oh++)
@@ -69,6 +69,8 @@ static void check_results(const problem *p, const buffers *b, int isa)
                         naive_sum(p, b, f / conv->filters * conv->channels + c, f * conv->channels + c, oh, ow, &scale);
                 if (conv->activation.kind == TLK_RELU)
                     expected = fmax(expected, 0);
+                if (conv->activation.kind == TLK_HARD_SWISH)
+                    expected *= fmin(fmax(expected / 6 + 0.5, 0), 1);
                 const double got = element_get(p->type, b->y.data, (f * p->out_size[0] + oh) * p->out_size[1] + ow);
                 ck_assert_msg(
                     got == expected || fabs(got - expected) <= scale * epsilon * terms + element_ulp(p->type, expected),
@@ -143,6 +145,7 @@ START_TEST(test_random_shapes)
     static const int64_t strides[] = {1, 1, 1, 2, 3};
     static const int64_t dilations[] = {1, 1, 2, 3, 5000};
     static const int64_t channels[] = {1, 2, 3, 5, 8, 16, 17};
+    static const tlk_activation_kind activations[] = {TLK_LINEAR, TLK_RELU, TLK_HARD_SWISH};
     uint32_t state = 11U + (uint32_t)_i;
 #define PICK(list) (list)[random_below(&state, (int64_t)(sizeof(list) / sizeof((list)[0])))]
     for (int i = 0; i < 150; i++) {
@@ -151,7 +154,7 @@ START_TEST(test_random_shapes)
                      .conv = {.groups = _i % 2 == 1 ? PICK(channels) : 1,
                               .channels = _i % 2 == 1 && random_below(&state, 4) != 0 ? 1 : PICK(channels),
                               .filters = PICK(channels),
-                              .activation = {.kind = random_below(&state, 2) == 1 ? TLK_RELU : TLK_LINEAR}},
+                              .activation = {.kind = PICK(activations)}},
                      .size = {PICK(heights), PICK(widths)}};
         if (_i % 2 == 1 && i % 3 == 0) {
             p.conv.kind = i % 2 == 0 ? TLK_CONV_MAXIMUM : TLK_CONV_SUM;
