@@ -56,13 +56,14 @@ static void pack(const tlk_conv *conv, const void *weights, const void *bias, vo
     for (int64_t f = 0; f < (int64_t)padded_filters(conv); f++)
         *out++ = bias != NULL && f < conv->groups * conv->filters ? e_get((const elem *)bias + f) : 0;
     const int64_t taps = conv->kernel[0] * conv->kernel[1];
+    const int64_t row = conv->channels * taps;
     const elem *group = weights;
-    for (int64_t g = 0; g < conv->groups; g++, group += conv->filters * conv->channels * taps)
-        for (int64_t b = 0; b < block_count(conv); b++)
-            for (int64_t k = 0; k < taps; k++)
-                for (int64_t c = 0; c < conv->channels; c++)
-                    for (int64_t f = block_begin(conv, b); f < block_begin(conv, b + 1); f++)
-                        *out++ = e_get(group + (f * conv->channels + c) * taps + k);
+    for (int64_t g = 0; g < conv->groups; g++, group += conv->filters * row)
+        for (int64_t b = 0; b < block_count(conv); b++) {
+            const int64_t f = block_begin(conv, b), filters = block_begin(conv, b + 1) - f;
+            for (int64_t k = 0; k < taps; k++, out += conv->channels * filters)
+                rowblock_pack(group + f * row + k, filters, row, taps, conv->channels, filters, out);
+        }
     for (int i = 0; i < VW; i++) /* what tlk_block_few_columns reads beyond the last block */
         *out++ = 0;
 }
