@@ -61,8 +61,9 @@ const cli_command cli_command_lower = {
     .least = 1,
     .most = 1,
     .summary = "Writes every SeparableConv1D of a model as a grouped Conv and a 1x1 Conv.",
-    .details = "The written model runs wherever ONNX does. Everything else in it stays as it is, but for functions: "
-               "where one of them holds the operator, all are written out where they are called.",
+    .details = "The written model runs wherever ONNX does. Everything else in it stays as it is. The operator in a "
+               "function is written there, unless its calls disagree in what that needs: then the function is written "
+               "out where it is called, with a warning.",
     .options = option_table,
     .option_count = TL_COUNT(option_table),
     .run = lower,
@@ -74,7 +75,8 @@ const cli_command cli_command_fuse = {
     .least = 1,
     .most = 1,
     .summary = "Writes every depthwise and pointwise convolution over time as one SeparableConv1D; prints how many.",
-    .details = "What belongs to the pair goes into the operator: padding, bias, batch normalization, activation. "
+    .details = "What belongs to the pair goes into the operator: padding, bias, batch normalization, activation. A "
+               "function that only one side of a pair is in is written out where it is called, with a warning. "
                "'tapline lower' is the reverse.",
     .options = option_table,
     .option_count = TL_COUNT(option_table),

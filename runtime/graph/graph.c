@@ -50,12 +50,24 @@ const char *tl_model_symbol_name(const void *context, tl_dim dim)
     return dim < TL_DIM_UNKNOWN && index < model->symbol_count ? model->symbols[index] : NULL;
 }
 
+static int64_t find_opset(const tl_opset *opsets, size_t count, const char *domain)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(opsets[i].domain, domain) == 0)
+            return opsets[i].version;
+    return 0;
+}
+
 int64_t tl_model_opset(const tl_model *model, const char *domain)
 {
-    for (size_t i = 0; i < model->opset_count; i++)
-        if (strcmp(model->opsets[i].domain, domain) == 0)
-            return model->opsets[i].version;
-    return 0;
+    return find_opset(model->opsets, model->opset_count, domain);
+}
+
+int64_t tl_graph_opset(const tl_graph *graph, const char *domain)
+{
+    const tl_function *function = graph->function;
+    int64_t version = function ? find_opset(function->opsets, function->opset_count, domain) : 0;
+    return version ? version : tl_model_opset(graph->model, domain);
 }
 
 /* ---- Graph */
@@ -69,6 +81,7 @@ tl_graph *tl_graph_new(tl_model *model, tl_graph *parent, const char *name)
     *graph = (tl_graph){.name = copy,
                         .model = model,
                         .parent = parent,
+                        .function = parent ? parent->function : NULL,
                         .depth = parent ? parent->depth + 1 : 0,
                         .number = model->graph_count++};
     return graph;
@@ -187,7 +200,7 @@ tl_node *tl_graph_add_node(tl_graph *graph, const char *name, const char *domain
         .output_count = output_count,
         .attributes = TL_NEW(arena, tl_attribute, attribute_count),
         .attribute_count = attribute_count,
-        .source = -1,
+        .source = TL_SOURCE_NEW,
     };
     if (!node->name || !node->domain || !node->op_type || !node->inputs || !node->outputs || !node->attributes)
         return NULL;

@@ -110,7 +110,7 @@ struct tl_node {
     size_t metadata_count;
     const tl_operator *op; /* after tl_graph_resolve() */
     int32_t version;       /* of the domain, as the model (or the function that the node comes from) imports it */
-    int32_t source;        /* position of the NodeProto in the file's graph, -1 if made here */
+    int32_t source;        /* position of the NodeProto in the file's graph, or a TL_SOURCE_... */
     void *state;           /* made by op->create for the session */
     const tl_node *twin;   /* whose state that is; NULL: this node's own */
     bool created;          /* op->create has run; it may have made no state */
@@ -118,11 +118,21 @@ struct tl_node {
     bool removed;          /* no longer in the graph: dead, or rewritten */
 };
 
+/* tl_node.source of nodes that the file's graph does not have. */
+enum {
+    TL_SOURCE_NEW = -1,     /* made by a rewrite */
+    TL_SOURCE_LOADER = -2,  /* by the loader */
+    TL_SOURCE_FUNCTION = -3 /* and below: out of function number -3 - source, which the graph's own node calls */
+};
+
+typedef struct tl_function tl_function;
+
 struct tl_graph {
     const char *name;
     tl_model *model;
-    tl_graph *parent; /* NULL: the main graph */
-    size_t number;    /* in the model: 0 is the main graph */
+    tl_graph *parent;      /* NULL: the main graph, or a function's body */
+    tl_function *function; /* that this graph is, or is inside, the body of; NULL: none */
+    size_t number;         /* in the model: 0 is the main graph */
     int depth;
     tl_node **nodes; /* in the file's order; in running order after tl_graph_check() */
     size_t node_count, node_capacity;
@@ -146,6 +156,18 @@ typedef struct tl_opset {
     int64_t version;
 } tl_opset;
 
+/* A function whose body was loaded for itself, to be rewritten: a graph in which nodes that are calls, or have
+ * attributes of the function's call, are opaque. Their operator is not looked up, and says nothing of what they do. */
+struct tl_function {
+    tl_graph *graph; /* NULL: it cannot be looked into */
+    tl_opset *opsets;
+    size_t opset_count;
+    struct tl_instance {
+        tl_value *value, *instance; /* a value of the body, and the same value where a call was written out */
+    } * instances;
+    size_t instance_count, instance_capacity;
+};
+
 /* A file or memory that tensors lie in. */
 typedef struct tl_mapping {
     void *data;
@@ -163,6 +185,8 @@ struct tl_model {
     int64_t model_version;
     tl_opset *opsets;
     size_t opset_count;
+    tl_function *functions; /* in the file's order; NULL unless they were asked for */
+    size_t function_count;
     const tl_text_pair *metadata;
     size_t metadata_count;
     const char **symbols; /* dims -2, -3, ... by name; anonymous ones have NULL */
@@ -226,6 +250,8 @@ tl_dim tl_model_symbol(tl_model *model, const char *name);
 const char *tl_model_symbol_name(const void *model, tl_dim dim);
 /* The imported version of a domain, or 0. */
 int64_t tl_model_opset(const tl_model *model, const char *domain);
+/* The version that counts in a graph: a function's own import before the model's. */
+int64_t tl_graph_opset(const tl_graph *graph, const char *domain);
 const tl_attribute *tl_node_attribute(const tl_node *node, const char *name);
 /* "node 'name' (Conv)", or "node #3 (Conv)" where it has no name. Returns buffer. */
 char *tl_node_describe(const tl_node *node, char *buffer, size_t size);

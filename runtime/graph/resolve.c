@@ -180,6 +180,8 @@ static tl_status resolve_graph(const resolver *r, tl_graph *graph, int depth)
         return tl_error_set(r->error, TL_UNSUPPORTED, "subgraphs are nested deeper than %d", TL_MAX_DEPTH);
     for (size_t k = 0; k < graph->node_count; k++) {
         char where[512];
+        if (graph->nodes[k]->op) /* opaque */
+            continue;
         if (strcmp(graph->nodes[k]->domain, TL_DOMAIN_INTERNAL) == 0)
             return tl_error_set(r->error, TL_INVALID_MODEL, "%s: the domain '%s' never stands in a file",
                                 tl_node_describe(graph->nodes[k], where, sizeof where), TL_DOMAIN_INTERNAL);

@@ -162,7 +162,7 @@ static bool take_over(tl_rewrite *rewrite, tl_value *value, tl_node *by)
  * file need not know of. */
 static int32_t domain_version(const tl_rewrite *rewrite, const char *domain)
 {
-    return (int32_t)tl_model_opset(rewrite->graph->model, domain);
+    return (int32_t)tl_graph_opset(rewrite->graph, domain);
 }
 
 static tl_node *new_node(tl_rewrite *rewrite, const char *domain, const char *op, const char *name,

@@ -7,7 +7,7 @@
 tl_status tl_load_tensor(tl_loader *loader, const tl_scope *scope, const Onnx__TensorProto *proto, tl_tensor *tensor,
                          bool *mapped)
 {
-    if (!scope->frame)
+    if (!scope->function)
         return tl_tensor_read(&loader->tensors, proto, tensor, mapped);
     /* Each inlining of a function would convert it again. */
     uintptr_t address = (uintptr_t)proto;
@@ -18,14 +18,15 @@ tl_status tl_load_tensor(tl_loader *loader, const tl_scope *scope, const Onnx__T
         *mapped = read->mapped;
         return TL_OK;
     }
+    tl_status status = tl_tensor_read(&loader->tensors, proto, tensor, mapped);
+    if (status != TL_OK)
+        return status;
     tl_read_tensor *read = TL_NEW(loader->scratch, tl_read_tensor, 1);
     char *key = tl_arena_bytes(loader->scratch, (const char *)&address, sizeof address);
     if (!read || !key || !tl_names_add(&loader->read, key, sizeof address, read))
         return tl_load_no_memory(loader);
-    tl_status status = tl_tensor_read(&loader->tensors, proto, tensor, mapped);
-    if (status == TL_OK)
-        *read = (tl_read_tensor){*tensor, *mapped};
-    return status;
+    *read = (tl_read_tensor){*tensor, *mapped};
+    return TL_OK;
 }
 
 /* ---- References to a call's attributes */
@@ -208,7 +209,11 @@ static tl_status load_subgraph(tl_loader *loader, tl_scope *scope, tl_node *node
     *out = graph;
     tl_scope inner;
     tl_scope_init(&inner, loader, scope, graph, scope->frame);
-    tl_status status = tl_load_graph(loader, &inner, proto);
+    tl_status status = tl_load_note_body(loader, &inner, proto);
+    if (status == TL_OK)
+        status = tl_load_graph(loader, &inner, proto);
+    if (status == TL_OK)
+        status = tl_load_note_instance(loader, &inner, proto);
     tl_scope_free(&inner);
     return status;
 }

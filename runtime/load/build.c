@@ -130,13 +130,20 @@ static tl_node *new_node(tl_loader *loader, const tl_scope *scope, const Onnx__N
                 : NULL;
 }
 
-static tl_status load_operator(tl_loader *loader, tl_scope *scope, const Onnx__NodeProto *proto, size_t position)
+static tl_status load_operator(tl_loader *loader, tl_scope *scope, const Onnx__NodeProto *proto, size_t position,
+                               bool is_opaque)
 {
-    tl_node *node = new_node(loader, scope, proto);
-    if (!node)
-        return tl_load_no_memory(loader);
-    node->source = scope->frame || position > INT32_MAX ? -1 : (int32_t)position;
-    tl_status status = tl_load_version(loader, scope, node->domain, &node->version);
+    tl_node *node = NULL;
+    tl_status status = TL_OK;
+    if (is_opaque)
+        status = tl_load_opaque(loader, scope, proto, &node);
+    else if (!(node = new_node(loader, scope, proto)))
+        status = tl_load_no_memory(loader);
+    if (status != TL_OK || !node)
+        return status;
+    node->source = scope->frame ? scope->frame->source : position > INT32_MAX ? TL_SOURCE_LOADER : (int32_t)position;
+    if (!is_opaque)
+        status = tl_load_version(loader, scope, node->domain, &node->version);
     for (size_t k = 0; k < proto->n_input && status == TL_OK; k++)
         if (*proto->input[k])
             status = tl_scope_find(loader, scope, proto->input[k], "input", &node->inputs[k]);
@@ -151,21 +158,22 @@ static tl_status load_operator(tl_loader *loader, tl_scope *scope, const Onnx__N
         node->metadata_count = proto->n_metadata_props;
         status = tl_load_metadata(loader, proto->metadata_props, node->metadata_count, &node->metadata);
     }
-    return status == TL_OK ? tl_load_attributes(loader, scope, node, proto) : status;
+    return status == TL_OK && !is_opaque ? tl_load_attributes(loader, scope, node, proto) : status;
 }
 
 static tl_status load_node(tl_loader *loader, tl_scope *scope, const Onnx__NodeProto *proto, size_t position)
 {
     if (!*tl_text(proto->op_type))
         return tl_error_set(loader->error, TL_INVALID_MODEL, "it has no op_type");
-    const Onnx__FunctionProto *function = NULL;
+    Onnx__FunctionProto *const *function = NULL;
     tl_status status = tl_load_check_attributes(loader, proto);
     if (status == TL_OK)
         status = tl_function_of(loader, proto, &function);
     if (status != TL_OK)
         return status;
-    return function ? tl_function_inline(loader, scope, proto, function)
-                    : load_operator(loader, scope, proto, position);
+    const bool is_opaque = tl_is_opaque(scope, proto, function != NULL);
+    return function && !is_opaque ? tl_function_inline(loader, scope, proto, function)
+                                  : load_operator(loader, scope, proto, position, is_opaque);
 }
 
 /* Before more exact words exist: the node as the file has it. */
@@ -196,11 +204,12 @@ tl_status tl_make_nodes(tl_loader *loader, tl_scope *scope, Onnx__NodeProto *con
     return status;
 }
 
-tl_status tl_load_identity(tl_loader *loader, tl_graph *graph, tl_value *from, tl_value *to)
+tl_status tl_load_identity(tl_loader *loader, const tl_scope *scope, tl_value *from, tl_value *to)
 {
-    tl_node *node = tl_graph_add_node(graph, to->name, "", "Identity", 1, 1, 0);
+    tl_node *node = tl_graph_add_node(scope->graph, to->name, "", "Identity", 1, 1, 0);
     if (!node)
         return tl_load_no_memory(loader);
+    node->source = scope->frame ? scope->frame->source : TL_SOURCE_LOADER;
     int64_t version = tl_model_opset(loader->model, "");
     node->version = version ? (int32_t)version : IDENTITY_VERSION;
     node->inputs[0] = from;
@@ -241,7 +250,7 @@ static tl_status load_output(tl_loader *loader, tl_scope *scope, const Onnx__Val
         tl_value *copy = tl_graph_add_unique(scope->graph, name);
         if (!copy)
             return tl_load_no_memory(loader);
-        status = tl_load_identity(loader, scope->graph, value, copy);
+        status = tl_load_identity(loader, scope, value, copy);
         value = copy;
     }
     if (status == TL_OK && !tl_graph_add_output(scope->graph, value))

@@ -24,47 +24,46 @@ static tl_status check_import(tl_loader *loader, const Onnx__OperatorSetIdProto 
                         tl_domain(import->domain), (long long)import->version);
 }
 
-static tl_opset *find_opset(tl_model *model, const char *domain)
+tl_status tl_load_imports(tl_loader *loader, Onnx__OperatorSetIdProto *const *imports, size_t count, tl_opset **opsets,
+                          size_t *opset_count)
 {
-    for (size_t k = 0; k < model->opset_count; k++)
-        if (strcmp(model->opsets[k].domain, domain) == 0)
-            return &model->opsets[k];
-    return NULL;
+    tl_arena *arena = &loader->model->arena;
+    if (count > MAX_IMPORTS)
+        return tl_error_set(loader->error, TL_UNSUPPORTED, "%zu opset imports, more than %d", count, MAX_IMPORTS);
+    *opsets = TL_NEW(arena, tl_opset, count);
+    if (!*opsets)
+        return tl_load_no_memory(loader);
+    for (size_t k = 0; k < count; k++) {
+        const char *domain = tl_domain(imports[k]->domain);
+        tl_status status = check_import(loader, imports[k]);
+        if (status != TL_OK)
+            return status;
+        size_t at = 0;
+        while (at < *opset_count && strcmp((*opsets)[at].domain, domain) != 0)
+            at++;
+        if (at == *opset_count)
+            (*opsets)[(*opset_count)++] = (tl_opset){tl_arena_string(arena, domain), 0};
+        if (!(*opsets)[at].domain)
+            return tl_load_no_memory(loader);
+        if ((*opsets)[at].version < imports[k]->version)
+            (*opsets)[at].version = imports[k]->version;
+    }
+    return TL_OK;
 }
 
 tl_status tl_load_opsets(tl_loader *loader)
 {
-    tl_model *model = loader->model;
     const Onnx__ModelProto *proto = loader->proto;
     if (proto->n_opset_import == 0)
         return tl_error_set(loader->error, TL_INVALID_MODEL, "it imports no operator set");
-    if (proto->n_opset_import > MAX_IMPORTS)
-        return tl_error_set(loader->error, TL_UNSUPPORTED, "%zu opset imports, more than %d", proto->n_opset_import,
-                            MAX_IMPORTS);
-    model->opsets = TL_NEW(&model->arena, tl_opset, proto->n_opset_import);
-    if (!model->opsets)
-        return tl_load_no_memory(loader);
-    for (size_t k = 0; k < proto->n_opset_import; k++) {
-        const Onnx__OperatorSetIdProto *import = proto->opset_import[k];
-        tl_status status = check_import(loader, import);
-        if (status != TL_OK)
-            return status;
-        tl_opset *known = find_opset(model, tl_domain(import->domain));
-        const char *domain = known ? known->domain : tl_arena_string(&model->arena, tl_domain(import->domain));
-        if (!domain)
-            return tl_load_no_memory(loader);
-        if (!known)
-            model->opsets[model->opset_count++] = (tl_opset){domain, import->version};
-        else if (known->version < import->version)
-            known->version = import->version;
-    }
-    return TL_OK;
+    return tl_load_imports(loader, proto->opset_import, proto->n_opset_import, &loader->model->opsets,
+                           &loader->model->opset_count);
 }
 
 tl_status tl_load_version(tl_loader *loader, const tl_scope *scope, const char *domain, int32_t *version)
 {
     int64_t found = 0;
-    const Onnx__FunctionProto *function = scope->frame ? scope->frame->function : NULL;
+    const Onnx__FunctionProto *function = scope->function;
     for (size_t k = 0; function && k < function->n_opset_import; k++) {
         const Onnx__OperatorSetIdProto *import = function->opset_import[k];
         if (strcmp(tl_domain(import->domain), domain) == 0 && import->version > found)
@@ -96,8 +95,9 @@ static char *function_key(char *buffer, size_t room, tl_arena *arena, const char
     return key;
 }
 
-static tl_status add_function(tl_loader *loader, Onnx__FunctionProto *function)
+static tl_status add_function(tl_loader *loader, Onnx__FunctionProto **place)
 {
+    const Onnx__FunctionProto *function = *place;
     if (!*tl_text(function->name))
         return tl_error_set(loader->error, TL_INVALID_MODEL, "it has no name");
     size_t size;
@@ -115,7 +115,7 @@ static tl_status add_function(tl_loader *loader, Onnx__FunctionProto *function)
         if (status != TL_OK)
             return status;
     }
-    return tl_names_add(&loader->functions, key, size, function) ? TL_OK : tl_load_no_memory(loader);
+    return tl_names_add(&loader->functions, key, size, place) ? TL_OK : tl_load_no_memory(loader);
 }
 
 tl_status tl_load_functions(tl_loader *loader)
@@ -125,7 +125,7 @@ tl_status tl_load_functions(tl_loader *loader)
         return tl_error_set(loader->error, TL_INVALID_MODEL, "functions need IR version 8, and it is of version %lld",
                             (long long)proto->ir_version);
     for (size_t k = 0; k < proto->n_functions; k++) {
-        tl_status status = add_function(loader, proto->functions[k]);
+        tl_status status = add_function(loader, &proto->functions[k]);
         if (status != TL_OK)
             tl_error_prefix(loader->error, "function %zu '%.100s'", k, tl_text(proto->functions[k]->name));
         if (status != TL_OK)
@@ -134,7 +134,7 @@ tl_status tl_load_functions(tl_loader *loader)
     return TL_OK;
 }
 
-tl_status tl_function_of(tl_loader *loader, const Onnx__NodeProto *node, const Onnx__FunctionProto **function)
+tl_status tl_function_of(tl_loader *loader, const Onnx__NodeProto *node, Onnx__FunctionProto *const **function)
 {
     *function = NULL;
     if (!loader->functions.count)
@@ -231,7 +231,7 @@ static tl_status finish(tl_loader *loader, tl_scope *body)
         if (!made)
             return tl_error_set(loader->error, TL_INVALID_MODEL,
                                 "the function gives out its input '%.100s', which the call leaves out", name);
-        status = tl_load_identity(loader, body->graph, made, wanted);
+        status = tl_load_identity(loader, body, made, wanted);
         if (status != TL_OK)
             return status;
     }
@@ -248,10 +248,12 @@ static const char *make_prefix(tl_loader *loader, const tl_frame *frame)
 }
 
 tl_status tl_function_inline(tl_loader *loader, tl_scope *scope, const Onnx__NodeProto *call,
-                             const Onnx__FunctionProto *function)
+                             Onnx__FunctionProto *const *function)
 {
-    tl_frame frame = {.function = function, .call = call, .caller = scope};
+    tl_frame frame = {.function = *function, .call = call, .caller = scope};
     frame.depth = scope->frame ? scope->frame->depth + 1 : 1;
+    frame.source =
+        scope->frame ? scope->frame->source : (int32_t)(TL_SOURCE_FUNCTION - (function - loader->proto->functions));
     tl_status status = check_call(loader, &frame);
     if (status != TL_OK)
         return status;
@@ -263,11 +265,13 @@ tl_status tl_function_inline(tl_loader *loader, tl_scope *scope, const Onnx__Nod
     frame.outputs.arena = &body.arena;
     status = bind(loader, &body);
     if (status == TL_OK)
-        status = tl_define_nodes(loader, &body, function->node, function->n_node);
+        status = tl_define_nodes(loader, &body, frame.function->node, frame.function->n_node);
     if (status == TL_OK)
-        status = tl_make_nodes(loader, &body, function->node, function->n_node);
+        status = tl_make_nodes(loader, &body, frame.function->node, frame.function->n_node);
     if (status == TL_OK)
         status = finish(loader, &body);
+    if (status == TL_OK)
+        status = tl_load_note_instance(loader, &body, frame.function);
     tl_scope_free(&body);
     return status;
 }

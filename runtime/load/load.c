@@ -73,6 +73,8 @@ static tl_status load_main(tl_loader *loader)
     model->graph = tl_graph_new(model, NULL, tl_text(loader->proto->graph->name));
     if (!model->graph)
         return tl_load_no_memory(loader);
+    if (loader->with_bodies && tl_load_bodies(loader) != TL_OK)
+        return TL_NO_MEMORY;
     tl_scope scope;
     tl_scope_init(&scope, loader, NULL, model->graph, NULL);
     status = tl_load_graph(loader, &scope, loader->proto->graph);
@@ -103,8 +105,9 @@ static tl_status load_bytes(tl_model *model, const tl_tensor_reader *reader, con
                         .scratch = &scratch,
                         .tensors = *reader,
                         .node_metadata = options->node_metadata,
+                        .with_bodies = options->functions,
                         .error = error};
-    loader.functions.arena = loader.symbols.arena = loader.read.arena = &scratch;
+    loader.functions.arena = loader.symbols.arena = loader.read.arena = loader.bodies.arena = &scratch;
     loader.tensors.files.arena = &scratch;
     ProtobufCMessage *message;
     tl_status status = tl_wire_unpack(reader->bytes, reader->size, &onnx__model_proto__descriptor,

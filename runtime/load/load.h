@@ -10,6 +10,7 @@ typedef struct tl_load_options {
      * links are followed, in it and from beside the model, as long as the files that they end at lie inside it. */
     const char *external_data_path;
     bool no_external_data;
+    bool functions;          /* model->functions, for rewriting them */
     bool node_metadata;      /* nodes keep their metadata: exporters put whole stack traces there */
     size_t max_model_bytes;  /* of the file without raw tensor data; 0: 256 MiB */
     size_t max_tensor_bytes; /* of one tensor; 0: 16 GiB */

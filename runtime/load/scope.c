@@ -3,6 +3,7 @@
 void tl_scope_init(tl_scope *scope, const tl_loader *loader, tl_scope *parent, tl_graph *graph, tl_frame *frame)
 {
     *scope = (tl_scope){.parent = parent, .graph = graph, .frame = frame};
+    scope->function = frame ? frame->function : parent ? parent->function : NULL;
     tl_arena_init(&scope->arena, loader->model->allocator, 0);
     scope->values.arena = &scope->arena;
 }

@@ -30,7 +30,7 @@ static tl_status load_dim(tl_loader *loader, const tl_scope *scope, const Onnx__
     }
     bool named =
         proto->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM && *tl_text(proto->dim_param);
-    if (!named || scope->frame || scope->parent)
+    if (!named || scope->function || scope->parent)
         return TL_OK;
     return load_symbol(loader, proto->dim_param, dim);
 }

@@ -15,6 +15,15 @@ bool tl_edit_note(tl_names *names, tl_arena *arena, const char *text)
     return copy && tl_names_add(names, copy, strlen(copy), NULL);
 }
 
+char *tl_edit_folder(tl_edit *edit, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return tl_arena_string(&edit->arena, ".");
+    return slash == path ? tl_arena_string(&edit->arena, "/")
+                         : tl_arena_bytes(&edit->arena, path, (size_t)(slash - path));
+}
+
 /* ---- Opening */
 
 /* Values are known by their addresses. */
@@ -29,14 +38,12 @@ static bool note_values(tl_edit *edit, const tl_graph *graph)
         tl_value *value = graph->values[i];
         const char *address = tl_arena_bytes(&edit->arena, (const char *)&value, sizeof value);
         if (!address || !tl_names_add(&edit->values, address, sizeof value, NULL) ||
-            !tl_edit_note(&edit->names, &edit->arena, value->name))
+            !tl_edit_note(&edit->names.values, &edit->arena, value->name))
             return false;
     }
     for (size_t i = 0; i < graph->node_count; i++) {
         const tl_graph *inner;
-        if (graph->nodes[i]->source < 0)
-            graph->nodes[i]->source = TL_SOURCE_LOADER;
-        else if (!tl_edit_note(&edit->nodes, &edit->arena, graph->nodes[i]->name))
+        if (graph->nodes[i]->source >= 0 && !tl_edit_note(&edit->names.nodes, &edit->arena, graph->nodes[i]->name))
             return false;
         for (size_t g = 0; (inner = tl_node_subgraph(graph->nodes[i], g)); g++)
             if (!note_values(edit, inner))
@@ -45,21 +52,43 @@ static bool note_values(tl_edit *edit, const tl_graph *graph)
     return true;
 }
 
-static tl_status prepare(tl_edit *edit, tl_error *error)
+static tl_edit_names no_names(tl_edit *edit)
 {
-    tl_graph *graph = edit->model->graph;
-    const tl_host *host = &edit->runtime->host;
+    const tl_names none = {.arena = &edit->arena};
+    return (tl_edit_names){none, none, none};
+}
+
+/* The main graph, or a function's body. */
+static tl_status prepare(tl_edit *edit, tl_graph *graph, tl_error *error)
+{
+    edit->names = no_names(edit);
     if (!note_values(edit, graph))
         return tl_error_no_memory(error);
     tl_status status = tl_graph_check(graph, error);
     if (status == TL_OK)
         status = tl_graph_resolve(graph, &edit->runtime->registry, error);
     if (status == TL_OK)
-        status = tl_graph_infer(graph, host, error);
+        status = tl_graph_infer(graph, &edit->runtime->host, error);
     if (status == TL_OK)
         status = tl_graph_check_types(graph, error);
     if (status == TL_OK && !tl_graph_link(graph, false))
         status = tl_error_no_memory(error);
+    return status;
+}
+
+/* Goes on with a loaded model, whose bytes are edit->file. */
+static tl_status take_model(tl_edit *edit, tl_model *model, tl_error *error)
+{
+    tl_model_free(edit->model);
+    edit->model = model;
+    edit->changes = 0;
+    edit->values = (tl_names){.arena = &edit->arena};
+    tl_model_limit_folding(model, 0);
+    tl_status status = tl_edit_read_functions(edit, error);
+    if (status == TL_OK)
+        status = prepare(edit, model->graph, error);
+    if (status != TL_OK)
+        tl_error_prefix(error, "%.300s", edit->path);
     return status;
 }
 
@@ -71,17 +100,19 @@ tl_status tl_edit_open(tl_runtime *runtime, const char *path, tl_edit **out, tl_
         return tl_error_no_memory(error);
     *edit = (tl_edit){.runtime = runtime};
     tl_arena_init(&edit->arena, &runtime->allocator, 0);
-    edit->names.arena = edit->values.arena = edit->lowered.arena = &edit->arena;
-    edit->nodes.arena = edit->freed.arena = &edit->arena;
-    tl_status status = tl_load_file(&runtime->allocator, &runtime->registry, path, NULL, &edit->model, error);
-    if (status == TL_OK) {
-        const tl_mapping *file = edit->model->mappings;
+    edit->lowered.arena = edit->maker.arena = &edit->arena;
+    edit->path = tl_arena_string(&edit->arena, path);
+    tl_model *model = NULL;
+    tl_status status = edit->path ? tl_load_file(&runtime->allocator, &runtime->registry, path,
+                                                 &(tl_load_options){.functions = true}, &model, error)
+                                  : tl_error_no_memory(error);
+    if (status == TL_OK && model) {
+        const tl_mapping *file = model->mappings;
+        edit->external = file->next != NULL;
         while (file->next) /* external files come in front */
             file = file->next;
         edit->file = (tl_span){file->data, file->size};
-        status = prepare(edit, error);
-        if (status != TL_OK)
-            tl_error_prefix(error, "%.300s", path);
+        status = take_model(edit, model, error);
     }
     if (status != TL_OK) {
         tl_edit_close(edit);
@@ -111,6 +142,32 @@ typedef struct pass {
     tl_error *error;
 } pass;
 
+static void count_nodes(tl_edit *edit, const tl_graph *graph)
+{
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const tl_graph *inner;
+        if (graph->nodes[i]->source <= TL_SOURCE_FUNCTION)
+            edit->functions[TL_SOURCE_FUNCTION - graph->nodes[i]->source].counted++;
+        for (size_t g = 0; (inner = tl_node_subgraph(graph->nodes[i], g)); g++)
+            count_nodes(edit, inner);
+    }
+}
+
+/* Counts what the main graph has out of each function. One of which a rewrite took something is opened. */
+static void count_loaded(tl_edit *edit, const tl_graph *graph, bool rewritten)
+{
+    if (graph->function || !edit->function_count)
+        return;
+    for (size_t k = 0; k < edit->function_count; k++)
+        edit->functions[k].counted = 0;
+    count_nodes(edit, edit->model->graph);
+    for (size_t k = 0; k < edit->function_count; k++) {
+        if (rewritten && edit->functions[k].counted != edit->functions[k].loaded)
+            tl_edit_open_function(edit, k);
+        edit->functions[k].loaded = edit->functions[k].counted;
+    }
+}
+
 static tl_apply apply_to(const pass *p, const tl_node *node)
 {
     if (!p->rule)
@@ -132,7 +189,8 @@ static tl_status attempt(pass *p, tl_graph *graph, tl_node *node)
     if (changed && status == TL_OK) {
         p->done++;
         p->edit->changes++;
-        if (node->removed && !tl_edit_note(&p->edit->freed, &p->edit->arena, node->name))
+        count_loaded(p->edit, graph, true);
+        if (node->removed && !tl_edit_note(&p->edit->names.freed, &p->edit->arena, node->name))
             return tl_error_no_memory(p->error);
         return TL_OK;
     }
@@ -166,26 +224,42 @@ static tl_status sweep(pass *p, tl_graph *graph)
     return status;
 }
 
-static tl_status fold(tl_edit *edit, tl_error *error)
+static tl_status fold(const pass *p, tl_graph *graph)
 {
-    tl_graph *graph = edit->model->graph;
-    tl_status status = tl_graph_fold(graph, &edit->runtime->host, error);
-    return status != TL_OK || tl_graph_link(graph, false) ? status : tl_error_no_memory(error);
+    tl_status status = tl_graph_fold(graph, &p->edit->runtime->host, p->error);
+    if (status == TL_OK && !tl_graph_link(graph, false))
+        status = tl_error_no_memory(p->error);
+    count_loaded(p->edit, graph, false);
+    return status;
 }
 
-static size_t count_loaded(const tl_graph *graph)
+static tl_status decompose(pass *p, tl_graph *graph)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < graph->node_count; i++) {
-        const tl_graph *inner;
-        count += graph->nodes[i]->source == TL_SOURCE_LOADER;
-        for (size_t g = 0; (inner = tl_node_subgraph(graph->nodes[i], g)); g++)
-            count += count_loaded(inner);
-    }
-    return count;
+    count_loaded(p->edit, graph, false);
+    p->failed = 0;
+    tl_status status = sweep(p, graph);
+    if (status != TL_OK || !p->failed)
+        return status;
+    p->failed = 0; /* computed kernels may be known once they are computed */
+    status = fold(p, graph);
+    return status == TL_OK ? sweep(p, graph) : status;
 }
 
-/* Names of new values are new in the whole file, not in their graph alone. */
+static tl_status apply_rule(pass *p, tl_graph *graph)
+{
+    size_t before;
+    tl_status status = fold(p, graph);
+    do {
+        before = p->done;
+        if (status == TL_OK)
+            status = sweep(p, graph);
+        if (status == TL_OK && p->done > before)
+            status = fold(p, graph);
+    } while (status == TL_OK && p->done > before);
+    return status;
+}
+
+/* Names of new values are new in the whole graph, with the graphs inside. */
 static bool rename_values(tl_edit *edit, tl_graph *graph)
 {
     for (size_t i = 0; i < graph->value_count; i++) {
@@ -193,10 +267,10 @@ static bool rename_values(tl_edit *edit, tl_graph *graph)
         if (value->flags & TL_VALUE_CAPTURE || is_files(edit, value))
             continue;
         const char *name = value->name;
-        for (size_t k = 1; name && tl_edit_has(&edit->names, name); k++)
+        for (size_t k = 1; name && tl_edit_has(&edit->names.values, name); k++)
             name = tl_arena_format(&edit->model->arena, "%s_%zu", value->name, k);
         const char *address = tl_arena_bytes(&edit->arena, (const char *)&value, sizeof value);
-        if (!name || !address || !tl_edit_note(&edit->names, &edit->arena, name) ||
+        if (!name || !address || !tl_edit_note(&edit->names.values, &edit->arena, name) ||
             !tl_names_add(&edit->values, address, sizeof value, NULL))
             return false;
         value->name = name;
@@ -222,8 +296,8 @@ static bool rename_nodes(tl_edit *edit, tl_names *used, tl_graph *graph)
         if (node->source >= 0 || !*node->name)
             continue;
         const char *name = node->name;
-        for (size_t k = 1;
-             name && (tl_edit_has(used, name) || (tl_edit_has(&edit->nodes, name) && !tl_edit_has(&edit->freed, name)));
+        for (size_t k = 1; name && (tl_edit_has(used, name) ||
+                                    (tl_edit_has(&edit->names.nodes, name) && !tl_edit_has(&edit->names.freed, name)));
              k++)
             name = tl_arena_format(&edit->model->arena, "%s_%zu", node->name, k);
         if (!name || !tl_edit_note(used, &edit->arena, name))
@@ -263,13 +337,55 @@ static tl_status import_standard(tl_edit *edit, tl_error *error)
     return TL_OK;
 }
 
-static tl_status finish(tl_edit *edit, size_t loaded, tl_error *error)
+/* The main graph, or a function's body. */
+static tl_status rewrite(pass *p, tl_graph *graph)
 {
-    tl_graph *graph = edit->model->graph;
-    if (count_loaded(graph) != loaded)
-        edit->inline_calls = true; /* something inside a function has changed */
-    tl_names used = {.arena = &edit->arena};
-    return rename_values(edit, graph) && rename_nodes(edit, &used, graph) ? TL_OK : tl_error_no_memory(error);
+    tl_names used = {.arena = &p->edit->arena};
+    tl_status status = p->rule ? apply_rule(p, graph) : decompose(p, graph);
+    if (status != TL_OK)
+        return status;
+    return rename_values(p->edit, graph) && rename_nodes(p->edit, &used, graph) ? TL_OK : tl_error_no_memory(p->error);
+}
+
+/* Goes on with the file in which the functions are as they are now. */
+static tl_status reload(tl_edit *edit, tl_error *error)
+{
+    tl_span file = edit->file;
+    tl_model *model;
+    const tl_load_options options = {.external_data_path = tl_edit_folder(edit, edit->path)};
+    tl_status status = options.external_data_path ? tl_save_functions(edit, &file, error) : tl_error_no_memory(error);
+    if (status != TL_OK || file.data == edit->file.data)
+        return status;
+    status = tl_load_memory(&edit->runtime->allocator, &edit->runtime->registry, file.data, file.size, &options, &model,
+                            error);
+    edit->file = file;
+    return status == TL_OK ? take_model(edit, model, error) : status;
+}
+
+/* Functions first, each in its own place: what can be rewritten there is no more to be rewritten where it is called. */
+static tl_status rewrite_functions(pass *p)
+{
+    tl_edit *edit = p->edit;
+    const tl_edit_names names = edit->names;
+    tl_status status = TL_OK;
+    for (size_t k = 0; k < edit->model->function_count && status == TL_OK; k++) {
+        tl_function *function = &edit->model->functions[k];
+        tl_error why;
+        if (!function->graph)
+            continue;
+        tl_edit_merge_calls(function);
+        status = prepare(edit, function->graph, &why);
+        if (status == TL_OK) {
+            status = rewrite(p, function->graph);
+        } else if (status == TL_NO_MEMORY) {
+            tl_error_no_memory(p->error);
+        } else {
+            function->graph = NULL; /* its calls have too little in common */
+            status = TL_OK;
+        }
+    }
+    edit->names = names;
+    return status == TL_OK && edit->model->function_count ? reload(edit, p->error) : status;
 }
 
 /* Dead nodes and functions that nobody calls must not keep the operators either. */
@@ -283,30 +399,29 @@ static tl_status note_lowered(tl_edit *edit, tl_error *error)
     return TL_OK;
 }
 
+static tl_status finish(const pass *p, tl_status status, size_t *count)
+{
+    *count = p->done;
+    if (status != TL_OK)
+        tl_error_prefix(p->error, "%.300s", p->edit->path);
+    return status;
+}
+
 tl_status tl_edit_lower(tl_edit *edit, size_t *count, tl_error *error)
 {
-    tl_graph *graph = edit->model->graph;
-    size_t loaded = count_loaded(graph);
     pass p = {.edit = edit, .error = error};
     tl_status status = note_lowered(edit, error);
     if (status == TL_OK)
         status = import_standard(edit, error);
     if (status == TL_OK)
-        status = sweep(&p, graph);
-    if (status == TL_OK && p.failed) { /* computed kernels may be known once they are computed */
-        p.failed = 0;
-        status = fold(edit, error);
-        if (status == TL_OK)
-            status = sweep(&p, graph);
-        if (status == TL_OK && p.failed)
-            status = TL_UNSUPPORTED; /* sweep has left the message */
-    }
-    *count = p.done;
+        status = rewrite_functions(&p);
     if (status == TL_OK)
-        status = finish(edit, loaded, error);
-    if (status != TL_OK)
-        tl_error_prefix(error, "%.300s", edit->model->path);
-    return status;
+        status = import_standard(edit, error);
+    if (status == TL_OK)
+        status = rewrite(&p, edit->model->graph);
+    if (status == TL_OK && p.failed)
+        status = TL_UNSUPPORTED; /* sweep has left the message */
+    return finish(&p, status, count);
 }
 
 static const tl_rule *find_rule(const tl_registry *registry, const char *name)
@@ -319,25 +434,13 @@ static const tl_rule *find_rule(const tl_registry *registry, const char *name)
 
 tl_status tl_edit_apply(tl_edit *edit, const char *name, size_t *count, tl_error *error)
 {
-    tl_graph *graph = edit->model->graph;
     pass p = {.edit = edit, .rule = find_rule(&edit->runtime->registry, name), .error = error};
     *count = 0;
     if (!p.rule)
         return tl_error_set(error, TL_INVALID_ARGUMENT, "there is no rule '%.100s'; is its plugin loaded?", name);
     edit->keep_folded = true;
-    tl_status status = fold(edit, error);
-    size_t loaded = count_loaded(graph), before;
-    do {
-        before = p.done;
-        if (status == TL_OK)
-            status = sweep(&p, graph);
-        if (status == TL_OK && p.done > before)
-            status = fold(edit, error);
-    } while (status == TL_OK && p.done > before);
-    *count = p.done;
+    tl_status status = rewrite_functions(&p);
     if (status == TL_OK)
-        status = finish(edit, p.done ? loaded : count_loaded(graph), error);
-    if (status != TL_OK)
-        tl_error_prefix(error, "%.300s", edit->model->path);
-    return status;
+        status = rewrite(&p, edit->model->graph);
+    return finish(&p, status, count);
 }

@@ -4,8 +4,15 @@
  * far as their inputs, outputs and subgraphs. */
 #include "save/edit.h"
 
-enum { NODE_FIELD = 1, INITIALIZER_FIELD = 5, INPUT_FIELD = 11, OUTPUT_FIELD = 12, INFO_FIELD = 13 };
-enum { ANNOTATION_FIELD = 14, SPARSE_FIELD = 15 };
+enum { NODE_FIELD = 1, OUTPUT_FIELD = 12 };
+
+/* Numbers of fields that mean the same in a GraphProto and a FunctionProto; 0: none. */
+typedef struct layout {
+    uint32_t node, initializer, sparse, input, output, info, annotation, import;
+} layout;
+
+static const layout graph_layout = {NODE_FIELD, 5, 15, 11, OUTPUT_FIELD, 13, 14, 0};
+static const layout function_layout = {7, 0, 0, 4, 5, 12, 0, 9};
 
 /* A name that is read; by a new node: the value. */
 typedef struct reading {
@@ -44,6 +51,7 @@ typedef struct entry {
 typedef struct plan {
     tl_edit *edit;
     tl_graph *graph;
+    const layout *fields;
     tl_span message;
     tl_node **by_position; /* nodes of the graph by their position in the file; NULL: gone */
     item **items;          /* the file's, then the new ones */
@@ -132,45 +140,30 @@ static bool read_subgraph(tl_edit *edit, tl_span graph, readings *all)
     return true;
 }
 
-static bool note_graph_domains(tl_edit *edit, tl_span graph);
-
-static bool note_domain(tl_edit *edit, tl_span node)
+/* What a node that is written as it was needs: its domain, a function. True: memory refused. */
+static bool note(tl_edit *edit, tl_span node, void *context)
 {
+    (void)context;
+    tl_edit_function *function = tl_save_called(edit, node);
+    if (function)
+        function->called = true;
     const char *domain = copy_text(edit, tl_field_find(node, 7));
-    return domain && tl_edit_note(&edit->domains, &edit->arena, strcmp(domain, "ai.onnx") == 0 ? "" : domain);
-}
-
-/* The domains of a node that is written as it was, and of the nodes inside it. */
-static bool note_domains(tl_edit *edit, tl_span node)
-{
-    tl_field field, inner;
-    if (!note_domain(edit, node))
-        return false;
-    while (tl_field_next(&node, &field)) {
-        tl_span attribute = field.payload;
-        while (field.number == 5 && tl_field_next(&attribute, &inner))
-            if ((inner.number == 6 || inner.number == 11) && !note_graph_domains(edit, inner.payload))
-                return false;
-    }
-    return true;
-}
-
-static bool note_graph_domains(tl_edit *edit, tl_span graph)
-{
-    tl_field field;
-    while (tl_field_next(&graph, &field))
-        if (field.number == NODE_FIELD && !note_domains(edit, field.payload))
-            return false;
-    return true;
+    return !domain || !tl_edit_note(&edit->domains, &edit->arena, strcmp(domain, "ai.onnx") == 0 ? "" : domain);
 }
 
 static tl_status save_graph(tl_edit *edit, tl_span message, tl_graph *graph, readings *around, tl_rope *rope);
+
+/* Of a function that is written out here. */
+static bool is_opened(const tl_edit *edit, const tl_node *node)
+{
+    return node->source <= TL_SOURCE_FUNCTION && edit->functions[TL_SOURCE_FUNCTION - node->source].opened;
+}
 
 bool tl_save_is_changed(const tl_edit *edit, const tl_graph *graph)
 {
     for (size_t i = 0; i < graph->node_count; i++) {
         const tl_node *node = graph->nodes[i];
-        if (node->source == TL_SOURCE_NEW || (edit->inline_calls && node->source == TL_SOURCE_LOADER))
+        if (node->source == TL_SOURCE_NEW || is_opened(edit, node))
             return true;
         const tl_graph *inner;
         for (size_t g = 0; (inner = tl_node_subgraph(node, g)); g++)
@@ -196,14 +189,15 @@ static tl_status save_attribute(tl_edit *edit, tl_span message, const tl_node *n
             inner = attribute->u.graph;
         if (field.number == 11 && attribute && attribute->kind == TL_ATTR_GRAPHS && k < attribute->count)
             inner = attribute->u.graphs[k++];
-        if (inner && tl_save_is_changed(edit, inner)) {
+        if (inner && (tl_save_is_changed(edit, inner) || tl_save_goes_inside(edit, field.payload, NODE_FIELD))) {
             tl_rope graph = {0};
             status = save_graph(edit, field.payload, inner, after, &graph);
             tl_rope_message(&edit->maker, rope, field.number, graph);
             continue;
         }
         bool verbatim = field.number == 6 || field.number == 11;
-        if (verbatim && !(read_subgraph(edit, field.payload, after) && note_graph_domains(edit, field.payload)))
+        if (verbatim &&
+            (!read_subgraph(edit, field.payload, after) || tl_save_visit(edit, field.payload, NODE_FIELD, note, NULL)))
             return no_memory(edit);
         tl_rope_add(&edit->maker, rope, field.whole.data, field.whole.size);
     }
@@ -217,25 +211,6 @@ static bool is_changed_inside(const tl_edit *edit, const tl_node *node)
         if (tl_save_is_changed(edit, inner))
             return true;
     return false;
-}
-
-static bool is_call(const tl_edit *edit, tl_span node)
-{
-    static const uint32_t parts[] = {7, 4, 8}; /* domain, op_type, overload */
-    char key[600];
-    size_t size = 0;
-    for (size_t k = 0; k < TL_COUNT(parts); k++) {
-        tl_span part = tl_field_find(node, parts[k]);
-        if (k == 0 && part.size == 7 && memcmp(part.data, "ai.onnx", 7) == 0)
-            part.size = 0;
-        if (part.size >= sizeof key - size)
-            return false;
-        if (part.size)
-            memcpy(key + size, part.data, part.size);
-        size += part.size;
-        key[size++] = 0;
-    }
-    return tl_names_find(&edit->functions, key, size) != NULL;
 }
 
 static item *new_item(plan *p)
@@ -271,7 +246,7 @@ static tl_status read_attributes(plan *p, item *it, const tl_node *node)
     tl_span rest = it->message;
     tl_field field, inner;
     tl_status status = TL_OK;
-    it->has_attributes = is_changed_inside(edit, node);
+    it->has_attributes = is_changed_inside(edit, node) || (node && tl_save_goes(edit, it->message));
     while (status == TL_OK && tl_field_next(&rest, &field)) {
         tl_span attribute = field.payload;
         if (field.number != 5)
@@ -298,7 +273,8 @@ static tl_status read_node(plan *p, tl_span message, size_t position)
     if (!it)
         return no_memory(edit);
     it->message = message;
-    it->dropped = edit->inline_calls && is_call(edit, message);
+    const tl_edit_function *function = edit->opens ? tl_save_called(edit, message) : NULL;
+    it->dropped = function && function->opened;
     tl_status status = read_attributes(p, it, p->by_position[position]);
     tl_field field;
     while (status == TL_OK && tl_field_next(&message, &field)) {
@@ -323,51 +299,35 @@ static tl_status read_name(plan *p, tl_span text, entry **e)
     return *e ? TL_OK : no_memory(p->edit);
 }
 
-/* Where a sparse initializer has its name: in its values. */
-static tl_span name_of(tl_field field)
+/* A sparse initializer has its name in its values; a function's inputs and outputs are names. */
+static tl_span name_of(const plan *p, tl_field field)
 {
-    return field.number == SPARSE_FIELD ? tl_field_find(tl_field_find(field.payload, 1), 8)
-                                        : tl_field_find(field.payload, field.number == INITIALIZER_FIELD ? 8 : 1);
+    if (field.number == p->fields->sparse)
+        return tl_field_find(tl_field_find(field.payload, 1), 8);
+    if (p->fields == &function_layout && field.number != p->fields->info)
+        return field.payload;
+    return tl_field_find(field.payload, field.number == p->fields->initializer ? 8 : 1);
 }
 
 static tl_status read_field(plan *p, tl_field field)
 {
-    entry *e;
-    tl_status status;
-    switch (field.number) {
-    case NODE_FIELD:
+    const layout *fields = p->fields;
+    const bool initializer = field.number == fields->initializer || field.number == fields->sparse;
+    if (field.number == fields->node)
         return read_node(p, field.payload, p->file_count++);
-    case INITIALIZER_FIELD:
-    case SPARSE_FIELD:
-        status = read_name(p, name_of(field), &e);
-        if (status == TL_OK)
-            e->initializer = true;
-        return status;
-    case INPUT_FIELD:
-        status = read_name(p, name_of(field), &e);
-        if (status == TL_OK)
-            e->input = true;
-        return status;
-    case OUTPUT_FIELD:
-        return add_reading(p->edit, &p->outputs, copy_text(p->edit, name_of(field)), NULL) ? TL_OK : no_memory(p->edit);
-    default:
+    if (field.number == fields->output)
+        return add_reading(p->edit, &p->outputs, copy_text(p->edit, name_of(p, field)), NULL) ? TL_OK
+                                                                                              : no_memory(p->edit);
+    if (!initializer && field.number != fields->input)
         return TL_OK;
-    }
+    entry *e;
+    tl_status status = read_name(p, name_of(p, field), &e);
+    if (status == TL_OK)
+        *(initializer ? &e->initializer : &e->input) = true;
+    return status;
 }
 
 /* ---- New nodes */
-
-/* The loader's node that stands for an output which a body only passes on: the file says it without a node. */
-static bool passes_on(const plan *p, const tl_node *node)
-{
-    if (node->source != TL_SOURCE_LOADER || strcmp(node->op_type, "Identity") != 0 || !node->outputs[0] ||
-        !(node->outputs[0]->flags & TL_VALUE_OUTPUT))
-        return false;
-    for (size_t k = 0; k < p->outputs.count; k++)
-        if (strcmp(p->outputs.list[k].name, node->outputs[0]->name) == 0)
-            return false;
-    return true;
-}
 
 static tl_status add_new_node(plan *p, const tl_node *node)
 {
@@ -390,9 +350,7 @@ static tl_status add_new_nodes(plan *p)
     tl_status status = TL_OK;
     for (size_t i = 0; i < p->graph->node_count && status == TL_OK; i++) {
         const tl_node *node = p->graph->nodes[i];
-        bool is_new = node->source == TL_SOURCE_NEW ||
-                      (p->edit->inline_calls && node->source == TL_SOURCE_LOADER && !passes_on(p, node));
-        if (is_new)
+        if (node->source == TL_SOURCE_NEW || is_opened(p->edit, node))
             status = add_new_node(p, node);
     }
     return status;
@@ -406,8 +364,7 @@ static tl_status bake(plan *p, tl_value *value)
     entry *e = make_entry(p, value->name);
     if (!e)
         return no_memory(edit);
-    bool in_file =
-        e->initializer || (e->was_made && !e->was_made->dropped && !edit->keep_folded && !edit->inline_calls);
+    bool in_file = e->initializer || (e->was_made && !e->was_made->dropped && !edit->keep_folded);
     if (in_file || e->baked)
         return TL_OK;
     if (!tl_arena_grow(edit->maker.arena, (void **)&p->baked, p->baked_count, &p->baked_capacity, sizeof(entry *)))
@@ -450,8 +407,9 @@ static tl_status find_reading(plan *p, reading r, entry **found)
 {
     *found = r.value && r.value->graph != p->graph ? NULL : find_entry(p, r.name);
     tl_edit *edit = p->edit;
-    if (edit->inline_calls && !(r.value && r.value->graph != p->graph) && !(*found && (*found)->initializer)) {
-        /* What a function's call made may be folded: there is no node for it any more. */
+    const item *maker = *found ? (*found)->is_made : NULL;
+    if (maker && maker->dropped) {
+        /* What an opened function's call made may be folded: there is no node for it any more. */
         tl_value *value = r.value ? r.value : tl_graph_find(p->graph, r.name);
         if (value && value->constant && !(value->flags & TL_VALUE_CAPTURE)) {
             tl_status status = bake(p, value);
@@ -461,7 +419,7 @@ static tl_status find_reading(plan *p, reading r, entry **found)
     }
     bool own = r.value && r.value->graph == p->graph;
     if (!*found && !r.maybe && (own || !p->graph->parent)) {
-        edit->must_inline = !edit->inline_calls;
+        edit->must_open = own && r.value->producer ? r.value->producer->source : 0;
         return tl_error_set(edit->error, TL_INTERNAL, "the value '%.200s' would be made by no node", r.name);
     }
     return TL_OK;
@@ -522,24 +480,6 @@ static bool is_available(const plan *p, const char *name)
     return e->baked || e->input || e->initializer || (e->is_made && e->is_made->is_written);
 }
 
-bool tl_save_is_lowered(const tl_edit *edit, tl_span node)
-{
-    tl_span domain = tl_field_find(node, 7);
-    if (domain.size && tl_names_find(&edit->lowered, (const char *)domain.data, domain.size))
-        return true;
-    tl_field field, attribute, inner;
-    while (tl_field_next(&node, &field)) {
-        tl_span rest = field.payload;
-        while (field.number == 5 && tl_field_next(&rest, &attribute)) {
-            tl_span graph = attribute.payload;
-            while ((attribute.number == 6 || attribute.number == 11) && tl_field_next(&graph, &inner))
-                if (inner.number == NODE_FIELD && tl_save_is_lowered(edit, inner.payload))
-                    return true;
-        }
-    }
-    return false;
-}
-
 /* Nodes whose results nobody ever needed stay too, as long as there is what they read. */
 static void keep_dead(plan *p)
 {
@@ -551,7 +491,7 @@ static void keep_dead(plan *p)
         item *it = p->items[i];
         if (it->is_needed || it->was_needed || it->dropped)
             continue;
-        bool keep = !tl_save_is_lowered(p->edit, it->message);
+        bool keep = !tl_save_goes(p->edit, it->message);
         for (size_t k = 0; k < it->after.count && keep; k++)
             keep = it->after.list[k].maybe || is_available(p, it->after.list[k].name);
         it->is_written = keep;
@@ -614,7 +554,7 @@ static tl_status save_item(plan *p, item *it, tl_rope *rope)
     bool taken = false;
     for (size_t k = 0; k < it->output_count; k++)
         taken |= is_taken(p, it, it->outputs[k]);
-    if (!(it->has_attributes ? note_domain(edit, it->message) : note_domains(edit, it->message)))
+    if (it->has_attributes ? note(edit, it->message, NULL) : tl_save_visit_node(edit, it->message, note, NULL))
         return no_memory(edit);
     if (!taken && !it->has_attributes) {
         tl_rope_add(&edit->maker, rope, it->message.data, it->message.size);
@@ -637,10 +577,10 @@ static tl_status save_item(plan *p, item *it, tl_rope *rope)
     return TL_OK;
 }
 
-/* Before IR version 4 an initializer had to be an input as well: there constants are nodes. */
+/* Functions have no initializers, and before IR version 4 one had to be an input as well: there constants are nodes. */
 static bool bakes_nodes(const plan *p)
 {
-    return p->edit->model->ir_version < 4;
+    return p->fields == &function_layout || p->edit->model->ir_version < 4;
 }
 
 static tl_status save_nodes(plan *p, tl_rope *rope)
@@ -649,12 +589,12 @@ static tl_status save_nodes(plan *p, tl_rope *rope)
     for (size_t k = 0; bakes_nodes(p) && k < p->baked_count && status == TL_OK; k++) {
         tl_rope node = {0};
         status = tl_save_constant_node(p->edit, p->baked[k]->baked, &node);
-        tl_rope_message(&p->edit->maker, rope, NODE_FIELD, node);
+        tl_rope_message(&p->edit->maker, rope, p->fields->node, node);
     }
     for (size_t k = 0; k < p->ordered_count && status == TL_OK; k++) {
         tl_rope node = {0};
         status = save_item(p, p->ordered[k], &node);
-        tl_rope_message(&p->edit->maker, rope, NODE_FIELD, node);
+        tl_rope_message(&p->edit->maker, rope, p->fields->node, node);
     }
     return status;
 }
@@ -662,12 +602,13 @@ static tl_status save_nodes(plan *p, tl_rope *rope)
 /* Whether a field of the graph that is about a name goes with it. */
 static tl_status is_gone(const plan *p, tl_field field, bool *gone)
 {
-    *gone = false;
-    bool initializer = field.number == INITIALIZER_FIELD || field.number == SPARSE_FIELD;
-    bool info = field.number == INFO_FIELD || field.number == ANNOTATION_FIELD;
-    if (!initializer && !info && field.number != INPUT_FIELD)
+    const layout *fields = p->fields;
+    *gone = field.number == fields->import;
+    bool initializer = field.number == fields->initializer || field.number == fields->sparse;
+    bool info = field.number == fields->info || field.number == fields->annotation;
+    if (!initializer && !info && field.number != fields->input)
         return TL_OK;
-    char *name = copy_text(p->edit, name_of(field));
+    char *name = copy_text(p->edit, name_of(p, field));
     if (!name)
         return no_memory(p->edit);
     const entry *e = find_entry(p, name);
@@ -685,7 +626,7 @@ static tl_status write_graph(plan *p, tl_rope *rope)
     tl_status status = TL_OK;
     while (status == TL_OK && tl_field_next(&rest, &field)) {
         bool gone;
-        if (field.number == NODE_FIELD) {
+        if (field.number == p->fields->node) {
             if (!nodes)
                 status = save_nodes(p, rope);
             nodes = true;
@@ -700,7 +641,7 @@ static tl_status write_graph(plan *p, tl_rope *rope)
     for (size_t k = 0; !bakes_nodes(p) && k < p->baked_count && status == TL_OK; k++) {
         tl_rope tensor = {0};
         status = tl_save_constant(edit, p->baked[k]->baked, &tensor);
-        tl_rope_message(&edit->maker, rope, INITIALIZER_FIELD, tensor);
+        tl_rope_message(&edit->maker, rope, p->fields->initializer, tensor);
     }
     return status;
 }
@@ -711,7 +652,7 @@ static tl_status find_positions(plan *p)
     tl_span rest = p->message;
     tl_field field;
     while (tl_field_next(&rest, &field))
-        count += field.number == NODE_FIELD;
+        count += field.number == p->fields->node;
     if (rest.size)
         return tl_error_set(p->edit->error, TL_IO, "the file changed while it was read");
     p->by_position = TL_NEW(p->edit->maker.arena, tl_node *, count + 1);
@@ -728,6 +669,7 @@ static tl_status find_positions(plan *p)
 static tl_status save_graph(tl_edit *edit, tl_span message, tl_graph *graph, readings *around, tl_rope *rope)
 {
     plan p = {.edit = edit, .graph = graph, .message = message};
+    p.fields = graph->function && !graph->parent ? &function_layout : &graph_layout;
     p.names.arena = edit->maker.arena;
     tl_status status = find_positions(&p);
     tl_span rest = message;

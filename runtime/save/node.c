@@ -122,7 +122,7 @@ static void save_value_info(tl_edit *edit, const tl_value *value, tl_rope *rope)
     tl_rope_message(maker, rope, 2, message);
 }
 
-/* ---- Graphs that come out of functions: nothing of theirs is in the file as it will be. */
+/* ---- Graphs inside functions that are opened: nothing of theirs is in the file as it will be. */
 
 static tl_status save_whole_graph(tl_edit *edit, const tl_graph *graph, tl_rope *rope)
 {
@@ -227,12 +227,12 @@ static tl_status save_attribute(tl_edit *edit, const tl_attribute *a, tl_rope *r
 
 /* ---- Nodes */
 
-/* The file's import of a domain must mean the operator that the node has. */
+/* The import of a domain must mean the operator that the node has. */
 static tl_status check_version(tl_edit *edit, const tl_node *node)
 {
     char where[512];
     tl_error why;
-    int64_t version = tl_model_opset(edit->model, node->domain);
+    int64_t version = tl_graph_opset(node->graph, node->domain);
     if (strcmp(node->domain, TL_DOMAIN_INTERNAL) == 0)
         return tl_error_set(edit->error, TL_INTERNAL, "%s: an operator of the runtime's own cannot be written",
                             tl_node_describe(node, where, sizeof where));

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import onnx
+import onnx.inliner
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
@@ -73,7 +74,11 @@ def model(graph, functions=(), opset=17, ir=9, imports=None):
 def write(folder, name, made, inputs, **save):
     path = os.path.join(folder, name)
     os.makedirs(os.path.join(path, "test_data_set_0"), exist_ok=True)
-    outputs = Evaluator(made).run(None, inputs)
+    flat = onnx.ModelProto()
+    flat.CopyFrom(made)
+    if name == "uncalled_circle":  # which onnx refuses
+        del flat.functions[:]
+    outputs = Evaluator(onnx.inliner.inline_local_functions(flat)).run(None, inputs)
     onnx.save(made, os.path.join(path, "model.onnx"), **save)
     for kind, arrays in (("input", inputs.values()), ("output", outputs)):
         for k, array in enumerate(arrays):
@@ -207,7 +212,7 @@ def pair_in_loop():
 
 
 def pair_in_function():
-    """A pair in a function: fusing opens it."""
+    """A pair in a function."""
     layer = helper.make_function(
         "mine", "Pair", ["x", "depthwise", "pointwise"], ["y"],
         [helper.make_node("Conv", ["x", "depthwise"], ["d"], group=C, pads=[K - 1, 0]),
@@ -216,6 +221,192 @@ def pair_in_function():
     graph = helper.make_graph(nodes, "pair_in_function", [value("x", ["N", C, L])], [value("y", ["N", F, L])],
                               weights()[:2])
     return model(graph, [layer], imports=[("", 17), ("mine", 1)])
+
+
+def indices(name, numbers):
+    return numpy_helper.from_array(np.array(numbers, np.int64), name)
+
+
+BOTH = [helper.make_opsetid("", 17), helper.make_opsetid("tapline", 1)]
+MINE = [("", 17), ("tapline", 1), ("mine", 1)]
+NAMES = ["depthwise", "pointwise", "bias"]
+
+
+def call(function, inputs, outputs, **attributes):
+    return helper.make_node(function, inputs, outputs, domain="mine", **attributes)
+
+
+def layer_function(name="Layer", imports=BOTH, **attributes):
+    nodes = [separable("x", "h", **attributes), helper.make_node("Relu", ["h"], ["y"], name="act")]
+    return helper.make_function("mine", name, ["x", *NAMES], ["y"], nodes, imports)
+
+
+def nested_functions():
+    """A function in functions, two of one name, called from a graph, from a branch, and from each other."""
+    layer, other = layer_function(padding="same"), layer_function(padding="causal")
+    other.overload = "causal"
+    causal = call("Layer", ["x", *NAMES], ["a"])
+    causal.overload = "causal"
+    sum_of = helper.make_function(
+        "mine", "Sum", ["x", *NAMES], ["y"],
+        [causal, call("Layer", ["x", *NAMES], ["b"]), helper.make_node("Add", ["a", "b"], ["y"])],
+        [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)], doc_string="calls both")
+    then = helper.make_graph([call("Sum", ["x", *NAMES], ["t"])], "then", [], [value("t", ["N", L, F])])
+    other_way = helper.make_graph([call("Layer", ["x", *NAMES], ["e"])], "else", [], [value("e", ["N", L, F])])
+    nodes = [helper.make_node("If", ["p"], ["i"], then_branch=then, else_branch=other_way),
+             call("Sum", ["x", *NAMES], ["s"]), helper.make_node("Add", ["i", "s"], ["y"])]
+    graph = helper.make_graph(nodes, "nested_functions", [value("p", [], TensorProto.BOOL), X], [Y], weights())
+    return model(graph, [layer, other, sum_of], imports=MINE, ir=10)
+
+
+def branch_in_function():
+    """The operator in both branches of an If in a function, one with a kernel of the branch's own, and in a dead node."""
+    then = helper.make_graph([separable("x", "t")], "then", [], [value("t", ["N", L, F])])
+    own = helper.make_node("SeparableConv1D", ["x", "own", "pointwise", "bias"], ["e"], name="own", domain="tapline",
+                           padding="same")
+    kernel = numpy_helper.from_array(rng.standard_normal((C, 1, K)).astype(np.float32), "own")
+    other = helper.make_graph([own, separable("x", "nobody")], "else", [], [value("e", ["N", L, F])], [kernel])
+    function = helper.make_function(
+        "mine", "Either", ["p", "x", *NAMES], ["y"],
+        [helper.make_node("If", ["p"], ["y"], then_branch=then, else_branch=other),
+         separable("x", "no_one", name="dead")], BOTH)
+    nodes = [call("Either", ["p", "x", *NAMES], ["a"]), helper.make_node("Not", ["p"], ["q"]),
+             call("Either", ["q", "x", *NAMES], ["b"]), helper.make_node("Sub", ["a", "b"], ["y"])]
+    graph = helper.make_graph(nodes, "branch_in_function", [value("p", [], TensorProto.BOOL), X], [Y], weights())
+    return model(graph, [function], imports=MINE)
+
+
+def lengths_and_slopes():
+    """Calls that disagree in what does not matter: the length, and an attribute of another operator."""
+    slope = helper.make_node("LeakyRelu", ["h"], ["y"])
+    slope.attribute.append(helper.make_attribute_ref("alpha", onnx.AttributeProto.FLOAT, ref_attr_name="slope"))
+    function = helper.make_function("mine", "Layer", ["x", *NAMES], ["y"], [separable("x", "h", padding="same"), slope],
+                                    BOTH, attributes=["slope"])
+    front = [indices("from", [0]), indices("to", [4]), indices("one", [1])]
+    nodes = [call("Layer", ["x", *NAMES], ["a"], slope=0.5), helper.make_node("Slice", ["x", "from", "to", "one"], ["part"]),
+             call("Layer", ["part", *NAMES], ["b"], slope=0.25), helper.make_node("Concat", ["a", "b"], ["y"], axis=1)]
+    graph = helper.make_graph(nodes, "lengths_and_slopes", [X], [value("y", ["N", L + 4, F])], weights() + front)
+    return model(graph, [function], imports=MINE)
+
+
+def function_alone():
+    """A function, and a model, without the standard's operators."""
+    function = helper.make_function("mine", "Layer", ["x", *NAMES], ["y"], [separable("x", "y", activation="relu")],
+                                    [helper.make_opsetid("tapline", 1)])
+    graph = helper.make_graph([call("Layer", ["x", *NAMES], ["y"])], "function_alone", [X], [Y], weights())
+    return model(graph, [function], imports=[("tapline", 1), ("mine", 1)])
+
+
+def channels_disagree():
+    """Calls that disagree in what Conv's group is; a function beside it, and one that calls it."""
+    twice = helper.make_function("mine", "Twice", ["x"], ["y"], [helper.make_node("Add", ["x", "x"], ["y"])], BOTH[:1])
+    outer = helper.make_function("mine", "Outer", ["x", *NAMES], ["y"], [call("Layer", ["x", *NAMES], ["y"])],
+                                 [helper.make_opsetid("mine", 1)])
+    narrow = [numpy_helper.from_array(rng.standard_normal(s).astype(np.float32), n)
+              for n, s in (("n_depthwise", (1, 1, K)), ("n_pointwise", (F, 1, 1)))]
+    one = [indices("from", [0]), indices("to", [1]), indices("last", [2])]
+    nodes = [call("Outer", ["x", *NAMES], ["a"]), helper.make_node("Slice", ["x", "from", "to", "last"], ["part"]),
+             call("Layer", ["part", "n_depthwise", "n_pointwise", "bias"], ["b"]),
+             call("Twice", ["b"], ["c"]), helper.make_node("Add", ["a", "c"], ["y"])]
+    graph = helper.make_graph(nodes, "channels_disagree", [X], [Y], weights() + narrow + one)
+    return model(graph, [layer_function(), twice, outer], imports=MINE)
+
+
+def padding_of_the_call():
+    """The operator's own attribute comes from the call."""
+    function = layer_function()
+    function.attribute.append("how")
+    (padding,) = (a for a in function.node[0].attribute if a.name == "padding")
+    padding.CopyFrom(helper.make_attribute_ref("padding", onnx.AttributeProto.STRING, ref_attr_name="how"))
+    nodes = [call("Layer", ["x", *NAMES], ["a"], how="same"), call("Layer", ["x", *NAMES], ["b"], how="causal"),
+             helper.make_node("Add", ["a", "b"], ["y"])]
+    graph = helper.make_graph(nodes, "padding_of_the_call", [X], [Y], weights())
+    return model(graph, [function], imports=MINE)
+
+
+def normalized_pair(name, inputs, own):
+    """A function with a pair and a BatchNormalization; `own` are constants of its own."""
+    nodes = [helper.make_node("Constant", [], [w.name], value=w) for w in own]
+    nodes += [helper.make_node("Conv", ["x", "depthwise"], ["d"], group=C, pads=[K - 1, 0], name="d"),
+              helper.make_node("Conv", ["d", "pointwise"], ["p"], name="p"),
+              helper.make_node("BatchNormalization", ["p", "scale", "shift", "mean", "var"], ["n"], name="n"),
+              helper.make_node("Relu", ["n"], ["y"], name="r")]
+    return helper.make_function("mine", name, inputs, ["y"], nodes, [helper.make_opsetid("", 17)])
+
+
+def norm(prefix=""):
+    arrays = {"scale": 1 + rng.random(F), "shift": rng.standard_normal(F), "mean": rng.standard_normal(F),
+              "var": 0.5 + rng.random(F)}
+    return [numpy_helper.from_array(a.astype(np.float32), prefix + n) for n, a in arrays.items()]
+
+
+def pair_with_constants():
+    """Pairs whose kernels are constants of their function: what is folded into them is, too. Called twice, and nested."""
+    own = weights()[:2] + norm()
+    inner = normalized_pair("Pair", ["x"], own)
+    outer = helper.make_function("mine", "Outer", ["x"], ["y"],
+                                 [call("Pair", ["x"], ["h"]), helper.make_node("Neg", ["h"], ["y"])],
+                                 [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)])
+    nodes = [call("Pair", ["x"], ["a"]), call("Outer", ["x"], ["b"]), call("Outer", ["x"], ["c"]),
+             helper.make_node("Sum", ["a", "b", "c"], ["y"])]
+    graph = helper.make_graph(nodes, "pair_with_constants", [value("x", ["N", C, L])], [value("y", ["N", F, L])])
+    return model(graph, [inner, outer], imports=[("", 17), ("mine", 1)])
+
+
+def folded_by_the_call():
+    """The kernels and what is to be folded into them come from the call, where they are constants."""
+    own = weights()[:2] + norm()
+    names = [w.name for w in own]
+    nodes = [call("Pair", ["x", *names], ["y"], name="it")]
+    graph = helper.make_graph(nodes, "folded_by_the_call", [value("x", ["N", C, L])], [value("y", ["N", F, L])], own)
+    return model(graph, [normalized_pair("Pair", ["x", *names], [])], imports=[("", 17), ("mine", 1)])
+
+
+def split_pair():
+    """Each convolution in a function of its own, and one function that nothing is done with."""
+    depthwise = helper.make_function(
+        "mine", "Depthwise", ["x", "w"], ["y"], [helper.make_node("Conv", ["x", "w"], ["y"], group=C, pads=[K - 1, 0])],
+        [helper.make_opsetid("", 17)])
+    pointwise = helper.make_function("mine", "Pointwise", ["x", "w"], ["y"], [helper.make_node("Conv", ["x", "w"], ["y"])],
+                                     [helper.make_opsetid("", 17)])
+    twice = helper.make_function("mine", "Twice", ["x"], ["y"], [helper.make_node("Add", ["x", "x"], ["y"])],
+                                 [helper.make_opsetid("", 17)])
+    nodes = [call("Twice", ["x"], ["x2"]), call("Depthwise", ["x2", "depthwise"], ["d"]),
+             call("Pointwise", ["d", "pointwise"], ["y"])]
+    graph = helper.make_graph(nodes, "split_pair", [value("x", ["N", C, L])], [value("y", ["N", F, L])], weights()[:2])
+    return model(graph, [depthwise, pointwise, twice], imports=[("", 17), ("mine", 1)])
+
+
+def behind_initializers():
+    """Kernels behind a Transpose and a Reshape of initializers."""
+    depthwise, pointwise = (numpy_helper.to_array(w) for w in weights()[:2])
+    constants = [numpy_helper.from_array(depthwise.transpose(1, 2, 0).copy(), "k"),
+                 numpy_helper.from_array(pointwise[:, :, 0].copy(), "w"), indices("shape", [F, C, 1])]
+    nodes = [helper.make_node("Transpose", ["k"], ["depthwise"], perm=[2, 0, 1]),
+             helper.make_node("Reshape", ["w", "shape"], ["pointwise"]),
+             helper.make_node("Conv", ["x", "depthwise"], ["d"], group=C, pads=[K - 1, 0]),
+             helper.make_node("Conv", ["d", "pointwise"], ["y"])]
+    graph = helper.make_graph(nodes, "behind_initializers", [value("x", ["N", C, L])], [value("y", ["N", F, L])], constants)
+    return model(graph, imports=[("", 17)])
+
+
+def uncalled_circle():
+    """Functions that nothing calls, which call each other, and one that imports nothing that it needs: no harm."""
+    def calling(name, other):
+        nodes = [separable("x", "h"), call(other, ["x", *NAMES], ["y"])]
+        return helper.make_function("mine", name, ["x", *NAMES], ["y"], nodes, BOTH)
+
+    what = helper.make_node("What", ["x"], ["y"], domain="where")
+    lost = helper.make_function("mine", "Lost", ["x", *NAMES], ["y"], [what], [])
+    graph = helper.make_graph([separable("x", "y")], "uncalled_circle", [X], [Y], weights())
+    return model(graph, [calling("A", "B"), calling("B", "A"), lost], imports=MINE)
+
+
+def calling_it(name):
+    """The same, where one of these functions is called."""
+    made = uncalled_circle()
+    made.graph.node[0].CopyFrom(call(name, ["x", *NAMES], ["y"]))
+    return made
 
 
 def dead_and_uncalled():
@@ -256,6 +447,20 @@ def main(folder):
     write(fuse, "behind_constants", behind_constants(), {"x": data()})
     write(fuse, "pair_in_loop", pair_in_loop(), {"x": data()})
     write(fuse, "pair_in_function", pair_in_function(), {"x": data((2, C, L))})
+    write(lower, "nested_functions", nested_functions(), {"p": yes, "x": data()})
+    write(lower, "branch_in_function", branch_in_function(), {"p": yes, "x": data()})
+    write(lower, "lengths_and_slopes", lengths_and_slopes(), {"x": data()})
+    write(lower, "function_alone", function_alone(), {"x": data()})
+    write(lower, "channels_disagree", channels_disagree(), {"x": data()})
+    write(lower, "padding_of_the_call", padding_of_the_call(), {"x": data()})
+    write(os.path.join(folder, "hostile"), "uncalled_circle", uncalled_circle(), {"x": data()})
+    write(fuse, "pair_with_constants", pair_with_constants(), {"x": data((2, C, L))})
+    write(fuse, "folded_by_the_call", folded_by_the_call(), {"x": data((2, C, L))})
+    write(fuse, "split_pair", split_pair(), {"x": data((2, C, L))})
+    write(fuse, "behind_initializers", behind_initializers(), {"x": data((2, C, L))})
+    for name, made in ("called_circle", calling_it("A")), ("missing_import", calling_it("Lost")):
+        os.makedirs(os.path.join(folder, "refused", name), exist_ok=True)
+        onnx.save(made, os.path.join(folder, "refused", name, "model.onnx"))
 
 
 main(sys.argv[1])
