@@ -1,24 +1,35 @@
 /* DynamicQuantizeLSTM of com.microsoft: LSTM with weights of 8 bits, whose other factors, the input and the state, are
- * rounded to 8 bits before each product. A product of such numbers is the same in float as it is in integers, but for
- * rounding, so that this is LSTM with rounded factors. */
+ * rounded to 8 bits before each product. */
 #include "microsoft/microsoft.h"
+#include "onnx/byte_product.h"
+#include "onnx/quant.h"
 #include "onnx/rnn.h"
 
 enum { IN_X, IN_W, IN_R, IN_LENGTHS = 4, LSTM_INPUTS = 8, IN_W_SCALE = 8, IN_W_ZERO, IN_R_SCALE, IN_R_ZERO };
+enum { FACTORS = 2 }; /* W and R */
 
 typedef struct dynamic_plan {
     _Alignas(64) unsigned char lstm[RNN_PLAN_SIZE]; /* first: LSTM's functions find theirs here */
-    size_t x, w, r;                                 /* in the workspace */
+    const tl_tensor *const *inputs;                 /* this operator's, while LSTM has its own */
+    byte_plan products[FACTORS];
+    size_t weights[FACTORS], zeros[FACTORS], rows[FACTORS], scales; /* in the workspace */
+    float row_scale[FACTORS];                                       /* of X, and of the state */
+    int32_t row_zero[FACTORS];
 } dynamic_plan;
+
+/* Constant weights, packed, or NULL: every direction's. */
+typedef struct dynamic_weights {
+    void *packed[FACTORS];
+} dynamic_weights;
 
 /* LSTM's inputs in the place of this operator's. */
 typedef struct lstm_inputs {
-    tl_tensor x, weights[2];
+    tl_tensor weights[FACTORS];
     const tl_tensor *list[LSTM_INPUTS], *const *own;
     size_t own_count;
 } lstm_inputs;
 
-/* (directions, inputs, gates) becomes LSTM's (directions, gates, inputs), in float. */
+/* (directions, inputs, gates) becomes LSTM's (directions, gates, inputs), of floats that are not there. */
 static tl_tensor transposed(const tl_tensor *w)
 {
     tl_tensor t = {.type = TL_FLOAT, .rank = w->rank};
@@ -36,8 +47,6 @@ static void begin_lstm(tl_call *call, lstm_inputs *inputs)
     inputs->own_count = call->input_count;
     for (size_t k = 0; k < LSTM_INPUTS; k++)
         inputs->list[k] = op_input(call, k);
-    inputs->x = *call->inputs[IN_X];
-    inputs->list[IN_X] = &inputs->x;
     for (size_t k = IN_W; k <= IN_R; k++) {
         inputs->weights[k - IN_W] = transposed(call->inputs[k]);
         inputs->list[k] = &inputs->weights[k - IN_W];
@@ -69,74 +78,143 @@ static tl_status check_scales(const tl_call *call, size_t weights, size_t scale)
     return status == TL_OK && s->rank > 0 ? nn_check_rank(call, scale + 1, s->rank, s->rank) : status;
 }
 
-/* Input k in float, in LSTM's order. */
-static void dequantize(const tl_call *call, size_t k, float *to)
+/* One direction's weights. */
+static byte_right right_of(const tl_tensor *w)
 {
-    const size_t scale = k == IN_W ? IN_W_SCALE : IN_R_SCALE;
-    const tl_tensor *w = call->inputs[k], *scales = call->inputs[scale], *zeros = call->inputs[scale + 1];
-    const int64_t rows = w->dims[1], columns = w->dims[2];
+    const tl_tensor matrix = {.type = w->type, .rank = 2, .dims = {w->dims[1], w->dims[2]}};
+    return byte_right_of(&matrix);
+}
+
+static void pack_weights(const tl_tensor *w, void *packed)
+{
+    const byte_right right = right_of(w);
     for (int64_t d = 0; d < w->dims[0]; d++)
-        for (int64_t j = 0; j < columns; j++) {
-            const int64_t at = scales->rank == 2 ? d * columns + j : d;
-            const float factor = ((const float *)scales->data)[at];
-            const double zero = nn_element(zeros, at);
-            for (int64_t i = 0; i < rows; i++)
-                to[(d * columns + j) * rows + i] = (float)(nn_element(w, (d * rows + i) * columns + j) - zero) * factor;
-        }
+        byte_pack_matrix(&right, 0, (const char *)w->data + d * right.depth * right.n,
+                         (char *)packed + (size_t)d * right.size);
 }
 
-static bool is_constant(const tl_call *call, size_t k)
+static void free_weights(const tl_host *host, dynamic_weights *weights)
 {
-    const size_t scale = k == IN_W ? IN_W_SCALE : IN_R_SCALE;
-    return call->inputs[k]->data && call->inputs[scale]->data && call->inputs[scale + 1]->data;
+    for (int k = 0; k < FACTORS; k++)
+        if (weights->packed[k])
+            host->free(host, weights->packed[k]);
+    host->free(host, weights);
 }
 
-/* Memory for input k in float; NULL where it is no constant, or is refused, which *status then says. */
-static float *constant_weights(const tl_call *call, size_t k, tl_status *status)
+static tl_status pack_constants(const tl_call *call, dynamic_weights *weights)
 {
-    size_t bytes;
-    float *floats = NULL;
-    if (*status != TL_OK || !is_constant(call, k))
-        return NULL;
-    if (!__builtin_mul_overflow((size_t)nn_max(op_elements(call->inputs[k]), 1), sizeof(float), &bytes))
-        floats = call->host->alloc(call->host, bytes, 64);
-    if (floats)
-        dequantize(call, k, floats);
-    else
-        *status = tl_fail(call, TL_NO_MEMORY, "no memory for weights");
-    return floats;
+    for (int k = 0; k < FACTORS; k++) {
+        const tl_tensor *w = call->inputs[IN_W + k];
+        size_t bytes;
+        if (!w->data || op_elements(w) == 0)
+            continue;
+        if (!__builtin_mul_overflow(right_of(w).size, (size_t)w->dims[0], &bytes) && bytes < SIZE_MAX / 2)
+            weights->packed[k] = call->host->alloc(call->host, bytes, 64);
+        if (!weights->packed[k])
+            return tl_fail(call, TL_NO_MEMORY, "no memory for packed weights");
+        pack_weights(w, weights->packed[k]);
+    }
+    return TL_OK;
+}
+
+/* ---- Products */
+
+/* Bytes that stand for floats, as DynamicQuantizeLinear makes them. */
+static void quantize(const float *from, uint8_t *to, int64_t n, float *scale, int32_t *zero)
+{
+    float low, high;
+    tlk_get()->extremes(from, n, &low, &high);
+    *scale = low == high ? 1 : (high - low) / 255;
+    const float point = rintf(fminf(fmaxf(0 - low / *scale, 0), 255));
+    *zero = point == point ? (int32_t)point : 0;
+    tlk_get()->quantize_bytes(from, to, n, *scale, *zero, 0, 255);
+}
+
+static void multiply(tl_call *call, bool state, int64_t direction, const float *rows, const float *add,
+                     int64_t add_row_step, float *c)
+{
+    dynamic_plan *plan = call->plan;
+    const dynamic_weights *weights = rnn_own(call->state);
+    const int k = state ? 1 : 0;
+    const byte_plan *product = &plan->products[k];
+    const int64_t gates = product->right.n, n = product->rows * product->right.depth;
+    const tl_tensor *scale = plan->inputs[state ? IN_R_SCALE : IN_W_SCALE];
+    const int64_t scale_step = scale->rank == 2;
+    const float *factors = (const float *)scale->data + (scale_step ? direction * gates : direction);
+    double *scales = nn_at(call, plan->scales);
+    const char *packed = weights->packed[k] ? weights->packed[k] : nn_at(call, plan->weights[k]);
+    if (state)
+        quantize(rows, nn_at(call, plan->rows[k]), n, &plan->row_scale[k], &plan->row_zero[k]);
+    for (int64_t j = 0; j < (scale_step ? gates : 1); j++)
+        scales[j] = (double)(plan->row_scale[k] * factors[j]);
+    const byte_result result = {.form = TLK_BYTES_FLOATS,
+                                .c = c,
+                                .a_zeros = &plan->row_zero[k],
+                                .b_zeros = (const int32_t *)nn_at(call, plan->zeros[k]) +
+                                           (scale_step ? direction * gates : direction),
+                                .b_zero_step = scale_step,
+                                .scale = scales,
+                                .scale_step = scale_step,
+                                .add = add,
+                                .add_row_step = add_row_step};
+    byte_product_run(call, product, nn_at(call, plan->rows[k]), NULL, packed + (size_t)direction * product->right.size,
+                     &result);
+}
+
+/* ---- Create, shapes and run */
+
+static tl_status check_all_scales(const tl_call *call)
+{
+    tl_status status = check_scales(call, IN_W, IN_W_SCALE);
+    return status == TL_OK ? check_scales(call, IN_R, IN_R_SCALE) : status;
 }
 
 static tl_status dynamic_create(tl_call *call)
 {
-    tl_status status = check_scales(call, IN_W, IN_W_SCALE);
-    if (status == TL_OK)
-        status = check_scales(call, IN_R, IN_R_SCALE);
+    tl_status status = check_all_scales(call);
+    if (status != TL_OK)
+        return status;
+    dynamic_weights *weights = nn_new_state(call, sizeof *weights);
+    if (!weights)
+        return TL_NO_MEMORY;
     lstm_inputs inputs;
-    float *w = constant_weights(call, IN_W, &status), *r = constant_weights(call, IN_R, &status);
+    status = pack_constants(call, weights);
     if (status == TL_OK) {
         begin_lstm(call, &inputs);
-        inputs.weights[0].data = w;
-        inputs.weights[1].data = r;
-        status = rnn_quantized_create(call);
+        status = rnn_create_with(call, multiply, weights);
         end_lstm(call, &inputs);
     }
-    if (w)
-        call->host->free(call->host, w);
-    if (r)
-        call->host->free(call->host, r);
-    return status;
+    if (status != TL_OK) {
+        free_weights(call->host, weights);
+        return status;
+    }
+    call->packed = 0;
+    for (int k = 0; k < FACTORS; k++)
+        if (weights->packed[k])
+            call->packed |= (uint64_t)1 << (IN_W + k);
+    return TL_OK;
 }
 
-/* ---- Shapes and run */
+static void plan_product(tl_call *call, dynamic_plan *plan, int k, int64_t rows)
+{
+    const dynamic_weights *weights = rnn_own(call->state);
+    const tl_tensor *w = call->inputs[IN_W + k];
+    const int64_t depth = w->dims[1], gates = w->dims[2];
+    const tl_tensor a = {.type = TL_UINT8, .rank = 2, .dims = {rows, depth}},
+                    b = {.type = w->type, .rank = 2, .dims = {depth, gates}}, c = {.rank = 2, .dims = {rows, gates}};
+    byte_plan_product(call, &plan->products[k], &a, &b, &c, true);
+    if (!weights->packed[k])
+        plan->weights[k] = nn_place(call, w->dims[0], right_of(w).size);
+    plan->zeros[k] = nn_place(call, op_elements(call->inputs[k == 0 ? IN_W_ZERO : IN_R_ZERO]), sizeof(int32_t));
+    int64_t bytes;
+    plan->rows[k] = nn_place(call, nn_mul(rows, depth, &bytes) ? bytes : INT64_MAX, 1);
+}
 
 static tl_status dynamic_reshape(tl_call *call)
 {
     lstm_inputs inputs;
     dynamic_plan *plan = call->plan;
-    tl_status status = check_scales(call, IN_W, IN_W_SCALE);
-    if (status == TL_OK)
-        status = check_scales(call, IN_R, IN_R_SCALE);
+    tl_status status = check_all_scales(call);
     if (status != TL_OK)
         return status;
     begin_lstm(call, &inputs);
@@ -144,12 +222,11 @@ static tl_status dynamic_reshape(tl_call *call)
     end_lstm(call, &inputs);
     if (status != TL_OK || !plan)
         return status;
-    const uint64_t packed = rnn_packed(call);
-    plan->x = nn_place(call, nn_product(call->inputs[IN_X], 0, 3), sizeof(float));
-    if (!(packed >> IN_W & 1))
-        plan->w = nn_place(call, nn_product(call->inputs[IN_W], 0, 3), sizeof(float));
-    if (!(packed >> IN_R & 1))
-        plan->r = nn_place(call, nn_product(call->inputs[IN_R], 0, 3), sizeof(float));
+    const tl_tensor *x = call->inputs[IN_X];
+    int64_t rows;
+    plan_product(call, plan, 0, nn_mul(x->dims[0], x->dims[1], &rows) ? rows : INT64_MAX);
+    plan_product(call, plan, 1, x->dims[1]);
+    plan->scales = nn_place(call, call->inputs[IN_W]->dims[2], sizeof(double));
     return TL_OK;
 }
 
@@ -165,21 +242,23 @@ static int64_t used_elements(const tl_call *call)
 
 static tl_status dynamic_run(tl_call *call)
 {
-    const dynamic_plan *plan = call->plan;
-    const uint64_t packed = rnn_packed(call);
+    dynamic_plan *plan = call->plan;
+    const dynamic_weights *weights = rnn_own(call->state);
     lstm_inputs inputs;
     const int64_t used = used_elements(call), all = op_elements(call->inputs[IN_X]);
-    rnn_round(call->inputs[IN_X]->data, nn_at(call, plan->x), used);
+    uint8_t *x = nn_at(call, plan->rows[0]);
+    for (int k = 0; k < FACTORS; k++) {
+        const tl_tensor *zeros = call->inputs[k == 0 ? IN_W_ZERO : IN_R_ZERO];
+        if (!weights->packed[k] && plan->products[k].batch > 0)
+            pack_weights(call->inputs[IN_W + k], nn_at(call, plan->weights[k]));
+        for (int64_t i = 0; i < op_elements(zeros); i++)
+            ((int32_t *)nn_at(call, plan->zeros[k]))[i] = quant_byte(zeros, i);
+    }
+    quantize(call->inputs[IN_X]->data, x, used, &plan->row_scale[0], &plan->row_zero[0]);
     if (used < all)
-        memset((float *)nn_at(call, plan->x) + used, 0, (size_t)(all - used) * sizeof(float));
-    if (!(packed >> IN_W & 1))
-        dequantize(call, IN_W, nn_at(call, plan->w));
-    if (!(packed >> IN_R & 1))
-        dequantize(call, IN_R, nn_at(call, plan->r));
+        memset(x + used, plan->row_zero[0], (size_t)(all - used));
+    plan->inputs = call->inputs;
     begin_lstm(call, &inputs);
-    inputs.x.data = nn_at(call, plan->x);
-    inputs.weights[0].data = nn_at(call, plan->w);
-    inputs.weights[1].data = nn_at(call, plan->r);
     tl_status status = tl_op_LSTM_7.run(call);
     end_lstm(call, &inputs);
     return status;
@@ -187,6 +266,7 @@ static tl_status dynamic_run(tl_call *call)
 
 static void dynamic_destroy(const tl_host *host, void *state)
 {
+    free_weights(host, rnn_own(state));
     tl_op_LSTM_7.destroy(host, state);
 }
 

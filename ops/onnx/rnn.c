@@ -33,10 +33,10 @@ typedef struct rnn_attributes {
     int64_t gates, directions;
     bool reverse; /* the only direction, or the second of two */
     bool batch_first, clipped, linear_before_reset, input_forget;
-    bool quantized; /* the state is rounded before it is multiplied */
     float clip;
     int64_t hidden; /* -1: not given */
     rnn_activation functions[2][3];
+    rnn_multiply multiply; /* NULL: the products below */
 } rnn_attributes;
 
 /* R multiplies the state in one product; GRU's hidden gate in one of its own, as it reads the reset state. */
@@ -46,6 +46,7 @@ typedef struct rnn_state {
     rnn_attributes attributes;
     product_factor factors[PRODUCTS];
     void *packed[PRODUCTS]; /* constants: every direction's, one after the other; or NULL */
+    void *own;              /* what `multiply` needs */
 } rnn_state;
 
 typedef struct rnn_plan {
@@ -63,6 +64,7 @@ typedef struct rnn_job {
     const rnn_activation *functions;
     const int32_t *lengths; /* or NULL */
     /* of this direction */
+    int64_t direction;
     const void *bias, *peephole;
     void *sums, *biases, *gates, *h[2], *c, *reset, *candidate, *y;
     int current; /* which h is the state now */
@@ -241,7 +243,7 @@ static void place_workspace(tl_call *call, const rnn_attributes *a, rnn_plan *pl
     plan->c = nn_place(call, units, size);
     plan->reset = nn_place(call, units, size);
     plan->candidate = nn_place(call, units, size);
-    for (int k = 0; k < PRODUCTS && has_product(a, k); k++) {
+    for (int k = 0; k < PRODUCTS && has_product(a, k) && !a->multiply; k++) {
         const int64_t depth = k == PRODUCT_INPUT ? plan->input : plan->hidden;
         const tl_tensor view = {.type = type, .rank = 2, .dims = {k == PRODUCT_INPUT ? rows : plan->batch, depth}};
         product_set(&plan->products[k], type, product_factor_a(&view, false),
@@ -250,7 +252,7 @@ static void place_workspace(tl_call *call, const rnn_attributes *a, rnn_plan *pl
     }
 }
 
-uint64_t rnn_packed(const tl_call *call)
+static uint64_t rnn_packed(const tl_call *call)
 {
     const rnn_state *state = call->state;
     return !state ? 0 : (state->packed[PRODUCT_INPUT] ? 1 << IN_W : 0) | (state->packed[PRODUCT_STATE] ? 1 << IN_R : 0);
@@ -392,28 +394,14 @@ static void *sums_at(const rnn_job *job, int64_t column)
     return (char *)job->sums + (size_t)(job->time * job->plan->sums_time + column) * size;
 }
 
-/* As DynamicQuantizeLinear rounds to uint8, and back. */
-void rnn_round(const float *from, float *to, int64_t n)
-{
-    float low = 0, high = 0;
-    for (int64_t i = 0; i < n; i++) {
-        low = from[i] < low ? from[i] : low;
-        high = from[i] > high ? from[i] : high;
-    }
-    const float scale = low == high ? 1 : (high - low) / 255;
-    const float zero = rintf(fminf(fmaxf(0 - low / scale, 0), 255));
-    for (int64_t i = 0; i < n; i++)
-        to[i] = (fminf(fmaxf(rintf(from[i] / scale) + zero, 0), 255) - zero) * scale;
-}
-
 /* The state's part of the gates of one time. */
 static void multiply_state(tl_call *call, const rnn_job *job, const void *const *packed)
 {
     const rnn_plan *plan = job->plan;
     const void *h = job->h[job->current];
-    if (job->attributes->quantized) { /* LSTM has no use for the reset state */
-        rnn_round(h, job->reset, plan->batch * plan->hidden);
-        h = job->reset;
+    if (job->attributes->multiply) {
+        job->attributes->multiply(call, true, job->direction, h, sums_at(job, 0), plan->sums_batch, job->gates);
+        return;
     }
     product_result result = {.c = job->gates,
                              .add = sums_at(job, 0),
@@ -505,6 +493,7 @@ static void run_direction(tl_call *call, const rnn_attributes *a, int64_t d)
                    .attributes = a,
                    .functions = a->functions[d],
                    .lengths = lengths ? lengths->data : NULL,
+                   .direction = d,
                    .bias = part(op_input(call, IN_B), d * 2 * width, size),
                    .peephole = part(op_input(call, IN_P), d * 3 * plan->hidden, size),
                    .sums = nn_at(call, plan->sums),
@@ -519,14 +508,17 @@ static void run_direction(tl_call *call, const rnn_attributes *a, int64_t d)
     job.h[1] = (char *)job.h[0] + (size_t)(plan->batch * plan->hidden) * size;
     read_state(&job, op_input(call, IN_H), d, job.h[0], size);
     read_state(&job, op_input(call, IN_C), d, job.c, size);
-    for (int k = 0; k < PRODUCTS && has_product(a, k); k++)
+    for (int k = 0; k < PRODUCTS && has_product(a, k) && !a->multiply; k++)
         packed[k] = direction_weights(call, k, d);
     if (job.is_double)
         add_biases_f64(&job);
     else
         add_biases_f32(&job);
     const product_result sums = {.c = job.sums, .add = job.biases, .add_column_step = 1, .alpha = 1, .beta = 1};
-    product_run(call, &plan->products[PRODUCT_INPUT], x->data, NULL, packed[PRODUCT_INPUT], &sums);
+    if (a->multiply)
+        a->multiply(call, false, d, x->data, job.biases, 0, job.sums);
+    else
+        product_run(call, &plan->products[PRODUCT_INPUT], x->data, NULL, packed[PRODUCT_INPUT], &sums);
     run_steps(call, &job, d == a->directions - 1 && a->reverse, packed);
     write_state(&job, op_output(call, 1), d, job.h[job.current], size);
     write_state(&job, op_output(call, 2), d, job.c, size);
@@ -615,12 +607,19 @@ static tl_status rnn_create(tl_call *call, rnn_kind kind)
     return TL_OK;
 }
 
-tl_status rnn_quantized_create(tl_call *call)
+tl_status rnn_create_with(tl_call *call, rnn_multiply multiply, void *own)
 {
     tl_status status = rnn_create(call, RNN_LSTM);
-    if (status == TL_OK)
-        ((rnn_state *)call->state)->attributes.quantized = true;
+    if (status == TL_OK) {
+        ((rnn_state *)call->state)->attributes.multiply = multiply;
+        ((rnn_state *)call->state)->own = own;
+    }
     return status;
+}
+
+void *rnn_own(const void *state)
+{
+    return ((const rnn_state *)state)->own;
 }
 
 #define RNN_STEPS(name, kind)                      \

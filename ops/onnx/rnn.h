@@ -1,4 +1,4 @@
-/* What DynamicQuantizeLSTM takes from LSTM: everything but the weights' form, and rounded factors. */
+/* What DynamicQuantizeLSTM takes from LSTM: everything but the products with the weights. */
 #ifndef TL_RNN_H
 #define TL_RNN_H
 
@@ -8,11 +8,14 @@ extern const tl_operator tl_op_LSTM_7; /* its reshape, run and destroy serve bot
 
 #define RNN_PLAN_SIZE 4096 /* of tl_op_LSTM_7, at most */
 
-/* LSTM's create, for a state that is rounded by rnn_round before each product. */
-tl_status rnn_quantized_create(tl_call *call);
-/* The inputs, of W and R, that are packed in the state. */
-uint64_t rnn_packed(const tl_call *call);
-/* n numbers to the nearest of 256 that span their range and 0. */
-void rnn_round(const float *from, float *to, int64_t n);
+/* c = rows * weights of a direction + add, for the rows of X (all times) or of the state (one time): c has a row for
+ * each, of all gates; add is read `add_row_step` further on for each, 0: the same. */
+typedef void (*rnn_multiply)(tl_call *call, bool state, int64_t direction, const float *rows, const float *add,
+                             int64_t add_row_step, float *c);
+
+/* LSTM's create, with products by `multiply` from inputs W and R that have no data; `own` is what it needs: rnn_own
+ * gives it back. */
+tl_status rnn_create_with(tl_call *call, rnn_multiply multiply, void *own);
+void *rnn_own(const void *state);
 
 #endif
