@@ -1,5 +1,6 @@
 #include "exec/session.h"
 #include "exec/create.h"
+#include "graph/gradient.h"
 #include "load/load.h"
 
 static tl_session_options options_of(const tl_session_options *given)
@@ -57,6 +58,8 @@ static tl_status prepare(tl_session *session, const tl_session_options *options,
         status = tl_graph_infer(graph, host, error);
     if (status == TL_OK)
         status = tl_graph_check_types(graph, error);
+    if (status == TL_OK)
+        status = tl_graph_write_out(graph, host, error);
     if (status == TL_OK && !as_is)
         status = tl_graph_fold(graph, host, error);
     if (status == TL_OK && !tl_graph_link(graph, session->keep_values))

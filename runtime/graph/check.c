@@ -1,5 +1,5 @@
 /* Validation, running order, users, dead code. */
-#include "graph/graph.h"
+#include "graph/gradient.h"
 
 tl_graph *tl_node_subgraph(const tl_node *node, size_t k)
 {
@@ -145,6 +145,8 @@ tl_status tl_graph_check(tl_graph *graph, tl_error *error)
         tl_graph *inner;
         for (size_t g = 0; status == TL_OK && (inner = tl_node_subgraph(graph->nodes[i], g)); g++)
             status = tl_graph_check(inner, error);
+        if (status == TL_OK)
+            status = tl_gradient_bind(graph->nodes[i], error);
     }
     return status == TL_OK ? order_nodes(graph, error) : status;
 }

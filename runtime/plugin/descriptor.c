@@ -79,7 +79,7 @@ static tl_status check_operator(const tl_registrar *registrar, const tl_operator
     uint32_t known = TL_OP_VIEW | TL_OP_ELEMENTWISE | TL_OP_NONDETERMINISTIC | TL_OP_SHAPE_ONLY;
     if (op->flags & ~(registrar->built_in ? known | TL_OP_RUNTIME : known))
         return tl_error_set(error, TL_PLUGIN, "unknown flags %#x", (unsigned)op->flags);
-    if (!op->run && !(op->flags & TL_OP_VIEW))
+    if (!op->run && !(op->flags & TL_OP_VIEW) && !(registrar->built_in && op->decompose))
         return tl_error_set(error, TL_PLUGIN, "no run function, and not a view");
     if (op->destroy && !op->create)
         return tl_error_set(error, TL_PLUGIN, "destroy without create");
