@@ -4,13 +4,13 @@ import re
 import shutil
 import subprocess
 
-# Functions of block.c, depthwise_rows.c and depthwise_last.c; the rest is edges, windows, strides and few steps.
+# Functions of block.c, depthwise_lanes.c and depthwise_rows.c; the rest is windows, edges and last few steps.
 STAGES = {
-    'channels_first': {'pointwise': r'^by_rows', 'depthwise': r'^(two_channels|two_outputs|one_row)'},
-    'channels_last': {'pointwise': r'^by_lanes', 'depthwise': r'^(two_columns|one_column)'},
+    'channels_first': {'pointwise': r'^by_rows', 'depthwise': r'^(tlk_depthwise_steps|two_rows|one_row)'},
+    'channels_last': {'pointwise': r'^by_lanes', 'depthwise': r'^tlk_depthwise_(lanes|direct)'},
 }
-RESTS = {'channels_first': r'depthwise_first|few_columns|output_finish|depthwise_rows',
-         'channels_last': r'depthwise_last|edge_steps'}
+RESTS = {'channels_first': r'^(tlk_depthwise_first|fill_first|few_columns|output_finish|tlk_depthwise_rows)',
+         'channels_last': r'^(tlk_depthwise_last|last_steps|fill_last)'}
 
 
 def why_not():

@@ -1,80 +1,93 @@
-/* The depthwise stage: the order of the taps, and channels_first with its edges. */
+/* The depthwise stage: the order of the taps, windows, and edges. */
 #include "kernels/depthwise.h"
 
 #include "kernels/check.h"
 
-#define MAX_WINDOW       65536 /* elements; beyond that lanes are gathered one by one */
-#define CHANNELS         8 /* that many are prefetched, and their windows filled, before the first of them is needed */
+#define MAX_WINDOW 2048 /* positions; beyond that most of them would be copied for nothing */
+#if defined TLK_ISA_AVX512
+#define ROW_TAPS 6 /* so few are faster with lanes of steps, though nearly every load crosses a cache line */
+#else
+#define ROW_TAPS 24 /* fewer loads of shorter vectors do */
+#endif
 #define MIN(a, b)        ((a) < (b) ? (a) : (b))
 #define CLAMP(x, lo, hi) ((x) < (lo) ? (lo) : (x) > (hi) ? (hi) : (x))
 
-/* ---- order of the taps ---- */
-
-static int64_t shared_taps(const tlk_sepconv *s)
+static bool is_last(const tlk_sepconv *s)
 {
-    return s->layout == TLK_CHANNELS_LAST ? TLK_SHARED_TAPS_LAST : TLK_SHARED_TAPS;
+    return s->layout == TLK_CHANNELS_LAST;
 }
+
+static int64_t tile_steps(const tlk_sepconv *s)
+{
+    return is_last(s) ? TLK_LAST_TILE : TLK_FIRST_TILE;
+}
+
+/* ---- order of the taps ---- */
 
 static int64_t period(const tlk_sepconv *s)
 {
-    int64_t result = s->kernel_size;
-    if (s->layout == TLK_CHANNELS_LAST && s->stride % s->dilation == 0)
-        result = s->stride / s->dilation;
-    if (s->layout == TLK_CHANNELS_FIRST && s->stride == 1 && VW % s->dilation == 0)
-        result = VW / s->dilation;
-    return MIN(result, s->kernel_size);
+    return s->stride % s->dilation == 0 ? MIN(s->stride / s->dilation, s->kernel_size) : s->kernel_size;
 }
 
 /* How many taps (first, first + period, ...) share their loads, where the block of taps begins at `begin`. */
 static int64_t group_size(const tlk_sepconv *s, int64_t begin, int64_t apart, int64_t first)
 {
     int64_t taps = 0;
-    for (int64_t k = first; k < s->kernel_size && k < begin + shared_taps(s) * apart; k += apart)
+    for (int64_t k = first; k < s->kernel_size && k < begin + TLK_SHARED_TAPS * apart; k += apart)
         taps++;
     return taps;
 }
 
 #define FOR_EACH_GROUP(s, apart, first, taps)                                                                     \
-    for (int64_t begin_ = 0; begin_ < (s)->kernel_size; begin_ += shared_taps(s) * (apart))                       \
+    for (int64_t begin_ = 0; begin_ < (s)->kernel_size; begin_ += TLK_SHARED_TAPS * (apart))                      \
         for (int64_t first = begin_, taps;                                                                        \
              first < MIN(begin_ + (apart), (s)->kernel_size) && (taps = group_size(s, begin_, apart, first)) > 0; \
              first++)
 
-void TLK_ELEMENT_FN(tlk_depthwise_pack)(const tlk_sepconv *s, const elem *depthwise, real *weights)
-{
-    const int64_t lanes = s->layout == TLK_CHANNELS_LAST ? VW : 1;
-    const int64_t apart = period(s);
-    for (int64_t m = 0; m < s->multiplier; m++)
-        for (int64_t c = 0; c < s->channels; c += lanes)
-            FOR_EACH_GROUP(s, apart, first, taps)
-    for (int64_t q = 0; q < taps; q++)
-        for (int64_t lane = 0; lane < lanes; lane++) {
-            const int64_t row = (c + lane) * s->multiplier + m;
-            const int64_t k = first + q * apart;
-            *weights++ = c + lane < s->channels ? e_get(depthwise + row * s->kernel_size + k) : 0;
-        }
-}
-
 /* ---- sizes ---- */
 
-/* Elements of each phase of the window of one tile; SIZE_MAX if the window would be too large. */
+/* Positions in each phase of the window of one tile; SIZE_MAX if the window would be too large. */
 static size_t phase_length(const tlk_sepconv *s)
 {
-    const size_t tile = tlk_size_mul(TLK_FIRST_TILE - 1, (size_t)s->stride);
+    const size_t tile = tlk_size_mul((size_t)tile_steps(s) - 1, (size_t)s->stride);
     const size_t reach = tlk_size_mul((size_t)s->kernel_size - 1, (size_t)s->dilation);
     const size_t span = tlk_size_add(tlk_size_add(tile, reach), 1);
     if (span > MAX_WINDOW)
         return SIZE_MAX;
-    const size_t phase = (span + (size_t)s->stride - 1) / (size_t)s->stride;
-    return tlk_size_round_up(phase, VW);
+    return tlk_size_round_up((span + (size_t)s->stride - 1) / (size_t)s->stride, VW);
+}
+
+/* Whether some tiles are computed with lanes of steps: those inside x, where that is faster, or all, where no window
+ * can be had. */
+static bool has_rows(const tlk_sepconv *s)
+{
+    const bool faster = E_IS_REAL && s->stride == 1 && (s->kernel_size <= ROW_TAPS || s->channels < VW / 2);
+    return !is_last(s) && (faster || phase_length(s) == SIZE_MAX);
 }
 
 size_t TLK_ELEMENT_FN(tlk_depthwise_weights)(const tlk_sepconv *s)
 {
-    size_t channels = (size_t)s->channels;
-    if (s->layout == TLK_CHANNELS_LAST)
-        channels = tlk_size_round_up(channels, VW);
-    return tlk_size_mul(tlk_size_mul(channels, (size_t)s->multiplier), (size_t)s->kernel_size);
+    const size_t taps = tlk_size_mul((size_t)s->multiplier, (size_t)s->kernel_size);
+    const size_t by_lanes = tlk_size_mul(tlk_size_round_up((size_t)s->channels, VW), taps);
+    return tlk_size_add(by_lanes, has_rows(s) ? tlk_size_mul((size_t)s->channels, taps) : 0);
+}
+
+/* By lanes, then by rows. */
+void TLK_ELEMENT_FN(tlk_depthwise_pack)(const tlk_sepconv *s, const elem *depthwise, real *weights)
+{
+    const int64_t apart = period(s);
+    for (int64_t m = 0; m < s->multiplier; m++)
+        for (int64_t c = 0; c < s->channels; c += VW)
+            FOR_EACH_GROUP(s, apart, first, taps)
+    for (int64_t q = 0; q < taps; q++)
+        for (int64_t lane = 0; lane < VW; lane++) {
+            const int64_t row = (c + lane) * s->multiplier + m;
+            *weights++ = c + lane < s->channels ? e_get(depthwise + row * s->kernel_size + first + q * apart) : 0;
+        }
+    for (int64_t m = 0; m < s->multiplier && has_rows(s); m++)
+        for (int64_t c = 0; c < s->channels; c++)
+            for (int64_t k = 0; k < s->kernel_size; k++)
+                *weights++ = e_get(depthwise + (c * s->multiplier + m) * s->kernel_size + k);
 }
 
 size_t TLK_ELEMENT_FN(tlk_depthwise_workspace)(const tlk_sepconv *s)
@@ -85,8 +98,8 @@ size_t TLK_ELEMENT_FN(tlk_depthwise_workspace)(const tlk_sepconv *s)
     if (bytes > INT64_MAX / 2)
         return SIZE_MAX;
     size_t size = tlk_size_mul((size_t)s->kernel_size, sizeof(int64_t) + sizeof(tlk_tap_group));
-    if (s->layout == TLK_CHANNELS_FIRST && phase_length(s) != SIZE_MAX)
-        size = tlk_size_add(size, (CHANNELS + 1) * (size_t)s->stride * phase_length(s) * sizeof(real) + 64);
+    if (phase_length(s) != SIZE_MAX) /* one vector of steps more than asked for is read */
+        size = tlk_size_add(size, ((size_t)s->stride * phase_length(s) + TLK_LANE_STEPS) * VW * sizeof(real) + 64);
     return tlk_size_round_up(size, 64);
 }
 
@@ -94,146 +107,184 @@ void TLK_ELEMENT_FN(tlk_depthwise_prepare)(tlk_depthwise *depthwise, const tlk_s
                                            void *workspace)
 {
     const int64_t apart = period(s);
+    const int64_t channels = (int64_t)tlk_size_round_up((size_t)s->channels, VW);
     depthwise->sepconv = s;
-    depthwise->weights = weights;
+    depthwise->by_lanes = weights;
+    depthwise->by_rows = has_rows(s) ? weights + channels * s->multiplier * s->kernel_size : NULL;
     depthwise->groups = workspace;
     depthwise->positions = (int64_t *)(depthwise->groups + s->kernel_size);
     depthwise->phase_length = 0;
-    if (s->layout == TLK_CHANNELS_FIRST && phase_length(s) != SIZE_MAX) {
+    if (phase_length(s) != SIZE_MAX) {
         depthwise->phase_length = (int64_t)phase_length(s);
-        depthwise->windows = (real *)(((uintptr_t)(depthwise->positions + s->kernel_size) + 63) / 64 * 64);
-        depthwise->line = depthwise->windows + CHANNELS * s->stride * depthwise->phase_length;
+        depthwise->window = (real *)(((uintptr_t)(depthwise->positions + s->kernel_size) + 63) / 64 * 64);
     }
     tlk_tap_group *group = depthwise->groups;
     int64_t *position = depthwise->positions;
     FOR_EACH_GROUP(s, apart, first, taps)
     {
-        group->taps = taps;
-        group->offset = first * s->dilation;
-        if (s->layout == TLK_CHANNELS_LAST)
-            group->offset *= s->channels;
-        else if (depthwise->phase_length > 0)
-            group->offset = group->offset % s->stride * depthwise->phase_length + group->offset / s->stride;
+        const int64_t at = first * s->dilation;
+        const int64_t phase = at % s->stride;
+        *group++ = (tlk_tap_group){at, (phase * depthwise->phase_length + at / s->stride) * VW, taps};
         for (int64_t q = 0; q < taps; q++)
             *position++ = (first + q * apart) * s->dilation;
-        group++;
     }
     depthwise->group_count = group - depthwise->groups;
 }
 
-/* ---- channels_first: lanes are time steps ---- */
+/* ---- one tile ---- */
 
-/* One tile of one sample. */
 struct tile {
+    const tlk_depthwise *depthwise;
     const elem *x;
     int64_t length;
     int64_t start; /* where in x the first tap of the first step lies; may be negative */
-    tlk_row_tile rows;
+    int64_t span;  /* from there on, positions that taps of the tile read */
+    int steps;
 };
+
+static struct tile tile_at(const tlk_depthwise *depthwise, const elem *x, int64_t length, int64_t start, int steps)
+{
+    const tlk_sepconv *s = depthwise->sepconv;
+    return (struct tile){
+        depthwise,     x, length, start, .span = (steps - 1) * s->stride + (s->kernel_size - 1) * s->dilation + 1,
+        .steps = steps};
+}
+
+/* ---- channels_first ---- */
 
 /* What this tile of each of these channels has and the tile before had not. A channel is too short a
  * run for the hardware to see where the next one lies. */
 static void prefetch_channels(const struct tile *tile, int64_t c, int64_t count)
 {
-    const tlk_sepconv *s = tile->rows.depthwise->sepconv;
+    const tlk_sepconv *s = tile->depthwise->sepconv;
     const int64_t line = 64 / (int64_t)sizeof(elem);
     const int64_t begin = CLAMP(tile->start + (s->kernel_size - 1) * s->dilation, 0, tile->length);
-    const int64_t end = MIN(begin + tile->rows.vectors * VW * s->stride, tile->length);
+    const int64_t end = MIN(begin + tile->steps * s->stride, tile->length);
     for (int64_t i = 0; i < count; i++)
         for (int64_t t = begin; t < end; t += line)
             __builtin_prefetch(tile->x + (c + i) * tile->length + t);
 }
 
-/* n elements from `start` on, zero outside x, as `real`; n is a multiple of VW. */
-static void copy_line(const elem *x, int64_t length, int64_t start, int64_t n, real *line)
+/* VW positions of VW channels, from position `from` and channel c on; zero where there are none. */
+TLK_INLINE void load_square(const struct tile *tile, int64_t c, int64_t from, vec square[VW])
 {
-    for (int64_t i = 0; i < n;) {
-        const int64_t from = start + i;
-        const int begin = (int)CLAMP(-from, 0, VW);
-        const int end = (int)CLAMP(length - from, 0, VW);
-        v_store(line + i, begin < end ? e_load_range(e_outside(x, from), begin, end) : v_zero());
-        i += VW;
-        if (from + VW >= 0)
-            for (; i + VW <= n && start + i + VW <= length; i += VW)
-                v_store(line + i, e_load(x + start + i));
+    const int64_t channels = tile->depthwise->sepconv->channels - c;
+    const int begin = (int)CLAMP(-from, 0, VW);
+    const int end = (int)CLAMP(tile->length - from, 0, VW);
+    const elem *x = e_outside(tile->x, c * tile->length + from);
+    if (begin >= end) {
+        TLK_UNROLL
+        for (int r = 0; r < VW; r++)
+            square[r] = v_zero();
+    } else if (channels < VW) {
+        TLK_UNROLL
+        for (int r = 0; r < VW; r++)
+            square[r] = r < channels ? e_load_range(e_outside(x, r * tile->length), begin, end) : v_zero();
+    } else if (end - begin < VW) {
+        TLK_UNROLL
+        for (int r = 0; r < VW; r++)
+            square[r] = e_load_range(e_outside(x, r * tile->length), begin, end);
+    } else {
+        TLK_UNROLL
+        for (int r = 0; r < VW; r++)
+            square[r] = e_load(x + r * tile->length);
     }
 }
 
-/* window[phase][i] = line[i * stride + phase]: so the taps of a strided convolution read whole vectors. */
-static void split_phases(const real *line, int64_t stride, int64_t used, int64_t phase_length, real *window)
+/* The window of VW channels from c on. */
+static void fill_first(const struct tile *tile, int64_t c)
 {
-    if (stride == 2) {
-        for (int64_t i = 0; i < used; i += VW) {
-            const vec low = v_load(line + 2 * i);
-            const vec high = v_load(line + 2 * i + VW);
-            v_store(window + i, v_even(low, high));
-            v_store(window + phase_length + i, v_odd(low, high));
+    const int64_t stride = tile->depthwise->sepconv->stride;
+    const int64_t next_phase = tile->depthwise->phase_length * VW;
+    real *at = tile->depthwise->window;
+    int64_t phase = 0;
+    for (int64_t i = 0; i < tile->span; i += VW) {
+        vec square[VW];
+        load_square(tile, c, tile->start + i, square);
+        v_transpose(square);
+        if (stride == 1) {
+            TLK_UNROLL
+            for (int r = 0; r < VW; r++, at += VW)
+                v_store(at, square[r]);
+        } else if (stride == 2) {
+            TLK_UNROLL
+            for (int r = 0; r < VW; r += 2, at += VW) {
+                v_store(at, square[r]);
+                v_store(at + next_phase, square[r + 1]);
+            }
+        } else {
+            for (int r = 0; r < VW; r++) {
+                v_store(at + phase * next_phase, square[r]);
+                if (++phase == stride) {
+                    phase = 0;
+                    at += VW;
+                }
+            }
         }
-        return;
     }
-    for (int64_t phase = 0; phase < stride; phase++)
-        for (int64_t i = 0; i < used; i++)
-            window[phase * phase_length + i] = line[i * stride + phase];
 }
 
-/* By way of a window of each channel in the workspace: edges, half types, strides. */
-static void first_windows(const struct tile *tile)
+static void first_windows(const struct tile *tile, const tlk_row_tile *rows)
 {
-    const tlk_depthwise *depthwise = tile->rows.depthwise;
+    const tlk_depthwise *depthwise = tile->depthwise;
     const tlk_sepconv *s = depthwise->sepconv;
-    const int64_t window_length = s->stride * depthwise->phase_length;
-    const int64_t reach = (s->kernel_size - 1) * s->dilation;
-    const int64_t used = (tile->rows.vectors * VW + reach / s->stride + VW - 1) / VW * VW; /* of each phase */
-    const bool inside = E_IS_REAL && s->stride > 1 && tile->start >= 0 &&
-                        used * s->stride <= tile->length - tile->start; /* x is the line itself */
-    for (int64_t c = 0; c < s->channels; c += CHANNELS) {
-        const int64_t count = MIN(CHANNELS, s->channels - c);
-        prefetch_channels(tile, c + count, MIN(CHANNELS, s->channels - c - count));
-        for (int64_t i = 0; i < count; i++) {
-            const elem *x = tile->x + (c + i) * tile->length;
-            real *window = depthwise->windows + i * window_length;
-            real *line = s->stride == 1 ? window : depthwise->line;
-            if (!inside)
-                copy_line(x, tile->length, tile->start, used * s->stride, line);
-            if (s->stride > 1)
-                split_phases(inside ? (const void *)(x + tile->start) : line, s->stride, used, depthwise->phase_length,
-                             window);
-        }
-        TLK_REAL_FN(tlk_depthwise_rows)(&tile->rows, depthwise->windows, window_length, c, count);
+    const real *weights = depthwise->by_lanes;
+    const int64_t next_output = (s->channels + VW - 1) / VW * VW * s->kernel_size;
+    for (int64_t c = 0; c < s->channels; c += VW, weights += VW * s->kernel_size) {
+        prefetch_channels(tile, c + VW, CLAMP(s->channels - c - VW, 0, VW));
+        fill_first(tile, c);
+        for (int64_t m = 0; m < s->multiplier; m++)
+            for (int t = 0; t < tile->steps; t += TLK_LANE_STEPS)
+                TLK_REAL_FN(tlk_depthwise_steps)
+        (depthwise, depthwise->window + t * VW, weights + m * next_output, (int)MIN(VW, s->channels - c), rows,
+         m * s->channels + c, t, tile->steps - t);
     }
 }
 
+#if E_IS_REAL
 /* Straight from x, where no tap of the tile lies outside. */
-static void first_direct(const struct tile *tile)
+static void first_direct(const struct tile *tile, const tlk_row_tile *rows)
 {
-    const int64_t channels = tile->rows.depthwise->sepconv->channels;
-    for (int64_t c = 0; c < channels; c += CHANNELS) {
-        const int64_t count = MIN(CHANNELS, channels - c);
-        prefetch_channels(tile, c + count, MIN(CHANNELS, channels - c - count));
-        TLK_REAL_FN(tlk_depthwise_rows)
-        (&tile->rows, (const void *)(tile->x + c * tile->length + tile->start), tile->length, c, count);
+    const int64_t channels = tile->depthwise->sepconv->channels;
+    for (int64_t c = 0; c < channels; c += 8) {
+        const int64_t count = MIN(8, channels - c);
+        prefetch_channels(tile, c + count, MIN(8, channels - c - count));
+        TLK_REAL_FN(tlk_depthwise_rows)(rows, tile->x + c * tile->length + tile->start, tile->length, c, count);
     }
 }
+#endif
 
-/* Lane by lane: where a window would be too large. */
-static void first_gathered(const struct tile *tile)
+/* VW steps of one tap, the first of them at `start`: zero outside x. */
+static vec first_lanes(const struct tile *tile, const elem *x, int64_t start)
 {
-    const tlk_sepconv *s = tile->rows.depthwise->sepconv;
-    const real *weights = tile->rows.depthwise->weights;
+    const int64_t stride = tile->depthwise->sepconv->stride;
+    if (stride == 1) {
+        const int begin = (int)CLAMP(-start, 0, VW);
+        const int end = (int)CLAMP(tile->length - start, 0, VW);
+        return begin < end ? e_load_range(e_outside(x, start), begin, end) : v_zero();
+    }
+    real lanes[VW];
+    for (int lane = 0; lane < VW; lane++) {
+        const int64_t i = tlk_wrapping_at(start, lane, stride);
+        lanes[lane] = i >= 0 && i < tile->length ? e_get(x + i) : 0;
+    }
+    return v_load(lanes);
+}
+
+/* Tap by tap, where a window would be too large. */
+static void first_far(const struct tile *tile, const tlk_row_tile *rows)
+{
+    const tlk_sepconv *s = tile->depthwise->sepconv;
+    const real *weights = tile->depthwise->by_rows;
     for (int64_t m = 0; m < s->multiplier; m++)
         for (int64_t c = 0; c < s->channels; c++, weights += s->kernel_size)
-            for (int v = 0; v < tile->rows.vectors; v++) {
+            for (int v = 0; v * VW < tile->steps; v++) {
+                const int64_t start = tlk_wrapping_at(tile->start, (int64_t)v * VW, s->stride);
                 vec sum = v_zero();
-                for (int64_t k = 0; k < s->kernel_size; k++) {
-                    const int64_t start = tile->start + tile->rows.depthwise->positions[k];
-                    real lanes[VW];
-                    for (int lane = 0; lane < VW; lane++) {
-                        const int64_t i = tlk_wrapping_at(start, v * VW + lane, s->stride);
-                        lanes[lane] = i >= 0 && i < tile->length ? e_get(tile->x + c * tile->length + i) : 0;
-                    }
-                    sum = v_fma(v_load(lanes), v_set1(weights[k]), sum);
-                }
-                v_store(tlk_h_vector(&tile->rows, m * s->channels + c, v), sum);
+                for (int64_t k = 0; k < s->kernel_size; k++)
+                    sum = v_fma(first_lanes(tile, tile->x + c * tile->length, start + k * s->dilation),
+                                v_set1(weights[k]), sum);
+                v_store(tlk_h_vector(rows, m * s->channels + c, v), sum);
             }
 }
 
@@ -241,20 +292,93 @@ void TLK_ELEMENT_FN(tlk_depthwise_first)(const tlk_depthwise *depthwise, const e
                                          int64_t pad_left, int64_t t, int steps, real *h)
 {
     const tlk_sepconv *s = depthwise->sepconv;
-    const struct tile tile = {.x = x,
-                              .length = length,
-                              .start = t * s->stride - pad_left,
-                              .rows = {.depthwise = depthwise,
-                                       .h = h,
-                                       .panel = s->channels * s->multiplier * TLK_NR,
-                                       .vectors = steps <= VW       ? 1
-                                                  : steps <= 4 * VW ? 4
-                                                                    : 8}};
-    const int64_t reach = (s->kernel_size - 1) * s->dilation;
-    if (E_IS_REAL && s->stride == 1 && tile.start >= 0 && tile.start + tile.rows.vectors * VW + reach <= length)
-        first_direct(&tile);
-    else if (depthwise->phase_length > 0)
-        first_windows(&tile);
+    const struct tile tile = tile_at(depthwise, x, length, t * s->stride - pad_left, steps);
+    const tlk_row_tile rows = {.depthwise = depthwise,
+                               .h = h,
+                               .panel = s->channels * s->multiplier * TLK_NR,
+                               .vectors = steps <= VW       ? 1
+                                          : steps <= 4 * VW ? 4
+                                                            : 8};
+#if E_IS_REAL
+    const int64_t read = rows.vectors * VW + (s->kernel_size - 1) * s->dilation;
+    if (depthwise->by_rows != NULL && s->stride == 1 && tile.start >= 0 && tile.start + read <= length) {
+        first_direct(&tile, &rows);
+        return;
+    }
+#endif
+    if (depthwise->phase_length > 0)
+        first_windows(&tile, &rows);
     else
-        first_gathered(&tile);
+        first_far(&tile, &rows);
+}
+
+/* ---- channels_last ---- */
+
+/* The window of VW channels from c on. */
+static void fill_last(const struct tile *tile, int64_t c, int lanes)
+{
+    const tlk_sepconv *s = tile->depthwise->sepconv;
+    const int64_t end = tile->start + tile->span;
+    for (int64_t phase = 0; phase < s->stride; phase++) {
+        real *at = tile->depthwise->window + phase * tile->depthwise->phase_length * VW;
+        for (int64_t i = tile->start + phase; i < end; i += s->stride, at += VW) {
+            const bool inside = i >= 0 && i < tile->length;
+            const elem *x = tile->x + (inside ? i : 0) * s->channels + c;
+            v_store(at, !inside ? v_zero() : lanes == VW ? e_load(x) : e_load_n(x, lanes));
+        }
+    }
+}
+
+/* Step by step, where a window would be too large. */
+static void last_far(const struct tile *tile, int64_t c, int lanes, const real *weights, real *h)
+{
+    const tlk_sepconv *s = tile->depthwise->sepconv;
+    for (int t = 0; t < tile->steps; t++) {
+        vec sum = v_zero();
+        for (int64_t k = 0; k < s->kernel_size; k++) {
+            const int64_t i = tlk_wrapping_at(tile->start + tile->depthwise->positions[k], t, s->stride);
+            const bool inside = i >= 0 && i < tile->length;
+            const elem *x = tile->x + (inside ? i : 0) * s->channels + c;
+            sum = v_fma(inside ? e_load_n(x, lanes) : v_zero(), v_load(weights + k * VW), sum);
+        }
+        v_store(h + t * VW, sum);
+    }
+}
+
+/* Up to TLK_LANE_STEPS steps of all channels. */
+static void last_steps(const struct tile *tile, real *h)
+{
+    const tlk_depthwise *depthwise = tile->depthwise;
+    const tlk_sepconv *s = depthwise->sepconv;
+    const bool inside = E_IS_REAL && tile->start >= 0 && s->stride <= tile->length &&
+                        tile->start + tile->span + (TLK_LANE_STEPS - tile->steps) * s->stride <= tile->length;
+    const real *weights = depthwise->by_lanes;
+    const int64_t vectors = (s->channels + VW - 1) / VW;
+    for (int64_t c = 0; c < s->channels; c += VW, h += (TLK_LAST_TILE + 1) * VW, weights += s->kernel_size * VW) {
+        const int lanes = (int)MIN(VW, s->channels - c);
+        const bool direct = inside && lanes == VW;
+        if (!direct && depthwise->phase_length > 0)
+            fill_last(tile, c, lanes);
+        for (int64_t m = 0; m < s->multiplier; m++) {
+            const real *taps = weights + m * vectors * s->kernel_size * VW;
+            real *out = h + m * vectors * (TLK_LAST_TILE + 1) * VW;
+            if (direct)
+                TLK_REAL_FN(tlk_depthwise_direct)
+            (depthwise, (const void *)(tile->x + tile->start * s->channels + c), taps, out);
+            else if (depthwise->phase_length > 0)
+                TLK_REAL_FN(tlk_depthwise_lanes)(depthwise, depthwise->window, taps, out);
+            else last_far(tile, c, lanes, taps, out);
+        }
+    }
+}
+
+void TLK_ELEMENT_FN(tlk_depthwise_last)(const tlk_depthwise *depthwise, const elem *x, int64_t length, int64_t pad_left,
+                                        int64_t t, int steps, real *h)
+{
+    const int64_t stride = depthwise->sepconv->stride;
+    for (int i = 0; i < steps; i += TLK_LANE_STEPS) {
+        const struct tile tile =
+            tile_at(depthwise, x, length, (t + i) * stride - pad_left, MIN(TLK_LANE_STEPS, steps - i));
+        last_steps(&tile, h + i * VW);
+    }
 }

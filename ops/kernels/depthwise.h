@@ -2,10 +2,14 @@
  *
  *     h[j][t] = sum_k Xpad[(t0 + t)*stride + k*dilation][c] * weights[j][k],   j = m*C + c
  *
- * Taps are not summed in the order k = 0, 1, 2...: taps `period` apart read the same data, shifted by one vector
- * (channels_first) or one output step (channels_last), so that they share loads when they are next to each other.
- * The order is: blocks of TLK_SHARED_TAPS * period taps; in a block by k mod period; then ascending. It depends on the
- * attributes and the width of a vector only.
+ * In both layouts the lanes are channels: what the tile's taps read of VW channels is copied into a window, one vector
+ * for each position, and every tap is a vector that begins where a vector begins. Taps that are `period` apart read
+ * the same vectors, one further each, so that they share loads when they are next to each other. Where there are few
+ * taps in channels_first, or few channels, transposing would cost more than it saves: there the lanes are time steps,
+ * and the taps read x (depthwise_rows.c).
+ *
+ * Taps are summed in blocks of TLK_SHARED_TAPS * period; in a block by k mod period; then ascending. The period is 1
+ * or K where the stride is 1, so that both ways sum in ascending order there and give the same bits.
  */
 #ifndef TLK_DEPTHWISE_H
 #define TLK_DEPTHWISE_H
@@ -16,31 +20,32 @@
 
 /* At most that many taps share their loads. */
 #define TLK_SHARED_TAPS 4
-#if E_IS_REAL
-#define TLK_SHARED_TAPS_LAST 4
-#else
-#define TLK_SHARED_TAPS_LAST 1 /* in channels_last; conversions at each load would make for a lot of code */
-#endif
 
-/* Output steps that are worked on at a time. */
+/* Output steps that are worked on at a time: a tile, and the sums that stay in registers. */
 #define TLK_FIRST_TILE (8 * VW)
 #define TLK_LAST_TILE  (8 * TLK_MR)
+#if (defined TLK_ISA_AVX512 || defined TLK_ISA_NEON) && !defined TLK_DOUBLE
+#define TLK_LANE_STEPS 16
+#else
+#define TLK_LANE_STEPS 8
+#endif
 
 typedef struct tlk_tap_group {
-    int64_t offset; /* of the first tap's data, in elements */
-    int64_t taps;   /* 1 to TLK_SHARED_TAPS; each next one's data lies one vector or one step further */
+    int64_t position; /* k * dilation of the first tap */
+    int64_t offset;   /* of its data in the window, in elements */
+    int64_t taps;     /* 1 to TLK_SHARED_TAPS; each next one's data lies one step further */
 } tlk_tap_group;
 
 /* What a run of the stage needs beside the data; lies in the workspace. */
 typedef struct tlk_depthwise {
     const tlk_sepconv *sepconv;
-    const real *weights;
+    const real *by_rows;   /* weights [D][C][K]; NULL where the lanes are always channels */
+    const real *by_lanes;  /* weights [D][C in vectors][K in the order of summation][VW] */
     int64_t *positions;    /* k * dilation of each tap, in the order of summation */
     tlk_tap_group *groups; /* the same taps */
     int64_t group_count;
-    int64_t phase_length; /* channels_first: the window of one channel is [stride][phase_length] */
-    real *windows;        /* some of them */
-    real *line;           /* as many elements as one window */
+    int64_t phase_length; /* the window is [stride][phase_length][VW]; 0 if it would be too large */
+    real *window;
 } tlk_depthwise;
 
 /* One tile of channels_first; see tlk_depthwise_first for h. */
@@ -56,21 +61,30 @@ TLK_INLINE real *tlk_h_vector(const tlk_row_tile *tile, int64_t j, int v)
     return tile->h + v / TLK_NV * tile->panel + j * TLK_NR + v % TLK_NV * VW;
 }
 
-/* All outputs of `count` channels from c on. data is where the first tap of the first step lies, data_step leads from
- * channel to channel. */
+/* All outputs of `count` channels from c on, at stride 1. data is where the first tap of the first step lies,
+ * data_step leads from channel to channel. */
 void TLK_REAL_FN(tlk_depthwise_rows)(const tlk_row_tile *tile, const real *data, int64_t data_step, int64_t c,
                                      int64_t count);
+
+/* TLK_LANE_STEPS steps of VW channels: the first tap of the first step lies at `window`, the weights are those of the
+ * channels. In `lanes`, sum[i] are the channels of step i; in `steps`, h is a row of steps of each of `rows`
+ * channels. */
+void TLK_REAL_FN(tlk_depthwise_lanes)(const tlk_depthwise *depthwise, const real *window, const real *weights, real *h);
+void TLK_REAL_FN(tlk_depthwise_direct)(const tlk_depthwise *depthwise, const real *x, const real *weights, real *h);
+void TLK_REAL_FN(tlk_depthwise_steps)(const tlk_depthwise *depthwise, const real *window, const real *weights, int rows,
+                                      const tlk_row_tile *tile, int64_t j, int t, int steps);
 
 /* Elements of the packed weights, and bytes of workspace; SIZE_MAX where there is no such size. */
 size_t TLK_ELEMENT_FN(tlk_depthwise_weights)(const tlk_sepconv *sepconv);
 size_t TLK_ELEMENT_FN(tlk_depthwise_workspace)(const tlk_sepconv *sepconv);
 
+/* depthwise is (C*D, 1, K). */
 void TLK_ELEMENT_FN(tlk_depthwise_pack)(const tlk_sepconv *sepconv, const elem *depthwise, real *weights);
+
 void TLK_ELEMENT_FN(tlk_depthwise_prepare)(tlk_depthwise *depthwise, const tlk_sepconv *sepconv, const real *weights,
                                            void *workspace);
 
-/* channels_first: x is one sample, h is [panel of TLK_NR steps][C*D][TLK_NR]; steps <= TLK_FIRST_TILE. Whole vectors,
- * of up to TLK_FIRST_TILE steps, are written; lanes from `steps` on mean nothing. */
+/* channels_first: x is one sample, h is [TLK_FIRST_TILE / TLK_NR][D*C][TLK_NR]; steps <= TLK_FIRST_TILE. */
 void TLK_ELEMENT_FN(tlk_depthwise_first)(const tlk_depthwise *depthwise, const elem *x, int64_t length,
                                          int64_t pad_left, int64_t t, int steps, real *h);
 

@@ -49,4 +49,42 @@ typedef veci vec_mask;
 
 #define TLK_REAL_FN(name) TLK_FN(TLK_JOIN(name, TLK_REAL_TAG))
 
+/* v[i][j] and v[j][i] change places. */
+TLK_INLINE void v_transpose(vec v[VW])
+{
+#if defined TLK_ISA_AVX2 && !defined TLK_DOUBLE
+    /* Squares of 4 in each half of 128 bits, then the halves: what lies in the other half is expensive to reach. */
+    TLK_UNROLL
+    for (int i = 0; i < 8; i += 4) {
+        const vec low[2] = {_mm256_unpacklo_ps(v[i], v[i + 1]), _mm256_unpacklo_ps(v[i + 2], v[i + 3])};
+        const vec high[2] = {_mm256_unpackhi_ps(v[i], v[i + 1]), _mm256_unpackhi_ps(v[i + 2], v[i + 3])};
+        v[i] = _mm256_shuffle_ps(low[0], low[1], 0x44);
+        v[i + 1] = _mm256_shuffle_ps(low[0], low[1], 0xee);
+        v[i + 2] = _mm256_shuffle_ps(high[0], high[1], 0x44);
+        v[i + 3] = _mm256_shuffle_ps(high[0], high[1], 0xee);
+    }
+    TLK_UNROLL
+    for (int i = 0; i < 4; i++) {
+        const vec low = v[i];
+        v[i] = _mm256_permute2f128_ps(low, v[i + 4], 0x20);
+        v[i + 4] = _mm256_permute2f128_ps(low, v[i + 4], 0x31);
+    }
+#else
+    /* Each stage moves the lowest bit of the column to the top of the row's bits, and the row's lowest to the top of
+     * the column's. */
+    TLK_UNROLL
+    for (int stage = VW; stage > 1; stage /= 2) {
+        vec next[VW];
+        TLK_UNROLL
+        for (int i = 0; i < VW / 2; i++) {
+            next[i] = v_even(v[2 * i], v[2 * i + 1]);
+            next[i + VW / 2] = v_odd(v[2 * i], v[2 * i + 1]);
+        }
+        TLK_UNROLL
+        for (int i = 0; i < VW; i++)
+            v[i] = next[i];
+    }
+#endif
+}
+
 #endif
