@@ -1,6 +1,8 @@
 /* Matrix product over packed operands: blocks of at most TLK_MR rows of A against panels of TLK_NR columns of B. */
 #include "kernels/gemm.h"
 
+#include <string.h>
+
 #include "kernels/block.h"
 #include "kernels/check.h"
 #include "kernels/isa.h"
@@ -32,15 +34,30 @@ static size_t packed_b_size(int64_t n, int64_t depth)
     return bytes > INT64_MAX ? SIZE_MAX : bytes;
 }
 
+TLK_INLINE vec load_some(const elem *from, int64_t n)
+{
+    return n >= VW ? e_load(from) : e_load_n(from, (int)(n > 0 ? n : 0));
+}
+
 /* packed[k][i] = source[i * step + k * depth_step] for i < count, zero up to width. */
-static void pack_lines(const elem *source, int64_t step, int64_t depth_step, int64_t count, int64_t width,
-                       int64_t depth, real *packed)
+static TLK_NOINLINE void pack_lines(const elem *source, int64_t step, int64_t depth_step, int64_t count, int64_t width,
+                                    int64_t depth, real *packed)
 {
     if ((step == 1 || count == 1) && width == TLK_NR) { /* whole vectors */
         for (int64_t k = 0; k < depth; k++, source += depth_step, packed += width)
-            for (int64_t i = 0; i < width; i += VW) {
-                const int64_t left = count - i;
-                v_store(packed + i, left >= VW ? e_load(source + i) : e_load_n(source + i, (int)(left > 0 ? left : 0)));
+            for (int64_t i = 0; i < width; i += VW)
+                v_store(packed + i, load_some(source + i, count - i));
+        return;
+    }
+    if (depth_step == 1 && count > 1) { /* squares of VW lines */
+        for (int64_t i = 0; i < width; i += VW)
+            for (int64_t k = 0; k < depth; k += VW) {
+                vec square[VW];
+                for (int64_t j = 0; j < VW; j++)
+                    square[j] = i + j < count ? load_some(source + (i + j) * step + k, depth - k) : v_zero();
+                v_transpose(square);
+                for (int64_t j = 0; j < VW && k + j < depth; j++)
+                    v_store_n(packed + (k + j) * width + i, square[j], (int)MIN(VW, width - i));
             }
         return;
     }
@@ -70,10 +87,8 @@ static void pack_b(const void *b, int64_t row_step, int64_t column_step, int64_t
     }
 }
 
-static void run(const tlk_gemm *gemm, const void *packed_a, const void *packed_b, int64_t block_begin,
-                int64_t block_end, int64_t panel_begin, int64_t panel_end)
+static tlk_output output_of(const tlk_gemm *gemm)
 {
-    static const real zeros[TLK_MR];
     tlk_output output = {.y = gemm->c,
                          .row_step = gemm->c_row_step,
                          .lane_step = gemm->c_column_step,
@@ -85,19 +100,109 @@ static void run(const tlk_gemm *gemm, const void *packed_a, const void *packed_b
                          .activation = &gemm->activation,
                          .steps = gemm->steps};
     output_prepare(&output);
+    return output;
+}
+
+static void run(const tlk_gemm *gemm, const void *packed_a, const void *packed_b, int64_t block_begin,
+                int64_t block_end, int64_t panel_begin, int64_t panel_end)
+{
+    static const real zeros[TLK_MR];
+    const tlk_output output = output_of(gemm);
+    const int64_t in_place = gemm->b_in_place ? gemm->n / TLK_NR * TLK_NR : 0; /* columns */
+    const int64_t columns_end = MIN(panel_end * TLK_NR, gemm->n);
     for (int64_t i = block_begin; i < block_end; i++) {
         const int64_t row = rowblock_begin(gemm->m, i);
         const int rows = (int)(rowblock_begin(gemm->m, i + 1) - row);
-        for (int64_t column = panel_begin * TLK_NR; column < MIN(panel_end * TLK_NR, gemm->n); column += TLK_NR) {
+        int64_t lanes;
+        for (int64_t column = panel_begin * TLK_NR; column < columns_end; column += lanes) {
             tlk_block block = {.depth = gemm->depth,
                                .a = (const real *)packed_a + row * gemm->depth,
-                               .b = (const real *)packed_b + column * gemm->depth,
+                               .b = (const real *)packed_b + (column - in_place) * gemm->depth,
                                TLK_BLOCK_PANEL,
                                .bias = zeros};
-            output_block(&output, TLK_REAL_FN(tlk_block_by_rows), &block, row, column, rows,
-                         (int)MIN(TLK_NR, gemm->n - column));
+            lanes = MIN(TLK_NR, columns_end - column);
+            if (column < in_place) {
+                block.b = (const real *)gemm->b_in_place + column;
+                block.b_step = gemm->b_row_step;
+                if (rows == 1 && column + TLK_WIDE * VW <= MIN(in_place, columns_end))
+                    lanes = TLK_WIDE * VW;
+            }
+            output_block(&output, TLK_REAL_FN(tlk_block_by_rows), &block, row, column, rows, (int)lanes);
         }
     }
 }
 
-const tlk_gemm_kernel TLK_ELEMENT_FN(tlk_gemm) = {packed_a_size, packed_b_size, blocks, panels, pack_a, pack_b, run};
+/* Adds the products of n <= VW elements from k on; sum[r * (VW / rows) + c] belongs to row r and column c. */
+TLK_INLINE void dot_add(int rows, const elem *const *a, const elem *const *b, int64_t k, bool whole, int n, vec sum[VW])
+{
+    const int columns = VW / rows;
+    vec row[TLK_FEW];
+    TLK_UNROLL
+    for (int r = 0; r < rows; r++)
+        row[r] = whole ? e_load(a[r] + k) : e_load_n(a[r] + k, n);
+    TLK_UNROLL
+    for (int c = 0; c < columns; c++) {
+        const vec column = whole ? e_load(b[c] + k) : e_load_n(b[c] + k, n);
+        TLK_UNROLL
+        for (int r = 0; r < rows; r++)
+            sum[r * columns + c] = v_fma(row[r], column, sum[r * columns + c]);
+    }
+}
+
+/* A vector's worth of sums, of rows a[r] times columns b[c]. */
+TLK_INLINE vec dot(int rows, const elem *const *a, const elem *const *b, int64_t depth)
+{
+    vec sum[VW] = {0};
+    int64_t k = 0;
+    for (; k + VW <= depth; k += VW)
+        dot_add(rows, a, b, k, true, VW, sum);
+    if (k < depth)
+        dot_add(rows, a, b, k, false, (int)(depth - k), sum);
+    TLK_UNROLL
+    for (int left = VW; left > 1; left /= 2) /* neighbouring lanes, of all sums at once */
+        TLK_UNROLL
+    for (int i = 0; i < left / 2; i++)
+        sum[i] = v_even(sum[2 * i], sum[2 * i + 1]) + v_odd(sum[2 * i], sum[2 * i + 1]);
+    return sum[0];
+}
+
+static TLK_NOINLINE void dot_one(const elem *const *a, const elem *const *b, int64_t depth, real *stage)
+{
+    v_store(stage, dot(1, a, b, depth));
+}
+
+/* As many rows at once as leave a column for each of the sums. */
+#define DOT_ROWS MIN(TLK_FEW, VW)
+
+static TLK_NOINLINE void dot_few(const elem *const *a, const elem *const *b, int64_t depth, real *stage)
+{
+    const int columns = VW / DOT_ROWS;
+    for (int row = 0; row < TLK_FEW; row += DOT_ROWS)
+        for (int first = 0; first < VW; first += columns) {
+            real lanes[VW];
+            v_store(lanes, dot(DOT_ROWS, a + row, b + first, depth));
+            for (int r = 0; r < DOT_ROWS; r++)
+                memcpy(stage + (row + r) * VW + first, lanes + r * columns, (size_t)columns * sizeof(real));
+        }
+}
+
+static void run_few(const tlk_gemm *gemm, const void *a, int64_t a_row_step, const void *b, int64_t b_column_step,
+                    int64_t column_begin, int64_t column_end)
+{
+    const tlk_output output = output_of(gemm);
+    const int rows = (int)gemm->m;
+    const elem *a_rows[TLK_FEW], *b_columns[VW]; /* what is too many repeats the last one */
+    real stage[TLK_FEW * VW] __attribute__((aligned(64)));
+    for (int r = 0; r < TLK_FEW; r++)
+        a_rows[r] = (const elem *)a + MIN(r, rows - 1) * a_row_step;
+    for (int64_t column = column_begin; column < column_end; column += VW) {
+        const int columns = (int)MIN(VW, column_end - column);
+        for (int c = 0; c < VW; c++)
+            b_columns[c] = (const elem *)b + (column + MIN(c, columns - 1)) * b_column_step;
+        (rows == 1 ? dot_one : dot_few)(a_rows, b_columns, gemm->depth, stage);
+        output_finish(&output, stage, VW, 0, column, rows, columns);
+    }
+}
+
+const tlk_gemm_kernel TLK_ELEMENT_FN(tlk_gemm) = {packed_a_size, packed_b_size, TLK_NR, blocks, panels,
+                                                  pack_a,        pack_b,        run,    run_few};

@@ -9,9 +9,12 @@
  * thread takes any range of blocks and panels. Each sum runs over k in order: a result does not depend on the
  * other rows and columns, nor on how the work is cut.
  *
- * With few columns and many rows (n below a vector, as in a matrix times a vector) most of a panel is empty. It is
- * then better to compute the transposed product: swap A with B, m with n, and each pair of steps. The bits are the
- * same.
+ * A B whose columns have a step of 1 can be read where it is, which pays if there are few rows: a packed one would be
+ * read but once.
+ *
+ * With few columns (less than a vector has lanes) and many rows most of a panel is empty. It is then better to compute
+ * the transposed product: swap A with B, m with n, and each pair of steps. The bits are the same. With TLK_FEW of them
+ * or less, `run_few` reads both operands along the depth and packs none; its sums run over lanes first.
  */
 #ifndef TLK_GEMM_H
 #define TLK_GEMM_H
@@ -27,12 +30,18 @@ typedef struct tlk_gemm {
     double alpha, beta;
     tlk_activation activation;
     tlk_steps steps; /* behind the activation; rows are C's, lanes its columns */
+
+    const void *b_in_place; /* not for half types. NULL, or B with a column step of 1 and this row step: */
+    int64_t b_row_step;     /* then packed_b holds only the columns behind the last whole panel */
 } tlk_gemm;
+
+#define TLK_FEW 4
 
 typedef struct tlk_gemm_kernel {
     /* Bytes of packed operands; SIZE_MAX if a size_t cannot say it. */
     size_t (*packed_a_size)(int64_t m, int64_t depth);
     size_t (*packed_b_size)(int64_t n, int64_t depth);
+    int64_t panel_columns;
     int64_t (*blocks)(int64_t m);
     int64_t (*panels)(int64_t n);
 
@@ -45,6 +54,11 @@ typedef struct tlk_gemm_kernel {
     /* The blocks of C that these blocks of A and panels of B make. C overlaps nothing else. */
     void (*run)(const tlk_gemm *gemm, const void *packed_a, const void *packed_b, int64_t block_begin,
                 int64_t block_end, int64_t panel_begin, int64_t panel_end);
+
+    /* Columns of C for m <= TLK_FEW: element [i][k] of A is at i * a_row_step + k, element [k][j] of B at
+     * j * b_column_step + k. */
+    void (*run_few)(const tlk_gemm *gemm, const void *a, int64_t a_row_step, const void *b, int64_t b_column_step,
+                    int64_t column_begin, int64_t column_end);
 } tlk_gemm_kernel;
 
 #endif

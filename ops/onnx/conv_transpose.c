@@ -24,7 +24,7 @@ typedef struct transpose_plan {
 static product_factor weight_factor(int64_t channels, int64_t lines, int64_t groups, tl_type type)
 {
     product_factor f = {.lines = lines, .depth = channels, .line_step = 1, .depth_step = lines, .matrices = groups};
-    product_factor_side(&f, type, true);
+    product_factor_side(&f, type, PRODUCT_LEFT);
     return f;
 }
 

@@ -1,28 +1,35 @@
 #include "onnx/product.h"
 
+/* Up to so many blocks of the left operand, packing the right one costs more than it gains. */
+#define IN_PLACE_BLOCKS 8
+
 static const tlk_gemm_kernel *kernel_of(tl_type type)
 {
     return tlk_get()->gemm[nn_kernel_type(type)];
 }
 
 /* A B of fewer columns than a vector has lanes is better the kernel's left operand, and A the right one: then the
- * product is the transposed one, with the same bits. */
-static bool is_swapped(const product_factor *b, tl_type type)
+ * product is the transposed one. With the fewest it is lines. This must not depend on A: no other rows change a row. */
+static product_side side_of_b(const product_factor *b, tl_type type)
 {
-    return b->lines < tlk_get()->vector_bytes / (type == TL_DOUBLE ? 8 : 4);
+    return b->lines <= TLK_FEW                                                ? PRODUCT_LINES
+           : b->lines < tlk_get()->vector_bytes / (type == TL_DOUBLE ? 8 : 4) ? PRODUCT_LEFT
+                                                                              : PRODUCT_RIGHT;
 }
 
-void product_factor_side(product_factor *f, tl_type type, bool left)
+void product_factor_side(product_factor *f, tl_type type, product_side side)
 {
     const tlk_gemm_kernel *kernel = kernel_of(type);
     const int64_t depth = nn_max(f->depth, 1);
-    f->left = left;
+    f->side = side;
     f->each = 0;
     f->pieces = 0;
     if (f->lines < 1)
         return;
-    f->pieces = left ? kernel->blocks(f->lines) : kernel->panels(f->lines);
-    f->each = left ? kernel->packed_a_size(f->lines, depth) : kernel->packed_b_size(f->lines, depth);
+    f->pieces = side == PRODUCT_LINES  ? f->lines
+                : side == PRODUCT_LEFT ? kernel->blocks(f->lines)
+                                       : kernel->panels(f->lines);
+    f->each = side == PRODUCT_RIGHT ? kernel->packed_b_size(f->lines, depth) : kernel->packed_a_size(f->lines, depth);
     f->each = f->each > SIZE_MAX / 4 ? SIZE_MAX : (f->each + 63) & ~(size_t)63;
 }
 
@@ -47,8 +54,21 @@ product_factor product_factor_b(const tl_tensor *b, bool transposed)
                         .line_step = transposed ? columns : 1,
                         .depth_step = transposed ? 1 : columns,
                         .matrices = rank > 2 ? op_product(b, 0, rank - 2) : 1};
-    product_factor_side(&f, b->type, is_swapped(&f, b->type));
+    product_factor_side(&f, b->type, side_of_b(&f, b->type));
     return f;
+}
+
+static void copy_lines(const product_factor *f, size_t size, const char *from, int64_t begin, int64_t end, char *to)
+{
+    for (int64_t line = begin; line < end; line++)
+        for (int64_t k = 0; k < f->depth; k++) {
+            const char *element = from + (line * f->line_step + k * f->depth_step) * (int64_t)size;
+            char *copy = to + (line * f->depth + k) * (int64_t)size;
+            if (size == 4)
+                memcpy(copy, element, 4);
+            else
+                memcpy(copy, element, size);
+        }
 }
 
 void product_pack(const product_factor *f, tl_type type, const void *data, int64_t begin, int64_t end, void *packed)
@@ -60,7 +80,9 @@ void product_pack(const product_factor *f, tl_type type, const void *data, int64
                       last = nn_min(f->pieces, first + end - begin);
         const char *from = (const char *)data + matrix * bytes;
         char *to = (char *)packed + (size_t)matrix * f->each;
-        if (f->left)
+        if (f->side == PRODUCT_LINES)
+            copy_lines(f, nn_type_size(type), from, first, last, to);
+        else if (f->side == PRODUCT_LEFT)
             kernel->pack_a(from, f->line_step, f->depth_step, f->lines, f->depth, first, last, to);
         else
             kernel->pack_b(from, f->depth_step, f->line_step, f->lines, f->depth, first, last, to);
@@ -74,7 +96,10 @@ void product_set(product_plan *plan, tl_type type, product_factor a, product_fac
     plan->type = type;
     plan->b = b;
     plan->a = a;
-    product_factor_side(&plan->a, type, !b.left);
+    product_factor_side(&plan->a, type,
+                        b.side == PRODUCT_LINES  ? PRODUCT_LINES
+                        : b.side == PRODUCT_LEFT ? PRODUCT_RIGHT
+                                                 : PRODUCT_LEFT);
     plan->batch = 1;
 }
 
@@ -88,7 +113,7 @@ void product_batch(product_plan *plan, const tl_tensor *a, const tl_tensor *b, c
         plan->a.lines *= plan->a.matrices;
         plan->a.matrices = 1;
         plan->rank = 0;
-        product_factor_side(&plan->a, plan->type, plan->a.left);
+        product_factor_side(&plan->a, plan->type, plan->a.side);
         return;
     }
     nn_broadcast_strides(&batch_a, plan->rank, plan->a_steps);
@@ -113,6 +138,23 @@ void product_place(tl_call *call, product_plan *plan, bool b_packed)
         plan->b_packed = nn_place(call, plan->b.matrices, plan->b.each);
 }
 
+/* A and B share the kernel's sides: with B on the right A is on the left, else the kernel makes the transposed product.
+ */
+static bool is_swapped(const product_plan *plan)
+{
+    return plan->b.side != PRODUCT_RIGHT;
+}
+
+/* Whether the kernel can read an operand where it is. One on the right is read once for each block of the left one,
+ * from memory that lies worse than packed. */
+static bool is_in_place(const product_plan *plan, const product_factor *f, const product_factor *other)
+{
+    const bool real = plan->type == TL_FLOAT || plan->type == TL_DOUBLE;
+    return f->depth > 0 && (f->side == PRODUCT_LINES ? f->depth_step == 1
+                                                     : f->side == PRODUCT_RIGHT && real && f->line_step == 1 &&
+                                                           other->pieces <= IN_PLACE_BLOCKS);
+}
+
 typedef struct pack_job {
     const product_factor *factor;
     tl_type type;
@@ -127,22 +169,43 @@ static void pack_task(void *context, int64_t begin, int64_t end, int32_t thread)
     product_pack(job->factor, job->type, job->data, begin, end, job->packed);
 }
 
-/* A product over a depth of 0 is one over a depth of 1 with zeros. */
-static void pack_factor(tl_call *call, const product_factor *f, tl_type type, const void *data, void *packed)
+/* The columns of an operand in place that fill no panel. */
+static void pack_rest(const product_factor *f, tl_type type, const char *data, char *packed)
 {
-    pack_job job = {f, type, data, packed};
+    const tlk_gemm_kernel *kernel = kernel_of(type);
+    const int64_t size = (int64_t)nn_type_size(type), rest = f->lines % kernel->panel_columns;
+    for (int64_t i = 0; f->side == PRODUCT_RIGHT && rest > 0 && i < f->matrices; i++)
+        kernel->pack_b(data + (i * f->lines * f->depth + f->lines - rest) * size, f->depth_step, f->line_step, rest,
+                       f->depth, 0, 1, packed + (size_t)i * f->each);
+}
+
+/* Where the kernel finds a factor: packed, and the tensor's own elements where it reads those. */
+typedef struct operand {
+    const char *packed, *in_place;
+} operand;
+
+/* A product over a depth of 0 is one over a depth of 1 with zeros. */
+static operand pack_factor(tl_call *call, const product_plan *plan, const product_factor *f,
+                           const product_factor *other, const void *data, void *packed)
+{
+    pack_job job = {f, plan->type, data, packed};
+    if (is_in_place(plan, f, other)) {
+        pack_rest(f, plan->type, data, packed);
+        return (operand){packed, data};
+    }
     if (f->depth == 0)
         memset(packed, 0, (size_t)f->matrices * f->each);
     else
         call->host->parallel_for(call, pack_task, &job, f->matrices * f->pieces,
                                  nn_grain(nn_max(1, f->lines / f->pieces) * f->depth, 1 << 15));
+    return (operand){packed, NULL};
 }
 
 typedef struct run_job {
     const product_plan *plan;
     const product_result *result;
-    const char *a, *b; /* packed */
-    bool by_left;      /* pieces are blocks of the left operand, with all of the right one; or the other way round */
+    operand a, b;
+    bool by_left; /* pieces are blocks of the left operand, with all of the right one; or the other way round */
     int64_t pieces;
 } run_job;
 
@@ -156,17 +219,28 @@ static tlk_steps bind_steps(const run_job *job, int64_t matrix, tlk_step *steps)
             continue;
         steps[s].operand =
             (const char *)r->steps[s].operand + matrix * r->matrix_steps[s] * (int64_t)nn_type_size(job->plan->type);
-        steps[s].row_step = job->plan->b.left ? r->steps[s].lane_step : r->steps[s].row_step;
-        steps[s].lane_step = job->plan->b.left ? r->steps[s].row_step : r->steps[s].lane_step;
+        if (is_swapped(job->plan)) {
+            steps[s].row_step = r->steps[s].lane_step;
+            steps[s].lane_step = r->steps[s].row_step;
+        }
     }
     return (tlk_steps){steps, r->step_count};
+}
+
+/* One matrix of a factor. */
+static operand operand_at(const product_plan *plan, const product_factor *f, operand all, int64_t matrix)
+{
+    operand one = {all.packed + (size_t)matrix * f->each, NULL};
+    if (all.in_place)
+        one.in_place = all.in_place + matrix * f->lines * f->depth * (int64_t)nn_type_size(plan->type);
+    return one;
 }
 
 static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_t last)
 {
     const product_plan *plan = job->plan;
-    const product_result *r = job->result;
-    const bool swapped = plan->b.left;
+    const product_result *result = job->result;
+    const bool swapped = is_swapped(plan);
     const int64_t m = plan->a.lines, n = plan->b.lines;
     int64_t a = 0, b = 0, rest = matrix;
     for (int32_t i = plan->rank - 1; i >= 0; i--) {
@@ -175,25 +249,32 @@ static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_
         a += index * plan->a_steps[i];
         b += index * plan->b_steps[i];
     }
-    const char *packed_a = job->a + (size_t)a * plan->a.each, *packed_b = job->b + (size_t)b * plan->b.each;
+    const product_factor *left = swapped ? &plan->b : &plan->a, *right = swapped ? &plan->a : &plan->b;
+    const operand at_a = operand_at(plan, &plan->a, job->a, a), at_b = operand_at(plan, &plan->b, job->b, b);
+    const operand l = swapped ? at_b : at_a, r = swapped ? at_a : at_b;
     tlk_step steps[TLK_MAX_STEPS];
     const tlk_gemm gemm = {.m = swapped ? n : m,
                            .n = swapped ? m : n,
                            .depth = nn_max(plan->b.depth, 1),
-                           .c = (char *)r->c + matrix * m * n * (int64_t)nn_type_size(plan->type),
-                           .c_row_step = r->transposed ? (swapped ? m : 1) : (swapped ? 1 : n),
-                           .c_column_step = r->transposed ? (swapped ? 1 : m) : (swapped ? n : 1),
-                           .add = r->add,
-                           .add_row_step = swapped ? r->add_column_step : r->add_row_step,
-                           .add_column_step = swapped ? r->add_row_step : r->add_column_step,
-                           .alpha = r->alpha,
-                           .beta = r->beta,
+                           .c = (char *)result->c + matrix * m * n * (int64_t)nn_type_size(plan->type),
+                           .c_row_step = result->transposed ? (swapped ? m : 1) : (swapped ? 1 : n),
+                           .c_column_step = result->transposed ? (swapped ? 1 : m) : (swapped ? n : 1),
+                           .add = result->add,
+                           .add_row_step = swapped ? result->add_column_step : result->add_row_step,
+                           .add_column_step = swapped ? result->add_row_step : result->add_column_step,
+                           .alpha = result->alpha,
+                           .beta = result->beta,
                            .activation = {.kind = TLK_LINEAR},
-                           .steps = bind_steps(job, matrix, steps)};
-    const int64_t lefts = swapped ? plan->b.pieces : plan->a.pieces, rights = swapped ? plan->a.pieces : plan->b.pieces;
-    kernel_of(plan->type)
-        ->run(&gemm, swapped ? packed_b : packed_a, swapped ? packed_a : packed_b, job->by_left ? first : 0,
-              job->by_left ? last : lefts, job->by_left ? 0 : first, job->by_left ? rights : last);
+                           .steps = bind_steps(job, matrix, steps),
+                           .b_in_place = r.in_place,
+                           .b_row_step = right->depth_step};
+    const tlk_gemm_kernel *kernel = kernel_of(plan->type);
+    if (plan->b.side == PRODUCT_LINES)
+        kernel->run_few(&gemm, l.in_place ? l.in_place : l.packed, l.in_place ? left->line_step : gemm.depth,
+                        r.in_place ? r.in_place : r.packed, r.in_place ? right->line_step : gemm.depth, first, last);
+    else
+        kernel->run(&gemm, l.packed, r.packed, job->by_left ? first : 0, job->by_left ? last : left->pieces,
+                    job->by_left ? 0 : first, job->by_left ? right->pieces : last);
 }
 
 static void run_task(void *context, int64_t begin, int64_t end, int32_t thread)
@@ -212,15 +293,13 @@ void product_run(tl_call *call, const product_plan *plan, const void *a, const v
 {
     if (product_is_empty(plan))
         return;
-    pack_factor(call, &plan->a, plan->type, a, nn_at(call, plan->a_packed));
+    run_job job = {.plan = plan, .result = result, .b = {b_packed, NULL}};
+    job.a = pack_factor(call, plan, &plan->a, &plan->b, a, nn_at(call, plan->a_packed));
     if (!b_packed)
-        pack_factor(call, &plan->b, plan->type, b, nn_at(call, plan->b_packed));
-    run_job job = {.plan = plan,
-                   .result = result,
-                   .a = nn_at(call, plan->a_packed),
-                   .b = b_packed ? b_packed : nn_at(call, plan->b_packed)};
-    const product_factor *left = plan->b.left ? &plan->b : &plan->a, *right = plan->b.left ? &plan->a : &plan->b;
-    job.by_left = left->pieces >= right->pieces;
+        job.b = pack_factor(call, plan, &plan->b, &plan->a, b, nn_at(call, plan->b_packed));
+    const product_factor *left = is_swapped(plan) ? &plan->b : &plan->a;
+    const product_factor *right = is_swapped(plan) ? &plan->a : &plan->b;
+    job.by_left = plan->b.side != PRODUCT_LINES && left->pieces >= right->pieces;
     job.pieces = job.by_left ? left->pieces : right->pieces;
     const double cost = (double)left->lines * (double)right->lines * (double)plan->b.depth / (double)job.pieces;
     call->host->parallel_for(call, run_task, &job, plan->batch * job.pieces,

@@ -1,17 +1,20 @@
-/* Products of floating matrices by the kernels: factors are packed, constants once, others in the workspace of a run.
- */
+/* Products of floating matrices by the kernels: factors are packed, constants once, others in the workspace of a run
+ * unless the kernel can as well read them where they are. */
 #ifndef TL_PRODUCT_H
 #define TL_PRODUCT_H
 
 #include "kernels/kernels.h"
 #include "onnx/nn.h"
 
+/* How the kernel takes a factor: packed as its left operand, as its right one, or as lines, each along the depth. */
+typedef enum product_side { PRODUCT_LEFT, PRODUCT_RIGHT, PRODUCT_LINES } product_side;
+
 /* One side of a product: `matrices` dense matrices of the same shape. Lines are A's rows and B's columns; element k of
  * line i is at i * line_step + k * depth_step. */
 typedef struct product_factor {
     int64_t lines, depth, line_step, depth_step;
     int64_t matrices;
-    bool left;      /* packed as the kernel's left operand */
+    product_side side;
     int64_t pieces; /* of one packed matrix */
     size_t each;    /* bytes of one packed matrix; SIZE_MAX: too many */
 } product_factor;
@@ -21,8 +24,8 @@ typedef struct product_factor {
 product_factor product_factor_a(const tl_tensor *a, bool transposed);
 product_factor product_factor_b(const tl_tensor *b, bool transposed);
 
-/* Packs it as the kernel's left or right operand; product_factor_b has chosen already, product_set does for A. */
-void product_factor_side(product_factor *factor, tl_type type, bool left);
+/* product_factor_b has chosen already, product_set does for A. */
+void product_factor_side(product_factor *factor, tl_type type, product_side side);
 
 /* Packs pieces [begin, end) of all matrices one after the other, at `data`. */
 void product_pack(const product_factor *factor, tl_type type, const void *data, int64_t begin, int64_t end,

@@ -1,5 +1,6 @@
 /* The matrix product against a naive one in double: all types and instruction sets, transposed operands, added
- * matrices, guarded buffers, and the same bits for any cut and with the operands swapped. */
+ * matrices, guarded buffers, and the same bits for any cut, with the operands swapped and with
+ * B read in place; few rows along the depth. */
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
@@ -77,6 +78,36 @@ static void check_results(const problem *p, const buffers *b, int isa)
         }
 }
 
+/* With B read where it is; what does not fill a panel is packed. */
+static void run_in_place(const tlk_gemm_kernel *kernel, const problem *p, const buffers *b, int64_t piece)
+{
+    tlk_gemm gemm = describe(p, b);
+    const int64_t blocks = kernel->blocks(gemm.m), panels = kernel->panels(gemm.n);
+    const int64_t rest = gemm.n % kernel->panel_columns, whole = gemm.n - rest;
+    guarded packed_a = guarded_alloc(kernel->packed_a_size(gemm.m, gemm.depth), 0);
+    guarded packed_b = guarded_alloc(rest > 0 ? kernel->packed_b_size(rest, gemm.depth) : 0, 0);
+    kernel->pack_a(b->a.data, p->transpose_a ? 1 : p->depth, p->transpose_a ? p->m : 1, gemm.m, gemm.depth, 0, blocks,
+                   packed_a.data);
+    if (rest > 0)
+        kernel->pack_b((const char *)b->b.data + (size_t)whole * element_size(p->type), p->n, 1, rest, gemm.depth, 0, 1,
+                       packed_b.data);
+    gemm.b_in_place = b->b.data;
+    gemm.b_row_step = p->n;
+    memset(b->c.data, 0xff, b->c.size);
+    for (int64_t j = 0; j < panels; j += piece)
+        kernel->run(&gemm, packed_a.data, packed_b.data, 0, blocks, j, j + piece < panels ? j + piece : panels);
+    guarded_free(&packed_a);
+    guarded_free(&packed_b);
+}
+
+static void run_few(const tlk_gemm_kernel *kernel, const problem *p, const buffers *b, int64_t piece)
+{
+    const tlk_gemm gemm = describe(p, b);
+    memset(b->c.data, 0xff, b->c.size);
+    for (int64_t j = 0; j < gemm.n; j += piece)
+        kernel->run_few(&gemm, b->a.data, p->depth, b->b.data, p->depth, j, j + piece < gemm.n ? j + piece : gemm.n);
+}
+
 static void run(const tlk_kernels *kernels, const problem *p, const buffers *b, int64_t piece, bool swap)
 {
     const tlk_gemm_kernel *kernel = kernels->gemm[p->type];
@@ -144,6 +175,17 @@ static void check_problem(const problem *p, uint32_t seed)
         ck_assert_msg(memcmp(first.data, b.c.data, b.c.size) == 0, "isa %d: other bits in pieces", isa);
         run(kernels, p, &b, 2, true);
         ck_assert_msg(memcmp(first.data, b.c.data, b.c.size) == 0, "isa %d: other bits with operands swapped", isa);
+        for (int64_t piece = 1; piece < 10 && p->type <= TLK_F64 && !p->transpose_b; piece += 4) {
+            run_in_place(kernels->gemm[p->type], p, &b, piece);
+            ck_assert_msg(memcmp(first.data, b.c.data, b.c.size) == 0, "isa %d: other bits in place", isa);
+        }
+        if (p->m > TLK_FEW || p->transpose_a || !p->transpose_b)
+            continue;
+        run_few(kernels->gemm[p->type], p, &b, 1000);
+        check_results(p, &b, isa);
+        memcpy(first.data, b.c.data, b.c.size);
+        run_few(kernels->gemm[p->type], p, &b, 7);
+        ck_assert_msg(memcmp(first.data, b.c.data, b.c.size) == 0, "isa %d: other bits of few rows in pieces", isa);
     }
     guarded_free(&first);
     guarded_free(&b.a);
@@ -174,6 +216,13 @@ START_TEST(test_random_shapes)
 }
 END_TEST
 
+START_TEST(test_one_row)
+{
+    for (int64_t n = 120; n < 300; n += 37)
+        check_problem(&(problem){.type = (tlk_type)_i, .m = 1, .n = n, .depth = 9, .alpha = 1}, (uint32_t)n);
+}
+END_TEST
+
 START_TEST(test_sizes_that_do_not_exist)
 {
     for (int type = TLK_F32; type <= TLK_BF16; type++) {
@@ -191,6 +240,7 @@ int main(void)
     TCase *tests = tcase_create("gemm");
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, test_random_shapes, 0, 4);
+    tcase_add_loop_test(tests, test_one_row, 0, 4);
     tcase_add_test(tests, test_sizes_that_do_not_exist);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
