@@ -11,8 +11,6 @@
 
 #define COMBINE_SUM(sum, v)   ((sum) + (v))
 #define COMBINE_PRODUCT(p, v) ((p) * (v))
-#define COMBINE_MINIMUM(m, v) vf_select(((m) < (v)) | ((m) != (m)), (m), (v))
-#define COMBINE_MAXIMUM(m, v) vf_select(((m) > (v)) | ((m) != (m)), (m), (v))
 
 /* name: of n <= SEGMENT elements, a vector of partial results. Lanes beyond the end hold the neutral element. */
 #define SEGMENT_OF(name, neutral, combine, function)                                       \
@@ -51,8 +49,43 @@ SEGMENT_OF(sum_abs_segment, 0.0F, COMBINE_SUM, vf_abs(v))
 SEGMENT_OF(sum_square_segment, 0.0F, COMBINE_SUM, v *v)
 SEGMENT_OF(sum_exp_segment, 0.0F, COMBINE_SUM, vf_exp(v - top))
 SEGMENT_OF(product_segment, 1.0F, COMBINE_PRODUCT, v)
-SEGMENT_OF(minimum_segment, __builtin_inff(), COMBINE_MINIMUM, v)
-SEGMENT_OF(maximum_segment, -__builtin_inff(), COMBINE_MAXIMUM, v)
+
+/* The minimum is the maximum of what has the other sign. */
+TLK_INLINE vecf flipped(vecf v, int minimum)
+{
+    return (vecf)((veci)v ^ vi_set1(minimum ? INT32_MIN : 0));
+}
+
+/* The maximum's instruction forgets NaN; a sum does not. Only where that is NaN, too, for which infinities may be to
+ * blame, the elements are looked at again. */
+TLK_INLINE float extreme_of(const float *x, int64_t n, int minimum)
+{
+    vecf most[LANES_COUNT];
+    vecf sum[LANES_COUNT] = {vf_zero()};
+    for (int k = 0; k < LANES_COUNT; k++)
+        most[k] = vf_set1(-__builtin_inff());
+    int64_t i = 0;
+    for (; i + (int64_t)LANES_COUNT * TLK_W <= n; i += (int64_t)LANES_COUNT * TLK_W) {
+        TLK_UNROLL
+        for (int k = 0; k < LANES_COUNT; k++) {
+            const vecf v = flipped(vf_load(x + i + (int64_t)k * TLK_W), minimum);
+            most[k] = vf_max(most[k], v);
+            sum[k] = sum[k] + v;
+        }
+    }
+    for (; i < n; i += TLK_W) {
+        const int left = n - i < TLK_W ? (int)(n - i) : TLK_W;
+        const vecf v = flipped(vf_load_n(x + i, left), minimum);
+        most[0] = vf_max(most[0], vf_select(vi_iota() < left, v, most[0]));
+        sum[0] = sum[0] + v;
+    }
+    if (vf_any_nan((sum[0] + sum[1]) + (sum[2] + sum[3])))
+        for (i = 0; i < n; i++)
+            if (x[i] != x[i])
+                return x[i];
+    const float result = vf_max_across(vf_max(vf_max(most[0], most[1]), vf_max(most[2], most[3])));
+    return minimum ? -result : result;
+}
 
 #define SUM_OF(name, segment)                                                                       \
     TLK_INLINE float name(const float *x, int64_t n, float bound)                                   \
@@ -78,15 +111,6 @@ static float lanes_product(vecf v)
     for (int i = 0; i < TLK_W; i++)
         product *= (double)v[i];
     return (float)product;
-}
-/* Of all lanes; NaN if there is one. */
-TLK_INLINE float lanes_minimum(vecf v)
-{
-    return vf_any_nan(v) ? __builtin_nanf("") : vf_min_across(v);
-}
-TLK_INLINE float lanes_maximum(vecf v)
-{
-    return vf_any_nan(v) ? __builtin_nanf("") : vf_max_across(v);
 }
 
 #define ROWS(value)                            \
@@ -115,10 +139,10 @@ void TLK_FN(tlk_reduce_rows)(tlk_reduction reduction, const float *from, float *
         ROWS(lanes_product(product_segment(x, n, 0.0F)));
         break;
     case TLK_MINIMUM:
-        ROWS(lanes_minimum(minimum_segment(x, n, 0.0F)));
+        ROWS(extreme_of(x, n, 1));
         break;
     case TLK_MAXIMUM:
-        ROWS(lanes_maximum(maximum_segment(x, n, 0.0F)));
+        ROWS(extreme_of(x, n, 0));
         break;
     }
 }
@@ -224,15 +248,6 @@ void TLK_FN(tlk_softmax)(const float *x, float *y, int64_t rows, int64_t n, int 
             part = vf_from_halves(low + vd_from_low(part), high + vd_from_high(part));         \
         return part;                                                                           \
     } while (0)
-#define STRIDED(neutral, combine)                                                              \
-    do {                                                                                       \
-        vecf part = vf_set1(neutral);                                                          \
-        for (int64_t i = 0; i < n; i++) {                                                      \
-            const vecf v = whole ? vf_load(x + i * stride) : vf_load_n(x + i * stride, width); \
-            part = combine(part, v);                                                           \
-        }                                                                                      \
-        return part;                                                                           \
-    } while (0)
 
 TLK_INLINE vecf reduce_columns(tlk_reduction reduction, const float *x, int64_t n, int64_t stride, int whole, int width,
                                vecf top)
@@ -246,14 +261,53 @@ TLK_INLINE vecf reduce_columns(tlk_reduction reduction, const float *x, int64_t 
         STRIDED_SUM(v * v);
     case TLK_SUM_EXP:
         STRIDED_SUM(vf_exp(v - top));
-    case TLK_PRODUCT:
-        STRIDED(1.0F, COMBINE_PRODUCT);
-    case TLK_MINIMUM:
-        STRIDED(__builtin_inff(), COMBINE_MINIMUM);
-    case TLK_MAXIMUM:
-        STRIDED(-__builtin_inff(), COMBINE_MAXIMUM);
+    default:
+        break;
     }
-    return vf_zero();
+    vecf product = vf_set1(1.0F);
+    for (int64_t i = 0; i < n; i++)
+        product = product * (whole ? vf_load(x + i * stride) : vf_load_n(x + i * stride, width));
+    return product;
+}
+
+/* Of `vectors` vectors of columns, the last one of `width` columns; NaN as in extreme_of. */
+TLK_INLINE void extreme_columns(int vectors, const float *x, float *y, int64_t n, int64_t stride, int width,
+                                int minimum)
+{
+    vecf most[LANES_COUNT];
+    vecf sum[LANES_COUNT] = {vf_zero()};
+    TLK_UNROLL
+    for (int k = 0; k < vectors; k++)
+        most[k] = vf_set1(-__builtin_inff());
+    for (int64_t i = 0; i < n; i++)
+        TLK_UNROLL
+    for (int k = 0; k < vectors; k++) {
+        const float *at = x + i * stride + (int64_t)k * TLK_W;
+        const vecf v = flipped(vectors > 1 ? vf_load(at) : vf_load_n(at, width), minimum);
+        most[k] = vf_max(most[k], v);
+        sum[k] = sum[k] + v;
+    }
+    TLK_UNROLL
+    for (int k = 0; k < vectors; k++)
+        vf_store_n(y + (int64_t)k * TLK_W, flipped(most[k], minimum), vectors > 1 ? TLK_W : width);
+    for (int k = 1; k < vectors; k++)
+        sum[0] = sum[0] + sum[k];
+    if (vf_any_nan(sum[0]))
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t c = 0; c < (vectors - 1) * TLK_W + width; c++)
+                y[c] = x[i * stride + c] != x[i * stride + c] ? __builtin_nanf("") : y[c];
+}
+
+static TLK_NOINLINE void extremes_strided(const float *x, float *y, int64_t n, int64_t stride, int64_t columns,
+                                          int minimum)
+{
+    const int64_t wide = (int64_t)LANES_COUNT * TLK_W;
+    int64_t column = 0;
+    for (; column + wide <= columns; column += wide)
+        extreme_columns(LANES_COUNT, x + column, y + column, n, stride, TLK_W, minimum);
+    for (; column < columns; column += TLK_W)
+        extreme_columns(1, x + column, y + column, n, stride,
+                        columns - column < TLK_W ? (int)(columns - column) : TLK_W, minimum);
 }
 
 void TLK_FN(tlk_reduce_strided)(tlk_reduction reduction, const float *x, float *y, int64_t n, int64_t stride,
@@ -261,6 +315,10 @@ void TLK_FN(tlk_reduce_strided)(tlk_reduction reduction, const float *x, float *
 {
     const int bounded = reduction == TLK_SUM_EXP;
     int64_t column = 0;
+    if (reduction == TLK_MINIMUM || reduction == TLK_MAXIMUM) {
+        extremes_strided(x, y, n, stride, columns, reduction == TLK_MINIMUM);
+        return;
+    }
     for (; column + TLK_W <= columns; column += TLK_W) {
         const vecf top = bounded ? vf_load(bounds + column) : vf_zero();
         vf_store(y + column, reduce_columns(reduction, x + column, n, stride, 1, TLK_W, top));
@@ -269,5 +327,61 @@ void TLK_FN(tlk_reduce_strided)(tlk_reduction reduction, const float *x, float *
         const int width = (int)(columns - column);
         const vecf top = bounded ? vf_load_n(bounds + column, width) : vf_zero();
         vf_store_n(y + column, reduce_columns(reduction, x + column, n, stride, 0, width, top), width);
+    }
+}
+
+/* ---- normalization ---- */
+
+/* The mean of (x - centre), or of its square, in double. */
+TLK_INLINE double mean_around(const float *x, int64_t n, double centre, int squares)
+{
+    const vecd c = vd_set1(centre);
+    vecd sum[4] = {vd_zero()};
+    int64_t i = 0;
+#define ADD(k, v)                                                                  \
+    do {                                                                           \
+        const vecd low = vd_from_low(v) - c;                                       \
+        const vecd high = vd_from_high(v) - c;                                     \
+        sum[k] = squares ? vd_fma(low, low, sum[k]) : sum[k] + low;                \
+        sum[k + 1] = squares ? vd_fma(high, high, sum[k + 1]) : sum[k + 1] + high; \
+    } while (0)
+    for (; i + 2 * TLK_W <= n; i += 2 * TLK_W) {
+        ADD(0, vf_load(x + i));
+        ADD(2, vf_load(x + i + TLK_W));
+    }
+    if (i + TLK_W <= n) {
+        ADD(0, vf_load(x + i));
+        i += TLK_W;
+    }
+    double total = vd_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    for (; i < n; i++) {
+        const double apart = (double)x[i] - centre;
+        total += squares ? apart * apart : apart;
+    }
+    return total / (double)n;
+}
+
+void TLK_FN(tlk_moments)(const float *x, int64_t n, int centred, double *mean, double *variance)
+{
+    *mean = centred ? mean_around(x, n, 0, 0) : 0;
+    *variance = mean_around(x, n, *mean, 1);
+}
+
+void TLK_FN(tlk_normalize)(const float *x, float *y, int64_t n, float mean, float factor, const float *scale,
+                           const float *shift, float offset)
+{
+    const vecf m = vf_set1(mean);
+    const vecf f = vf_set1(factor);
+    int64_t i = 0;
+    for (; i + TLK_W <= n; i += TLK_W) {
+        const vecf v = (vf_load(x + i) - m) * f;
+        const vecf s = shift ? vf_load(shift + i) : vf_set1(offset);
+        vf_store(y + i, scale ? vf_fma(v, vf_load(scale + i), s) : v + s);
+    }
+    if (i < n) {
+        const int left = (int)(n - i);
+        const vecf v = (vf_load_n(x + i, left) - m) * f;
+        const vecf s = shift ? vf_load_n(shift + i, left) : vf_set1(offset);
+        vf_store_n(y + i, scale ? vf_fma(v, vf_load_n(scale + i, left), s) : v + s, left);
     }
 }

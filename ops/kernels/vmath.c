@@ -169,6 +169,65 @@ void TLK_FN(tlk_binary)(tlk_binary function, const float *a, int a_step, const f
     }
 }
 
+/* ---- functions that leave rare arguments to the C library ---- */
+
+/* Of the lanes that are not `usual`, from the arguments at `u` and `v`. */
+static TLK_NOINLINE vecf unusual(float (*function)(float, float), vecf u, vecf v, veci usual, vecf result)
+{
+    for (int i = 0; i < TLK_W; i++)
+        if (!usual[i])
+            result[i] = function(u[i], v[i]);
+    return result;
+}
+
+/* Of finite numbers, the base not zero. */
+TLK_INLINE vecf power(vecf base, vecf exponent)
+{
+    const vecf a = vf_abs(base);
+    const vecf p = vf_from_halves(vd_power(vd_from_low(a), vd_from_low(exponent)),
+                                  vd_power(vd_from_high(a), vd_from_high(exponent)));
+    /* from 2^24 on, all floats are even numbers */
+    const vecf held = vf_min(vf_set1(0x1p24f), vf_max(vf_set1(-0x1p24f), exponent));
+    const veci whole = vf_to_int(held);
+    const vecf negative = (vecf)((vecu)p ^ (vecu)whole << 31);
+    return vf_select(base < 0.0F, vf_select(vf_from_int(whole) == held, negative, vf_set1(__builtin_nanf(""))), p);
+}
+
+void TLK_FN(tlk_power)(const float *a, int a_step, const float *b, int b_step, float *y, int64_t n)
+{
+    const vecf one_a = vf_set1(n > 0 ? a[0] : 1.0F);
+    const vecf one_b = vf_set1(n > 0 ? b[0] : 1.0F);
+    const vecf inf = vf_set1(__builtin_inff());
+    for (int64_t i = 0; i < n; i += TLK_W) {
+        const int left = n - i < TLK_W ? (int)(n - i) : TLK_W;
+        const vecf u = a_step ? vf_load_n(a + i, left) : one_a;
+        const vecf v = b_step ? vf_load_n(b + i, left) : one_b;
+        const veci usual = ((u != 0.0F) & (vf_abs(u) < inf) & (vf_abs(v) < inf)) | (vi_iota() >= left);
+        vecf result = power(u, v);
+        if (vf_any_nan((vecf)~usual))
+            result = unusual(powf, u, v, usual, result);
+        vf_store_n(y + i, result, left);
+    }
+}
+
+static float sine_of(float x, float cosine)
+{
+    return cosine > 0.0F ? cosf(x) : sinf(x);
+}
+
+void TLK_FN(tlk_sine)(const float *x, float *y, int64_t n, int cosine)
+{
+    for (int64_t i = 0; i < n; i += TLK_W) {
+        const int left = n - i < TLK_W ? (int)(n - i) : TLK_W;
+        const vecf v = vf_load_n(x + i, left);
+        const veci usual = vf_abs(v) <= 0x1p19f;
+        vecf result = vf_from_halves(vd_sine(vd_from_low(v), cosine), vd_sine(vd_from_high(v), cosine));
+        if (vf_any_nan((vecf)~usual))
+            result = unusual(sine_of, v, vf_set1((float)cosine), usual, result);
+        vf_store_n(y + i, result, left);
+    }
+}
+
 /* ---- bytes ---- */
 
 typedef uint8_t vecb __attribute__((vector_size(TLK_W)));

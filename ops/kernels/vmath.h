@@ -293,6 +293,55 @@ TLK_INLINE vecd vd_exp_bounded(vecd x)
     return (vecd)((lanes)power + ((lanes)shifted << 52));
 }
 
+/* log(x) for normal x > 0, to 2^-42: that of the fraction by the series of atanh, which needs no fit. */
+TLK_INLINE vecd vd_log_positive(vecd x)
+{
+    typedef uint64_t lanes __attribute__((vector_size(TLK_VBYTES)));
+    /* x = 2^e * m with m in [sqrt(1/2), sqrt(2)); e + 1023, in place of a fraction's last bits, is a double's */
+    const lanes exponent = ((lanes)x + (0x3ff0000000000000U - 0x3fe6a09e667f3bcdU)) >> 52;
+    const vecd e = (vecd)(exponent | 0x4330000000000000U) - (0x1p52 + 1023);
+    const vecd m = (vecd)((lanes)x - (exponent << 52) + 0x3ff0000000000000U);
+    const vecd s = (m - 1.0) / (m + 1.0);
+    const vecd square = s * s;
+    vecd p = vd_set1(1.0 / 17);
+    for (int k = 15; k > 1; k -= 2)
+        p = vd_fma(p, square, vd_set1(1.0 / k));
+    return vd_fma(e, vd_set1(0x1.62e42fefa39efp-1), vd_fma(p * square, s + s, s + s));
+}
+
+/* x^y for finite x > 0 and finite y */
+TLK_INLINE vecd vd_power(vecd x, vecd y)
+{
+    return vd_exp_bounded(vd_min(vd_set1(200.0), vd_max(vd_set1(-200.0), y * vd_log_positive(x))));
+}
+
+/* sin(x), or cos(x), for |x| <= 2^19 */
+TLK_INLINE vecd vd_sine(vecd x, int cosine)
+{
+    typedef uint64_t lanes __attribute__((vector_size(TLK_VBYTES)));
+    const vecd magic = vd_set1(0x1.8p52);
+    const vecd shifted = x * 0x1.45f306dc9c883p-1 + magic; /* the quadrant, in the lowest bits */
+    const vecd k = shifted - magic;
+    const lanes quadrant = (lanes)shifted + (uint64_t)cosine;
+    /* pi / 2 in three parts, of which the first two have 33 bits: their products are exact */
+    const vecd r = ((x - k * 0x1.921fb544p+0) - k * 0x1.0b4611a6p-34) - k * 0x1.3198a2e03707p-69;
+    const vecd square = r * r;
+    vecd s = vd_set1(-1.0 / 39916800);
+    s = vd_fma(s, square, vd_set1(1.0 / 362880));
+    s = vd_fma(s, square, vd_set1(-1.0 / 5040));
+    s = vd_fma(s, square, vd_set1(1.0 / 120));
+    s = vd_fma(s, square, vd_set1(-1.0 / 6));
+    s = r * vd_fma(s, square, vd_set1(1.0));
+    vecd c = vd_set1(-1.0 / 3628800);
+    c = vd_fma(c, square, vd_set1(1.0 / 40320));
+    c = vd_fma(c, square, vd_set1(-1.0 / 720));
+    c = vd_fma(c, square, vd_set1(1.0 / 24));
+    c = vd_fma(c, square, vd_set1(-0.5));
+    c = vd_fma(c, square, vd_set1(1.0));
+    const vecd result = vd_select((vecl)(0 - (quadrant & 1)), c, s);
+    return (vecd)((lanes)result ^ (quadrant & 2) << 62);
+}
+
 /* 1 / (1 + exp(-x)), and x times it */
 #if TLK_HAS_FMA
 #if defined TLK_ISA_AVX512
@@ -533,7 +582,7 @@ TLK_INLINE vecf vf_activate(tlk_activation_kind kind, float a, float b, vecf x)
     case TLK_HARD_SIGMOID:
         return vf_min(vf_set1(1.0F), vf_max(vf_zero(), va * x + vb));
     case TLK_HARD_SWISH:
-        return x * vf_min(vf_set1(1.0F), vf_max(vf_zero(), vf_set1(1.0F / 6.0F) * x + 0.5F));
+        return x * vf_min(vf_set1(1.0F), vf_max(vf_zero(), (x + 3.0F) * vf_set1(1.0F / 6.0F)));
     case TLK_ELU:
         return vf_select(x < 0.0F, va * vf_expm1(x), x);
     case TLK_SELU:

@@ -69,6 +69,16 @@ typedef enum tlk_reduction {
      * bounds[columns] is read by TLK_SUM_EXP only. */                                                                \
     KERNEL(void, reduce_strided,                                                                                      \
            (tlk_reduction reduction, const float *x, float *y, int64_t n, int64_t stride, int64_t columns,            \
-            const float *bounds))
+            const float *bounds))                                                                                     \
+    /* The mean of n floats, or 0 if they are not to be centred, and the mean square of their distance from it. */    \
+    KERNEL(void, moments, (const float *x, int64_t n, int centred, double *mean, double *variance))                   \
+    /* y = (x - mean) * factor * scale + shift; without scale that is 1, without shift it is offset; y may be x */    \
+    KERNEL(void, normalize,                                                                                           \
+           (const float *x, float *y, int64_t n, float mean, float factor, const float *scale, const float *shift,    \
+            float offset))                                                                                            \
+    /* y[i] = a[i * a_step] to the power of b[i * b_step]; steps are 0 or 1; y may be a or b */                       \
+    KERNEL(void, power, (const float *a, int a_step, const float *b, int b_step, float *y, int64_t n))                \
+    /* Sine and cosine */                                                                                             \
+    KERNEL(void, sine, (const float *x, float *y, int64_t n, int cosine))
 
 #endif

@@ -1,5 +1,6 @@
 /* ArgMax, ArgMin: the index of the largest or smallest element along an axis, of the first or last such. NaN counts as
  * larger and smaller than all else. */
+#include "kernels/kernels.h"
 #include "onnx/convert.h"
 #include "onnx/tensor.h"
 
@@ -38,6 +39,8 @@ static tl_status reshape(tl_call *call)
     p->n = x->rank ? x->dims[axis] : 1;
     if (p->n == 0)
         return tl_fail(call, TL_INVALID_INPUT, "axis %d has no elements to choose from", axis);
+    if (p->n > INT32_MAX)
+        return tl_fail(call, TL_UNSUPPORTED, "axis %d has 2^31 elements or more", axis);
     p->outer = x->rank ? op_product(x, 0, axis) : 1;
     p->inner = x->rank ? op_product(x, axis + 1, x->rank) : 1;
     call->workspace_size = op_is_native(x->type) ? 0 : op_staged_bytes(x->type, op_elements(x));
@@ -83,14 +86,71 @@ typedef struct job {
                 }                                                                        \
         }                                                                                \
     }
-TASK(search_f32, float)
 TASK(search_f64, double)
 TASK(search_i64, int64_t)
 TASK(search_u64, uint64_t)
 
+/* Along the last axis: the extreme, or NaN, and then where it is. */
+static int64_t find(const float *x, int64_t n, float extreme, bool last)
+{
+    int64_t at = last ? n - 1 : 0;
+    const int64_t step = last ? -1 : 1;
+    for (; at >= 0 && at < n; at += step)
+        if (x[at] == extreme || (extreme != extreme && x[at] != x[at]))
+            break;
+    return at;
+}
+
+static void search_rows_f32(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const job *j = context;
+    const tlk_reduction reduction = j->smallest ? TLK_MINIMUM : TLK_MAXIMUM;
+    float best[COLUMNS];
+    (void)thread;
+    for (int64_t row = begin; row < end; row += COLUMNS) {
+        const int64_t rows = end - row < COLUMNS ? end - row : COLUMNS;
+        const float *x = (const float *)j->x + row * j->p->n;
+        tlk_get()->reduce_rows(reduction, x, best, rows, j->p->n, NULL);
+        for (int64_t i = 0; i < rows; i++)
+            j->y[row + i] = find(x + i * j->p->n, j->p->n, best[i], j->last);
+    }
+}
+
+/* Columns side by side, from the end that wins a draw. */
+static void search_columns_f32(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const job *j = context;
+    const plan *p = j->p;
+    const float sign = j->smallest ? -1.0F : 1.0F;
+    (void)thread;
+    for (int64_t unit = begin; unit < end; unit++) {
+        const int64_t outer = unit / j->blocks, from = unit % j->blocks * COLUMNS;
+        const int64_t width = p->inner - from < COLUMNS ? p->inner - from : COLUMNS;
+        const float *x = (const float *)j->x + outer * p->n * p->inner + from;
+        float best[COLUMNS];
+        int32_t at[COLUMNS];
+        for (int64_t c = 0; c < width; c++) {
+            best[c] = -INFINITY;
+            at[c] = (int32_t)(j->last ? p->n - 1 : 0);
+        }
+        for (int64_t i = 0; i < p->n; i++) {
+            const int32_t k = (int32_t)(j->last ? p->n - 1 - i : i);
+            const float *line = x + k * p->inner;
+            for (int64_t c = 0; c < width; c++) {
+                const float u = sign * line[c];
+                const bool better = (u > best[c]) | ((u != u) & (best[c] == best[c]));
+                best[c] = better ? u : best[c];
+                at[c] = better ? k : at[c];
+            }
+        }
+        for (int64_t c = 0; c < width; c++)
+            j->y[outer * p->inner + from + c] = at[c];
+    }
+}
+
 static tl_status run(tl_call *call, bool smallest, bool last)
 {
-    static const tl_task tasks[OP_DOMAIN_COUNT] = {search_f32, search_f64, search_i64, search_u64};
+    static const tl_task tasks[OP_DOMAIN_COUNT] = {search_columns_f32, search_f64, search_i64, search_u64};
     const plan *p = call->plan;
     const tl_tensor *x = call->inputs[0];
     if (p->outer == 0)
@@ -106,7 +166,8 @@ static tl_status run(tl_call *call, bool smallest, bool last)
     const int64_t units = p->outer * j.blocks;
     const int64_t width = p->inner < COLUMNS ? p->inner : COLUMNS;
     const int64_t grain = p->n < PIECE ? PIECE / (p->n * width) + 1 : 1;
-    const tl_task task = tasks[op_domain_of(x->type)];
+    const bool rows = op_domain_of(x->type) == OP_F32 && p->inner == 1;
+    const tl_task task = rows ? search_rows_f32 : tasks[op_domain_of(x->type)];
     if (units <= grain || call->thread_count <= 1)
         task(&j, 0, units, 0);
     else

@@ -161,14 +161,23 @@ typedef struct power {
     const int32_t *step;
 } power;
 
-/* Squares are the common case; a product rounds as the exact power does. */
-static void powers_f32(const float *a, const float *b, float *y, int64_t n)
+/* Squares and cubes are the common case. */
+static void powers_f32(const float *a, int a_step, const float *b, int b_step, float *y, int64_t n)
 {
-    bool squares = true;
-    for (int64_t i = 0; i < n && squares; i++)
-        squares = b[i] == 2.0F;
-    for (int64_t i = 0; i < n; i++)
-        y[i] = squares ? a[i] * a[i] : powf(a[i], b[i]);
+    const tlk_kernels *kernels = tlk_get();
+    float squares[OP_BLOCK];
+    if (b_step || (b[0] != 2.0F && b[0] != 3.0F)) {
+        kernels->power(a, a_step, b, b_step, y, n);
+        return;
+    }
+    const bool cubes = b[0] == 3.0F;
+    for (int64_t i = 0; i < n; i += OP_BLOCK) {
+        const int64_t m = n - i < OP_BLOCK ? n - i : OP_BLOCK;
+        const float *from = a + i * a_step;
+        kernels->binary(TLK_MUL, from, a_step, from, a_step, cubes ? squares : y + i, m);
+        if (cubes)
+            kernels->binary(TLK_MUL, squares, 1, from, a_step, y + i, m);
+    }
 }
 
 /* Numbers of any domain as double, in place of what `from` may share with `to`. */
@@ -200,7 +209,7 @@ static void powers_mixed(op_domain to, const void *a, op_domain by, const void *
 static void powers(op_domain to, const void *a, op_domain by, const void *b, void *y, int64_t n)
 {
     if (to == OP_F32 && by == OP_F32)
-        powers_f32(a, b, y, n);
+        powers_f32(a, 1, b, 1, y, n);
     else if (to == OP_I64 && (by == OP_I64 || by == OP_U64))
         for (int64_t i = 0; i < n; i++) {
             const int64_t base = ((const int64_t *)a)[i];
@@ -217,6 +226,11 @@ static void power_row(const void *context, const int64_t *in, int64_t at, int64_
     const power *p = context;
     const tl_type type = p->base->type, by = p->exponent->type;
     op_block a_block, b_block, y_block;
+    if (type == TL_FLOAT && by == TL_FLOAT) {
+        powers_f32((const float *)p->base->data + in[0], p->step[0], (const float *)p->exponent->data + in[1],
+                   p->step[1], (float *)p->y->data + at, n);
+        return;
+    }
     for (int64_t i = 0; i < n; i += OP_BLOCK) {
         const int64_t m = n - i < OP_BLOCK ? n - i : OP_BLOCK;
         const void *a = p->step[0] ? op_load_block(type, p->base->data, in[0] + i, m, &a_block)

@@ -65,19 +65,15 @@ typedef struct batch_job {
 static void batch_statistics(const batch_job *job, int64_t c, double *mean, double *variance)
 {
     const tl_tensor *x = job->call->inputs[BATCH_X];
-    double sum = 0, squares = 0, n = (double)(job->batch * job->area);
-    for (int64_t i = 0; i < job->batch; i++) {
-        int64_t at = (i * job->channels + c) * job->area;
-        sum += x->type == TL_DOUBLE ? norm_sum_f64((const double *)x->data + at, job->area, 0)
-                                    : norm_sum_f32((const float *)x->data + at, job->area, 0);
+    *mean = *variance = 0;
+    for (int64_t i = 0; i < job->batch; i++) { /* parts of the same size, joined one by one */
+        const double part = 1 / (double)(i + 1);
+        double part_mean, part_variance;
+        norm_statistics(x, (i * job->channels + c) * job->area, job->area, true, &part_mean, &part_variance);
+        const double apart = part_mean - *mean;
+        *mean += apart * part;
+        *variance += (part_variance - *variance) * part + apart * apart * part * (1 - part);
     }
-    *mean = sum / n;
-    for (int64_t i = 0; i < job->batch; i++) {
-        int64_t at = (i * job->channels + c) * job->area;
-        squares += x->type == TL_DOUBLE ? norm_square_f64((const double *)x->data + at, job->area, *mean)
-                                        : norm_square_f32((const float *)x->data + at, job->area, *mean);
-    }
-    *variance = squares / n;
     const double now[2] = {*mean, *variance};
     for (size_t k = 0; k < 2; k++) {
         const tl_tensor *running = op_output(job->call, k + 1);

@@ -134,6 +134,12 @@ static void convert_block(const cast *c, int64_t at, int64_t n)
     default:
         break;
     }
+    if (to == TL_BOOL && from == OP_F32) {
+        uint8_t *y = (uint8_t *)c->y->data + at;
+        for (int64_t i = 0; i < n; i++)
+            y[i] = ((const float *)x)[i] != 0.0F;
+        return;
+    }
     to_bits(from, x, to, out.u64, n);
     if (op_type_bits(to) < 8)
         store_packed(to, out.u64, c->y->data, at, n);

@@ -102,20 +102,12 @@ typedef struct layer_job {
 } layer_job;
 
 /* One row, where scale and shift (or NULL) lie contiguous beside it. */
-#define LAYER_ROW(name, type)                                                                              \
-    static void name(const type *x, const type *scale, const type *shift, type *y, int64_t n, double mean, \
-                     double inverse)                                                                       \
-    {                                                                                                      \
-        const type m = (type)mean, f = (type)inverse;                                                      \
-        if (shift)                                                                                         \
-            for (int64_t i = 0; i < n; i++)                                                                \
-                y[i] = (x[i] - m) * f * scale[i] + shift[i];                                               \
-        else                                                                                               \
-            for (int64_t i = 0; i < n; i++)                                                                \
-                y[i] = (x[i] - m) * f * scale[i];                                                          \
-    }
-LAYER_ROW(layer_row_f32, float)
-LAYER_ROW(layer_row_f64, double)
+static void layer_row_f64(const double *x, const double *scale, const double *shift, double *y, int64_t n, double mean,
+                          double inverse)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = (x[i] - mean) * inverse * scale[i] + (shift ? shift[i] : 0);
+}
 
 /* The same for any broadcasting and mixture of types. */
 static void layer_row_any(const layer_job *job, int64_t row, double mean, double inverse)
@@ -157,9 +149,9 @@ static void layer_task(void *context, int64_t begin, int64_t end, int32_t thread
         norm_statistics(x, at, plan->width, job->centred, &mean, &variance);
         double inverse = 1 / sqrt(variance + job->epsilon);
         if (plain && x->type == TL_FLOAT)
-            layer_row_f32((const float *)x->data + at, (const float *)scale->data + s,
-                          shift ? (const float *)shift->data + b : NULL, (float *)y->data + at, plan->width, mean,
-                          inverse);
+            tlk_get()->normalize((const float *)x->data + at, (float *)y->data + at, plan->width, (float)mean,
+                                 (float)inverse, (const float *)scale->data + s,
+                                 shift ? (const float *)shift->data + b : NULL, 0);
         else if (plain)
             layer_row_f64((const double *)x->data + at, (const double *)scale->data + s,
                           shift ? (const double *)shift->data + b : NULL, (double *)y->data + at, plan->width, mean,

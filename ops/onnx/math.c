@@ -43,6 +43,16 @@ OP_KERNEL1(erf_u64, uint64_t, uint64_t, erf((double)u))
 OP_KERNEL1(not_i64, int64_t, uint8_t, u == 0)
 OP_KERNEL1(bitwise_not_i64, int64_t, int64_t, ~u)
 
+#define SINE(function, cosine)                                                           \
+    static void function##_f32(const void *x, void *y, int64_t n, const void *parameter) \
+    {                                                                                    \
+        (void)parameter;                                                                 \
+        tlk_get()->sine(x, y, n, cosine);                                                \
+    }                                                                                    \
+    OP_KERNEL1(function##_f64, double, double, function(u))
+SINE(sin, 0)
+SINE(cos, 1)
+
 /* The rest is the C library's. */
 #define LIBRARY(function)                                                                              \
     OP_KERNEL1(function##_f32, float, float, function##f(u))                                           \
@@ -52,8 +62,6 @@ OP_KERNEL1(bitwise_not_i64, int64_t, int64_t, ~u)
     {                                                                                                  \
         return op_unary_run(call, &function##_rule, NULL);                                             \
     }
-LIBRARY(sin)
-LIBRARY(cos)
 LIBRARY(tan)
 LIBRARY(asin)
 LIBRARY(acos)
@@ -82,6 +90,8 @@ RULE(reciprocal, 2, false, reciprocal_f32, reciprocal_f64)
 RULE(exp, 4, false, exp_f32, exp_f64)
 RULE(log, 4, false, log_f32, log_f64)
 RULE(erf, 8, false, erf_f32, erf_f64, erf_i64, erf_u64)
+RULE(sin, 8, false, sin_f32, sin_f64)
+RULE(cos, 8, false, cos_f32, cos_f64)
 RULE(not, 1, true, NULL, NULL, not_i64)
 RULE(bitwise_not, 1, false, NULL, NULL, bitwise_not_i64)
 

@@ -44,6 +44,18 @@ static tl_status lp_reshape(tl_call *call)
 LP_BLOCK(lp_block_f32, float)
 LP_BLOCK(lp_block_f64, double)
 
+/* Whole rows by the kernels; false where squares may have left the range of float. */
+static bool lp_row(const float *x, float *y, int64_t n, int64_t p)
+{
+    const tlk_kernels *kernels = tlk_get();
+    float norm = kernels->reduce(p == 1 ? TLK_SUM_ABS : TLK_SUM_SQUARE, x, n, 0);
+    if (!(norm > 1e-20F && norm < 1e30F))
+        return false;
+    norm = p == 1 ? norm : sqrtf(norm);
+    kernels->binary(TLK_DIV, x, 1, &norm, 0, y, n);
+    return true;
+}
+
 static void lp_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const axis_job *job = context;
@@ -52,6 +64,9 @@ static void lp_task(void *context, int64_t begin, int64_t end, int32_t thread)
     for (int64_t b = begin; b < end; b++) {
         int64_t first = b % blocks * BLOCK, at = b / blocks * job->n * job->inner + first;
         int64_t width = nn_min(BLOCK, job->inner - first);
+        if (job->x->type == TL_FLOAT && job->inner == 1 &&
+            lp_row((const float *)job->x->data + at, (float *)job->y->data + at, job->n, job->p))
+            continue;
         if (job->x->type == TL_DOUBLE)
             lp_block_f64((const double *)job->x->data + at, (double *)job->y->data + at, job->n, job->inner, width,
                          job->p);

@@ -88,6 +88,15 @@ static double finish(op_reduce_kind kind, double gathered, int64_t count, double
     }
 }
 
+/* The same for floats that lie one behind the other. */
+static void finish_floats(const op_reduce_job *j, float *y, int64_t n, const float *bounds)
+{
+    if (j->kind == OP_REDUCE_MEAN || j->kind == OP_REDUCE_L2 || j->kind == OP_REDUCE_LOG_SUM ||
+        j->kind == OP_REDUCE_LOG_SUM_EXP)
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (float)finish(j->kind, (double)y[i], j->plan->count, (double)bounds[i]);
+}
+
 /* Rows that lie one behind the other: a kernel for many at a time. */
 static void contiguous_rows(const op_reduce_job *j, int64_t begin, int64_t end)
 {
@@ -104,8 +113,7 @@ static void contiguous_rows(const op_reduce_job *j, int64_t begin, int64_t end)
                 bounds[i] = isfinite(bounds[i]) ? bounds[i] : 0.0F;
         }
         tlk_get()->reduce_rows(vector_reduction(j->kind), x, y, rows, p->n, bounds);
-        for (int64_t i = 0; i < rows; i++)
-            y[i] = (float)finish(j->kind, (double)y[i], p->count, (double)bounds[i]);
+        finish_floats(j, y, rows, bounds);
     }
 }
 
@@ -125,6 +133,12 @@ void op_reduce_f32(void *job, int64_t begin, int64_t end, int32_t thread)
         float *y = (float *)j->y + row * p->columns + column;
         double total[OP_REDUCE_COLUMNS];
         float bounds[OP_REDUCE_COLUMNS];
+        if (p->reduced == 0 && j->kind != OP_REDUCE_LOG_SUM_EXP) { /* one line: nothing to join */
+            memset(bounds, 0, (size_t)columns * sizeof bounds[0]);
+            tlk_get()->reduce_strided(vector_reduction(j->kind), x, y, p->n, p->columns, columns, bounds);
+            finish_floats(j, y, columns, bounds);
+            continue;
+        }
         bounds[0] = 0.0F;
         if (j->kind == OP_REDUCE_LOG_SUM_EXP) { /* relative to the largest, so that nothing overflows */
             gather(p, TLK_MAXIMUM, x, columns, bounds, total);

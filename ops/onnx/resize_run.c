@@ -166,6 +166,7 @@ typedef struct nearest_job {
     const char *from;
     char *to;
     const void *value;
+    bool doubled; /* floats, of which each comes twice along the last axis that changes */
 } nearest_job;
 
 static void nearest_rows(void *context, int64_t begin, int64_t end, int32_t thread)
@@ -174,6 +175,7 @@ static void nearest_rows(void *context, int64_t begin, int64_t end, int32_t thre
     const resize_axis *axes = job->plan->axes;
     int64_t n = axes[job->inner].out, stride = job->strides[job->inner], unit = job->unit;
     const int64_t *inner = job->tables[job->inner];
+    const char *last = NULL; /* the row before came from there */
     (void)thread;
     for (int64_t row = begin; row < end; row++) {
         const char *from = job->from;
@@ -185,6 +187,16 @@ static void nearest_rows(void *context, int64_t begin, int64_t end, int32_t thre
             rest /= axes[i].out;
             outside = outside || source < 0;
             from += outside ? 0 : source * job->strides[i];
+        }
+        if (!outside && from == last) {
+            memcpy(to, to - n * unit, (size_t)(n * unit));
+            continue;
+        }
+        last = outside ? NULL : from;
+        if (job->doubled && !outside) {
+            for (int64_t i = 0; i < n; i += 2)
+                ((uint32_t *)to)[i] = ((uint32_t *)to)[i + 1] = ((const uint32_t *)from)[i / 2];
+            continue;
         }
         for (int64_t i = 0; i < n; i++, to += unit) {
             if (outside || inner[i] < 0)
@@ -224,6 +236,10 @@ static tl_status compute_nearest(tl_call *call, const resize_plan *plan)
         return TL_OK;
     }
     job.unit = op_product(x, job.inner + 1, x->rank) * job.element;
+    const resize_axis *last = &plan->axes[job.inner];
+    job.doubled = job.unit == 4 && job.element == 4 && last->out == 2 * last->in;
+    for (int64_t o = 0; o < last->out; o++)
+        job.doubled = job.doubled && job.tables[job.inner][o] == o / 2;
     int64_t rows = op_product(out, 0, job.inner), each = plan->axes[job.inner].out;
     int64_t grain = 1 + PIECE / each;
     if (rows > grain && call->thread_count > 1)

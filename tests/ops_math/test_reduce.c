@@ -169,6 +169,41 @@ START_TEST(any_axes)
 }
 END_TEST
 
+/* NaN comes through wherever it is, infinities do not make one, and -inf alone stays. */
+START_TEST(extremes)
+{
+    static const int64_t shapes[][2] = {{5, 3}, {7, 70}, {3, 17}, {40, 1}, {1, 33}};
+    random_seed(29);
+    for (int round = 0; round < 200; round++) {
+        const int64_t *shape = shapes[round % 5], axis = round / 5 % 2;
+        const bool maximum = random_int(0, 1) != 0;
+        tl_tensor x = random_tensor(TL_FLOAT, DIMS(shape[0], shape[1]));
+        for (int64_t i = 0; i < elements(&x); i++)
+            if (random_int(0, 2) == 0)
+                set(&x, i, random_int(0, 9) == 0 ? NAN : random_int(0, 1) ? INFINITY : -INFINITY);
+        tl_tensor list = {.data = &(int64_t){axis}, .type = TL_INT64, .rank = 1, .dims = {1}};
+        const fake_attribute attributes[] = {ATTR_I("keepdims", 0), ATTR_I("noop_with_empty_axes", 0)};
+        fake_case test = {.op = maximum ? &tl_op_ReduceMax_20 : &tl_op_ReduceMin_20,
+                          .inputs = {&x, &list},
+                          .input_count = 2,
+                          .attributes = attributes,
+                          .attribute_count = 2};
+        run_ok(&test);
+        for (int64_t i = 0; i < shape[1 - axis]; i++) {
+            double want = maximum ? -INFINITY : INFINITY;
+            for (int64_t k = 0; k < shape[axis]; k++) {
+                const double u = get(&x, axis == 1 ? i * shape[1] + k : k * shape[1] + i);
+                want = isnan(u) || isnan(want) ? NAN : maximum ? fmax(want, u) : fmin(want, u);
+            }
+            const double got = get(&test.outputs[0], i);
+            ck_assert(isnan(want) ? isnan(got) : got == want);
+        }
+        fake_free(&test);
+        free_tensor(&x);
+    }
+}
+END_TEST
+
 START_TEST(empty_sets)
 {
     static const struct {
@@ -350,8 +385,9 @@ START_TEST(arguments_of_extremes)
             free_tensor(&x);
             continue;
         }
+        const bool has_nan = (TL_T(x.type) & TL_T_FLOATS) && random_int(0, 1);
         for (int64_t i = 0; i < elements(&x); i++) /* many equal ones */
-            set(&x, i, (double)random_int(0, 3));
+            set(&x, i, has_nan && random_int(0, 5) == 0 ? NAN : (double)random_int(0, 3));
         const int32_t axis = (int32_t)random_int(0, x.rank - 1);
         const lines l = lines_of(&x, axis, false);
         const bool later = random_int(0, 1) != 0, smallest = random_int(0, 1) != 0;
@@ -368,7 +404,8 @@ START_TEST(arguments_of_extremes)
             int64_t best = 0;
             for (int64_t i = 1; i < l.n; i++) {
                 const double u = get(&x, base + i * l.inner), v = get(&x, base + best * l.inner);
-                if ((smallest ? u < v : u > v) || (u == v && later))
+                const bool equal = u == v || (isnan(u) && isnan(v));
+                if (equal ? later : isnan(u) || (smallest ? u < v : u > v))
                     best = i;
             }
             ck_assert_int_eq(((const int64_t *)test.outputs[0].data)[line], best);
@@ -433,6 +470,7 @@ int main(void)
 {
     Suite *suite = suite_create("reduce");
     ADD_TEST(suite, any_axes);
+    ADD_TEST(suite, extremes);
     ADD_TEST(suite, empty_sets);
     ADD_TEST(suite, old_axes);
     ADD_TEST(suite, large_numbers);

@@ -56,39 +56,43 @@ static double reciprocal(double x)
 typedef struct function {
     const char *name;
     double (*exact)(double);
-    bool unary;
+    enum { UNARY, ACTIVATION, SINE } kind;
     int which;
 } function;
 
 static const function functions[] = {
-    {"abs", absolute, true, TLK_ABS},
-    {"sqrt", sqrt, true, TLK_SQRT},
-    {"reciprocal", reciprocal, true, TLK_RECIPROCAL},
-    {"floor", floor, true, TLK_FLOOR},
-    {"ceil", ceil, true, TLK_CEIL},
-    {"round", rint, true, TLK_ROUND},
-    {"exp", exp, true, TLK_EXP},
-    {"expm1", expm1, true, TLK_EXPM1},
-    {"log", log, true, TLK_LOG},
-    {"erf", erf, true, TLK_ERF},
-    {"elu", elu, false, TLK_ELU},
-    {"exponential", exp, false, TLK_EXPONENTIAL},
-    {"gelu", gelu, false, TLK_GELU},
-    {"gelu_tanh", gelu_tanh, false, TLK_GELU_TANH},
-    {"mish", mish, false, TLK_MISH},
-    {"sigmoid", sigmoid, false, TLK_SIGMOID},
-    {"softplus", softplus, false, TLK_SOFTPLUS},
-    {"softsign", softsign, false, TLK_SOFTSIGN},
-    {"swish", swish, false, TLK_SWISH},
-    {"tanh", tanh, false, TLK_TANH},
+    {"abs", absolute, UNARY, TLK_ABS},
+    {"sqrt", sqrt, UNARY, TLK_SQRT},
+    {"reciprocal", reciprocal, UNARY, TLK_RECIPROCAL},
+    {"floor", floor, UNARY, TLK_FLOOR},
+    {"ceil", ceil, UNARY, TLK_CEIL},
+    {"round", rint, UNARY, TLK_ROUND},
+    {"exp", exp, UNARY, TLK_EXP},
+    {"expm1", expm1, UNARY, TLK_EXPM1},
+    {"log", log, UNARY, TLK_LOG},
+    {"erf", erf, UNARY, TLK_ERF},
+    {"elu", elu, ACTIVATION, TLK_ELU},
+    {"exponential", exp, ACTIVATION, TLK_EXPONENTIAL},
+    {"gelu", gelu, ACTIVATION, TLK_GELU},
+    {"gelu_tanh", gelu_tanh, ACTIVATION, TLK_GELU_TANH},
+    {"mish", mish, ACTIVATION, TLK_MISH},
+    {"sigmoid", sigmoid, ACTIVATION, TLK_SIGMOID},
+    {"softplus", softplus, ACTIVATION, TLK_SOFTPLUS},
+    {"softsign", softsign, ACTIVATION, TLK_SOFTSIGN},
+    {"swish", swish, ACTIVATION, TLK_SWISH},
+    {"tanh", tanh, ACTIVATION, TLK_TANH},
+    {"sin", sin, SINE, 0},
+    {"cos", cos, SINE, 1},
 };
 #define FUNCTIONS (sizeof functions / sizeof functions[0])
 
 static void apply(const tlk_kernels *kernels, const function *f, const float *x, float *y, int64_t n)
 {
     const tlk_activation activation = {(tlk_activation_kind)f->which, 1.0F, 1.0F};
-    if (f->unary)
+    if (f->kind == UNARY)
         kernels->unary((tlk_unary)f->which, x, y, n);
+    else if (f->kind == SINE)
+        kernels->sine(x, y, n, f->which);
     else
         kernels->activate(&activation, x, y, n);
 }
@@ -222,6 +226,82 @@ START_TEST(reductions)
 }
 END_TEST
 
+/* Every pair of special numbers, and random ones. */
+START_TEST(powers)
+{
+    static const float special[] = {0.0F,     -0.0F,     1.0F,  -1.0F,  2.0F,         -2.0F,   3.0F,
+                                    -3.0F,    0.5F,      -0.5F, 2.5F,   0x1p-149F,    1e-40F,  3e38F,
+                                    -3e38F,   16777215,  -5.0F, 1e30F,  -16777217.0F, 0x1p24F, 33554434.0F,
+                                    INFINITY, -INFINITY, NAN,   0.999F, 1.001F,       100.0F,  8388607.0F};
+    enum { SPECIALS = sizeof special / sizeof special[0], COUNT = 50000 };
+    static float a[COUNT], b[COUNT], y[COUNT];
+    random_seed(6);
+    for (int i = 0; i < COUNT; i++) {
+        const uint32_t bits = random_bits();
+        memcpy(&a[i], &bits, sizeof bits);
+        if (i % 2 || isnan(a[i])) /* a NaN that signals need not give 1 to the power of 0 */
+            a[i] = (float)exp(random_real() * 20);
+        b[i] = (float)(random_real() * (i % 3 ? 20 : 3));
+        if (i < SPECIALS * SPECIALS) {
+            a[i] = special[i / SPECIALS];
+            b[i] = special[i % SPECIALS];
+        }
+    }
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        if (!kernels)
+            continue;
+        kernels->power(a, 1, b, 1, y, COUNT);
+        for (int i = 0; i < COUNT; i++)
+            check_one("pow", a[i], y[i], pow((double)a[i], (double)b[i]));
+        for (int i = 0; i < SPECIALS; i++) {
+            kernels->power(a + i, 0, b, 1, y, SPECIALS);
+            for (int k = 0; k < SPECIALS; k++)
+                check_one("pow of one", a[i], y[k], pow((double)a[i], (double)b[k]));
+            kernels->power(b, 1, b + i, 0, y, SPECIALS);
+            for (int k = 0; k < SPECIALS; k++)
+                check_one("pow by one", b[k], y[k], pow((double)b[k], (double)b[i]));
+        }
+    }
+}
+END_TEST
+
+START_TEST(normalization)
+{
+    enum { MOST = 70 };
+    float x[MOST], scale[MOST], shift[MOST], y[MOST + 1];
+    random_seed(7);
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        for (int n = 1; kernels && n <= MOST; n++)
+            for (int centred = 0; centred < 2; centred++) {
+                double sum = 0, squares = 0, mean, variance;
+                for (int i = 0; i < n; i++) {
+                    x[i] = (float)random_real() + 1000;
+                    scale[i] = (float)random_real();
+                    shift[i] = (float)random_real();
+                    sum += (double)x[i] * centred;
+                }
+                for (int i = 0; i < n; i++)
+                    squares += pow((double)x[i] - sum / n, 2);
+                kernels->moments(x, n, centred, &mean, &variance);
+                ck_assert_double_eq_tol(mean, sum / n, 1e-10);
+                ck_assert_double_eq_tol(variance, squares / n, 1e-9 * (squares / n + 1));
+                for (int given = 0; given < 4; given++) {
+                    y[n] = 5;
+                    kernels->normalize(x, y, n, 1000, 3, given & 1 ? scale : NULL, given & 2 ? shift : NULL, 0.5F);
+                    for (int i = 0; i < n; i++) {
+                        const double want = ((double)x[i] - 1000) * 3 * (given & 1 ? (double)scale[i] : 1) +
+                                            (given & 2 ? (double)shift[i] : 0.5);
+                        ck_assert_double_eq_tol((double)y[i], want, 1e-6);
+                    }
+                    ck_assert(y[n] == 5);
+                }
+            }
+    }
+}
+END_TEST
+
 START_TEST(two_operands)
 {
     enum { COUNT = 37 };
@@ -265,6 +345,8 @@ int main(void)
     ADD_TEST(suite, special_values);
     ADD_TEST(suite, position);
     ADD_TEST(suite, reductions);
+    ADD_TEST(suite, powers);
+    ADD_TEST(suite, normalization);
     ADD_TEST(suite, two_operands);
     return run_suite(suite);
 }
