@@ -278,14 +278,13 @@ static void multiply_block(int64_t rows, const tlk_bytes *p, const int32_t *a, c
 /* ---- What comes out */
 
 typedef int32_t vec_half __attribute__((vector_size(TLK_VBYTES / 2)));
-typedef float vecf_half __attribute__((vector_size(TLK_VBYTES / 2)));
 
 /* What the lanes of a panel bring with them, as whole panels; and where they go: runs of neighbours. */
 typedef struct panel_lanes {
     int64_t lane;
     int count;
     const int32_t *terms[2]; /* NULL: no such term */
-    const double *scale;     /* NULL: one for each row */
+    const void *scale;       /* NULL: one for each row */
     int32_t padded_terms[2][PANEL];
     double padded_scale[PANEL];
     int runs;
@@ -309,8 +308,8 @@ static void load_lanes(const tlk_bytes *p, int64_t lane, int count, panel_lanes 
     lanes->count = count;
     for (int t = 0; t < 2; t++)
         lanes->terms[t] = whole_panel(p->terms[t].lane, lane, count, sizeof(int32_t), lanes->padded_terms[t]);
-    lanes->scale =
-        whole_panel(p->scale_lane_step != 0 ? p->scale : NULL, lane, count, sizeof(double), lanes->padded_scale);
+    lanes->scale = whole_panel(p->scale_lane_step != 0 ? p->scale : NULL, lane, count,
+                               p->form == TLK_BYTES_FLOATS ? sizeof(float) : sizeof(double), lanes->padded_scale);
     lanes->runs = 0;
     int64_t line = lane < p->pitch ? 0 : lane / p->pitch;
     int64_t inside = lane - line * p->pitch;
@@ -325,25 +324,17 @@ static void load_lanes(const tlk_bytes *p, int64_t lane, int count, panel_lanes 
     }
 }
 
-TLK_INLINE vecd scaled(const int32_t *sums, const tlk_bytes *p, const panel_lanes *lanes, int64_t row, int i)
-{
-    vec_half numbers;
-    memcpy(&numbers, sums + i, sizeof numbers);
-    const vecd scale = lanes->scale != NULL ? vd_load(lanes->scale + i) : vd_set1(p->scale[row * p->scale_row_step]);
-    return __builtin_convertvector(numbers, vecd) * scale;
-}
-
 static void to_floats(const tlk_bytes *p, int64_t row, const panel_lanes *lanes, int32_t *sums)
 {
-    const float *add = p->add == NULL ? NULL : p->add + row * p->add_row_step + lanes->lane * p->add_lane_step;
-    float floats[PANEL];
-    for (int i = 0; i < PANEL; i += TLK_WD) {
-        const vecf_half x = __builtin_convertvector(scaled(sums, p, lanes, row, i), vecf_half);
-        memcpy(floats + i, &x, sizeof x);
+    const float *add = p->add == NULL ? NULL : p->add + row * p->add_row_step + lanes->lane;
+    for (int i = 0; i < PANEL; i += TLK_W) {
+        const vecf scale = lanes->scale != NULL ? vf_load((const float *)lanes->scale + i)
+                                                : vf_set1(((const float *)p->scale)[row * p->scale_row_step]);
+        vecf x = vf_from_int(vi_load(sums + i)) * scale;
+        if (add != NULL && i < lanes->count)
+            x = x + vf_load_n(add + i, MIN(TLK_W, lanes->count - i));
+        memcpy(sums + i, &x, sizeof x);
     }
-    for (int j = 0; add != NULL && j < lanes->count; j++)
-        floats[j] += add[j * p->add_lane_step];
-    memcpy(sums, floats, sizeof floats);
 }
 
 /* The larger one; NaN in x gives the bound. */
@@ -364,9 +355,13 @@ static void to_bytes(const tlk_bytes *p, int64_t row, const panel_lanes *lanes, 
     const vecd high = vd_set1(p->high - p->zero);
     uint8_t bytes[PANEL];
     for (int i = 0; i < PANEL; i += TLK_WD) {
-        const vecd x = scaled(sums, p, lanes, row, i);
+        vec_half numbers;
+        memcpy(&numbers, sums + i, sizeof numbers);
+        const vecd scale = lanes->scale != NULL ? vd_load((const double *)lanes->scale + i)
+                                                : vd_set1(((const double *)p->scale)[row * p->scale_row_step]);
+        const vecd x = __builtin_convertvector(numbers, vecd) * scale;
         const vecd held = vd_min(high, more(x, low));
-        const vec_half numbers = __builtin_convertvector((vecl)(held + vd_set1(magic)), vec_half) + p->zero;
+        numbers = __builtin_convertvector((vecl)(held + vd_set1(magic)), vec_half) + p->zero;
         memcpy(sums + i, &numbers, sizeof numbers);
     }
     for (int j = 0; j < PANEL; j++)

@@ -29,8 +29,8 @@ typedef struct tlk_bytes_left {
     int64_t row_step, tap_step, step;
 } tlk_bytes_left;
 
-/* How C is stored. Other than sums: sum * scale in double, then rounded to float and `add`ed to; or rounded to the
- * nearest integer, ties to even, plus `zero`, held in [low, high]. NaN gives `low`. */
+/* How C is stored. Floats: sum * scale + add, in float. Bytes: sum * scale in double, rounded to the nearest integer,
+ * ties to even, plus `zero`, held in [low, high]; NaN gives `low`. */
 typedef enum tlk_bytes_form { TLK_BYTES_SUMS, TLK_BYTES_FLOATS, TLK_BYTES_BYTES } tlk_bytes_form;
 
 typedef struct tlk_bytes {
@@ -49,10 +49,10 @@ typedef struct tlk_bytes {
     /* Lane j of a row is at j / pitch * width + j % pitch, and is not stored where j % pitch >= width: lanes of a
      * convolution go over the edge of the data's rows. */
     int64_t pitch, width;
-    const double *scale;
+    const void *scale; /* of floats or, for bytes, doubles */
     int64_t scale_row_step, scale_lane_step;
-    const float *add; /* NULL: nothing is added; of all lanes */
-    int64_t add_row_step, add_lane_step;
+    const float *add; /* NULL: nothing is added; else a row of all lanes for each row, the same if the step is 0 */
+    int64_t add_row_step;
     int32_t zero, low, high;
 } tlk_bytes;
 

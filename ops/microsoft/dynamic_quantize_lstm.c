@@ -141,12 +141,12 @@ static void multiply(tl_call *call, bool state, int64_t direction, const float *
     const tl_tensor *scale = plan->inputs[state ? IN_R_SCALE : IN_W_SCALE];
     const int64_t scale_step = scale->rank == 2;
     const float *factors = (const float *)scale->data + (scale_step ? direction * gates : direction);
-    double *scales = nn_at(call, plan->scales);
+    float *scales = nn_at(call, plan->scales);
     const char *packed = weights->packed[k] ? weights->packed[k] : nn_at(call, plan->weights[k]);
     if (state)
         quantize(rows, nn_at(call, plan->rows[k]), n, &plan->row_scale[k], &plan->row_zero[k]);
     for (int64_t j = 0; j < (scale_step ? gates : 1); j++)
-        scales[j] = (double)(plan->row_scale[k] * factors[j]);
+        scales[j] = plan->row_scale[k] * factors[j];
     const byte_result result = {.form = TLK_BYTES_FLOATS,
                                 .c = c,
                                 .a_zeros = &plan->row_zero[k],
@@ -226,7 +226,7 @@ static tl_status dynamic_reshape(tl_call *call)
     int64_t rows;
     plan_product(call, plan, 0, nn_mul(x->dims[0], x->dims[1], &rows) ? rows : INT64_MAX);
     plan_product(call, plan, 1, x->dims[1]);
-    plan->scales = nn_place(call, call->inputs[IN_W]->dims[2], sizeof(double));
+    plan->scales = nn_place(call, call->inputs[IN_W]->dims[2], sizeof(float));
     return TL_OK;
 }
 

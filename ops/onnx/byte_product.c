@@ -175,14 +175,17 @@ static void prepare_terms(const product_job *job)
     const byte_right *right = &plan->right;
     const int32_t a_shift = plan->a_signed ? 0 : 128, b_shift = right->is_signed ? 128 : 0;
     const int32_t *sums = column_sums(right, job->b);
+    const uint32_t one = (uint32_t)(r->b_zeros[0] + b_shift), depth = (uint32_t)right->depth;
     for (int64_t i = 0; i < plan->rows; i++) {
         job->row_factors[i] = a_shift - r->a_zeros[i * r->a_zero_step];
-        job->starts[i] =
-            r->b_zero_step ? 0 : (int32_t)(0 - (uint32_t)(r->b_zeros[0] + b_shift) * (uint32_t)job->a_sums[i]);
+        job->starts[i] = r->b_zero_step ? 0 : (int32_t)(0 - one * (uint32_t)job->a_sums[i]);
     }
-    for (int64_t j = 0; j < right->n * right->matrices; j++) {
-        const int32_t zero = r->b_zeros[j * r->b_zero_step] + b_shift;
-        job->lanes[j] = (int32_t)((uint32_t)sums[j] - (uint32_t)right->depth * (uint32_t)zero);
+    const int64_t columns = right->n * right->matrices;
+    for (int64_t j = 0; j < columns && !r->b_zero_step; j++)
+        job->lanes[j] = (int32_t)((uint32_t)sums[j] - depth * one);
+    for (int64_t j = 0; j < columns && r->b_zero_step; j++) {
+        const int32_t zero = r->b_zeros[j] + b_shift;
+        job->lanes[j] = (int32_t)((uint32_t)sums[j] - depth * (uint32_t)zero);
         job->b_zeros[j] = -zero;
     }
 }
@@ -221,7 +224,6 @@ static void run_pieces(const product_job *job, int64_t matrix, int64_t first, in
                          .scale_lane_step = r->scale_step,
                          .add = r->add,
                          .add_row_step = r->add_row_step,
-                         .add_lane_step = 1,
                          .zero = r->zero,
                          .low = r->low,
                          .high = r->high};

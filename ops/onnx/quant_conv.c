@@ -357,7 +357,7 @@ static void product_task(void *context, int64_t begin, int64_t end, int32_t thre
         }
         product.start += filter;
         if (product.scale)
-            product.scale += filter;
+            product.scale = (const double *)product.scale + filter;
         product.c = (char *)product.c + (size_t)(filter * g->out_area + slab * slab_area) * job->y_size;
         kernel()->run(&product, job->packed + (size_t)group * plan->filters.each, 0,
                       nn_ceil_div(g->filters, kernel()->block), first, last);

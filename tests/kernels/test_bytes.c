@@ -16,7 +16,7 @@ typedef struct problem {
 } problem;
 
 typedef struct buffers {
-    guarded a, b, start, rows[2], lanes[2], scale, add, c;
+    guarded a, b, start, rows[2], lanes[2], scale, floats, add, c;
 } buffers;
 
 static uint32_t next(uint32_t *state)
@@ -73,20 +73,20 @@ static void check_results(const problem *p, const buffers *b, const tlk_bytes *p
         for (int64_t j = 0; j < p->n; j++) {
             const int32_t sum = expected_sum(p, b, i, j);
             const int64_t at = i * p->n + j;
-            const double scaled =
-                product->form == TLK_BYTES_SUMS
-                    ? sum
-                    : sum * product->scale[i * product->scale_row_step + j * product->scale_lane_step];
+            const int64_t scale = i * product->scale_row_step + j * product->scale_lane_step;
             double want = sum;
             double got = 0;
             if (product->form == TLK_BYTES_SUMS) {
                 got = ((const int32_t *)product->c)[at];
             } else if (product->form == TLK_BYTES_FLOATS) {
                 got = (double)((const float *)product->c)[at];
-                want = (double)((float)scaled + product->add[i * product->add_row_step + j * product->add_lane_step]);
+                want = (double)((float)sum * ((const float *)product->scale)[scale] +
+                                product->add[i * product->add_row_step + j]);
             } else {
                 got = ((const uint8_t *)product->c)[at];
-                want = (double)(uint8_t)(int)fmin(fmax(rint(scaled) + product->zero, product->low), product->high);
+                want = (double)(uint8_t)(int)fmin(
+                    fmax(rint(sum * ((const double *)product->scale)[scale]) + product->zero, product->low),
+                    product->high);
             }
             ck_assert_msg(got == want, "isa %d m%d n%d k%d t%d form %d: C[%d][%d] is %.9g, not %.9g", isa, (int)p->m,
                           (int)p->n, (int)p->depth, (int)p->taps, (int)product->form, (int)i, (int)j, got, want);
@@ -195,8 +195,12 @@ static void check_problem(const problem *p, uint32_t seed)
                  .lanes = {random_ints(p->n, 1U << 24, before, &state), random_ints(p->n, 300, before, &state)},
                  .scale = guarded_alloc((size_t)(p->m > p->n ? p->m : p->n) * sizeof(double), before),
                  .add = guarded_alloc((size_t)(p->m * p->n) * sizeof(float), before)};
-    for (size_t i = 0; i < b.scale.size / sizeof(double); i++)
-        ((double *)b.scale.data)[i] = i % 7 == 3 ? 0x1p-20 : ldexp(next(&state) % 1000, -35);
+    b.floats = guarded_alloc(b.scale.size / 2, before);
+    for (size_t i = 0; i < b.scale.size / sizeof(double); i++) {
+        const double scale = i % 7 == 3 ? 0x1p-20 : ldexp(next(&state) % 1000, -35);
+        ((double *)b.scale.data)[i] = scale;
+        ((float *)b.floats.data)[i] = (float)scale;
+    }
     for (int64_t i = 0; i < p->m * p->n; i++)
         ((float *)b.add.data)[i] = (float)(next(&state) % 1000) * 0.1F;
     for (int form = TLK_BYTES_SUMS; form <= TLK_BYTES_BYTES; form++) {
@@ -213,12 +217,11 @@ static void check_problem(const problem *p, uint32_t seed)
                              .c_row_step = p->n,
                              .pitch = p->n,
                              .width = p->n,
-                             .scale = b.scale.data,
+                             .scale = form == TLK_BYTES_FLOATS ? b.floats.data : b.scale.data,
                              .scale_row_step = by_row,
                              .scale_lane_step = !by_row,
                              .add = b.add.data,
                              .add_row_step = p->n,
-                             .add_lane_step = 1,
                              .zero = is_signed ? -3 : 77,
                              .low = is_signed ? -128 : 0,
                              .high = is_signed ? 127 : 255};
