@@ -3,6 +3,7 @@ option(TAPLINE_WERROR "Treat warnings as errors" OFF)
 option(TAPLINE_TESTS "Build the tests" ON)
 option(TAPLINE_CLI "Build the program tapline; without it only the library and its plugins" ON)
 option(TAPLINE_EXAMPLES "Build the examples" ON)
+option(TAPLINE_SHARED_PROTOBUF_C "Link protobuf-c's shared library even where there is a static one" OFF)
 option(TAPLINE_FUZZ "Build the fuzzers of tests/fuzz (clang)" OFF)
 option(TAPLINE_COVERAGE "Count executed lines (gcov)" OFF)
 set(TAPLINE_SANITIZE "" CACHE STRING "Sanitizers, comma-separated: address,undefined or thread")
@@ -12,7 +13,8 @@ add_library(tapline_options INTERFACE)
 target_compile_options(tapline_options INTERFACE -Wall -Wextra -Wpointer-arith -Wstrict-prototypes
   -Wmissing-prototypes -Wshadow -Wvla -ffunction-sections -fdata-sections $<$<BOOL:${TAPLINE_WERROR}>:-Werror>
   # -O3's copies of loops make the library half as large again, and nothing faster but what ops/kernels says itself.
-  $<$<CONFIG:Release>:-O2 -fno-asynchronous-unwind-tables $<$<C_COMPILER_ID:GNU>:-fvect-cost-model=dynamic -funswitch-loops>>
+  $<$<CONFIG:Release>:-O2 -fno-asynchronous-unwind-tables $<$<C_COMPILER_ID:GNU>:-fvect-cost-model=dynamic -funswitch-loops
+    -falign-functions=1 -falign-jumps=1>> # loops stay aligned
   # A multiplication and an addition are fused only where a kernel says so: clang would do it on its own.
   -ffp-contract=off)
 target_compile_definitions(tapline_options INTERFACE _GNU_SOURCE)
