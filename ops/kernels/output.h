@@ -1,11 +1,10 @@
 /* From sums to the output tensor:
  *
- *     y = activation(scale * sum + add_scale * add)      or, with add_last,
- *     y = activation(scale * sum) + add_scale * add
+ *     y = activation(scale * sum + add_scale * add)
  *
  * and then the steps, if there are any.
  * Blocks of whole vectors that need no more than a clamp go from the registers straight to y; all others by way of a
- * stage that stays in the first-level cache. Both give the same bits. */
+ * stage that stays in the first-level cache, in one pass if the activation is a clamp. All give the same bits. */
 #ifndef TLK_OUTPUT_H
 #define TLK_OUTPUT_H
 
@@ -21,18 +20,32 @@ typedef struct tlk_output {
     const elem *add; /* NULL, or what is added */
     real add_scale;
     int64_t add_row_step, add_lane_step;
-    bool add_last;
     const tlk_activation *activation;
     tlk_steps steps; /* behind it all */
-    bool direct;     /* set by output_prepare */
-    real low, high;  /* the same */
+    bool clamp;      /* set by output_prepare, like the rest: the activation is one, and no steps are behind it */
+    bool direct;     /* and nothing is in front of it */
+    real low, high;
 } tlk_output;
 
-/* To be called once the other fields are set. */
+/* To be called once the other fields are set. What the graph adds behind a product, a residual mostly, and an
+ * activation behind that come as steps; they are taken from there where they fit. */
 static inline void output_prepare(tlk_output *output)
 {
-    output->direct = activation_is_clamp(output->activation, &output->low, &output->high) && E_IS_REAL &&
-                     output->add == NULL && output->lane_step == 1 && output->scale == 1 && output->steps.count == 0;
+    tlk_steps *steps = &output->steps;
+    if (output->add == NULL && output->activation->kind == TLK_LINEAR && steps->count > 0 &&
+        steps->steps[0].kind == TLK_STEP_ADD) {
+        output->add = steps->steps[0].operand;
+        output->add_scale = 1;
+        output->add_row_step = steps->steps[0].row_step;
+        output->add_lane_step = steps->steps[0].lane_step;
+        *steps = (tlk_steps){steps->steps + 1, steps->count - 1};
+    }
+    if (output->activation->kind == TLK_LINEAR && steps->count > 0 && steps->steps[0].kind == TLK_STEP_ACTIVATE) {
+        output->activation = &steps->steps[0].activation;
+        *steps = (tlk_steps){steps->steps + 1, steps->count - 1};
+    }
+    output->clamp = activation_is_clamp(output->activation, &output->low, &output->high) && steps->count == 0;
+    output->direct = output->clamp && E_IS_REAL && output->add == NULL && output->lane_step == 1 && output->scale == 1;
 }
 
 /* Lanes of `add`, zero beyond n. */
@@ -40,7 +53,7 @@ TLK_INLINE vec output_load_add(const tlk_output *output, int64_t row, int64_t la
 {
     const elem *add = output->add + row * output->add_row_step + lane * output->add_lane_step;
     if (output->add_lane_step == 1)
-        return e_load_n(add, n);
+        return n == VW ? e_load(add) : e_load_n(add, n);
     real lanes[VW] = {0};
     for (int i = 0; i < n; i++)
         lanes[i] = e_get(add + i * output->add_lane_step);
@@ -51,7 +64,10 @@ TLK_INLINE void output_store(const tlk_output *output, int64_t row, int64_t lane
 {
     elem *y = output->y + row * output->row_step + lane * output->lane_step;
     if (output->lane_step == 1) {
-        e_store_n(y, value, n);
+        if (n == VW)
+            e_store(y, value);
+        else
+            e_store_n(y, value, n);
         return;
     }
     elem lanes[VW];
@@ -66,26 +82,25 @@ static TLK_NOINLINE void output_finish(const tlk_output *output, real *stage, in
 {
     const vec scale = v_set1(output->scale);
     const vec add_scale = v_set1(output->add_scale);
-    const bool add_first = output->add != NULL && !output->add_last;
-    const bool add_last = output->add != NULL && output->add_last;
+    const vec low = v_set1(output->low);
+    const vec high = v_set1(output->high);
     for (int r = 0; r < rows; r++)
-        for (int i = 0; i < lanes && (add_first || output->scale != 1); i += VW) {
-            vec sum = scale * v_load(stage + r * stage_step + i);
-            if (add_first)
-                sum =
-                    v_fma(add_scale, output_load_add(output, row + r, lane + i, lanes - i < VW ? lanes - i : VW), sum);
-            v_store(stage + r * stage_step + i, sum);
+        for (int i = 0; i < lanes; i += VW) {
+            const int n = lanes - i < VW ? lanes - i : VW;
+            vec y = scale * v_load(stage + r * stage_step + i);
+            if (output->add != NULL)
+                y = v_fma(add_scale, output_load_add(output, row + r, lane + i, n), y);
+            if (output->clamp)
+                output_store(output, row + r, lane + i, v_max(low, v_min(high, y)), n);
+            else
+                v_store(stage + r * stage_step + i, y);
         }
+    if (output->clamp)
+        return;
     if (lanes == stage_step)
         activate(output->activation, stage, (int64_t)rows * lanes);
     for (int r = 0; r < rows && lanes != stage_step; r++)
         activate(output->activation, stage + r * stage_step, lanes);
-    for (int r = 0; r < rows && add_last; r++)
-        for (int i = 0; i < lanes; i += VW) {
-            real *at = stage + r * stage_step + i;
-            const vec add = output_load_add(output, row + r, lane + i, lanes - i < VW ? lanes - i : VW);
-            v_store(at, v_fma(add_scale, add, v_load(at)));
-        }
     if (output->steps.count > 0)
         TLK_ELEMENT_FN(tlk_steps_stage)(&output->steps, stage, stage_step, row, lane, rows, lanes);
     for (int r = 0; r < rows; r++)

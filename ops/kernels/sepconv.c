@@ -211,11 +211,6 @@ static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data
                                  .row_step = row_step,
                                  .lane_step = 1,
                                  .scale = 1,
-                                 .add = data->residual == NULL ? NULL : (const elem *)data->residual + y_begin,
-                                 .add_scale = 1,
-                                 .add_row_step = row_step,
-                                 .add_lane_step = 1,
-                                 .add_last = data->residual_last,
                                  .activation = &s->activation,
                                  .steps = data->steps}};
     output_prepare(&job.output);

@@ -36,12 +36,10 @@ typedef struct tlk_sepconv_data {
     const void *x;
     int64_t length; /* L >= 0 */
     int64_t pad_left;
-    void *y;              /* overlaps nothing else */
-    int64_t out_length;   /* L' */
-    const void *residual; /* NULL, or of Y's shape and layout: added to Y */
-    bool residual_last;   /* after the activation instead of before it */
-    tlk_steps steps;      /* behind all that; rows are filters in channels_first, lanes in channels_last, and lanes or
-                             rows are t; operands are this sample's */
+    void *y;            /* overlaps nothing else */
+    int64_t out_length; /* L' */
+    tlk_steps steps;    /* behind all that; rows are filters in channels_first, lanes in channels_last, and lanes or
+                                rows are t; operands are this sample's */
 } tlk_sepconv_data;
 
 typedef struct tlk_sepconv_kernel {

@@ -151,21 +151,30 @@ static void run(const tlk_kernels *kernels, const problem *p, const buffers *b, 
 {
     const tlk_sepconv_kernel *kernel = kernels->sepconv[p->s.type];
     const int before = piece % 2 == 0;
-    guarded packed = guarded_alloc(kernel->packed_size(&p->s), before);
-    guarded workspace = guarded_alloc(kernel->workspace_size(&p->s), before);
-    kernel->pack(&p->s, b->depthwise.data, b->pointwise.data, p->bias ? b->bias.data : NULL, packed.data);
+    tlk_sepconv s = p->s;
+    tlk_step steps[2] = {
+        {.kind = TLK_STEP_ADD, .row_step = s.layout == TLK_CHANNELS_LAST ? s.filters : p->out_length, .lane_step = 1},
+        {.kind = TLK_STEP_ACTIVATE, .activation = s.activation},
+    };
+    if (p->residual == 1) /* the activation is behind it */
+        s.activation.kind = TLK_LINEAR;
+    guarded packed = guarded_alloc(kernel->packed_size(&s), before);
+    guarded workspace = guarded_alloc(kernel->workspace_size(&s), before);
+    kernel->pack(&s, b->depthwise.data, b->pointwise.data, p->bias ? b->bias.data : NULL, packed.data);
     const tlk_sepconv_data data = {.x = b->x.data,
                                    .length = p->length,
                                    .pad_left = p->pad_left,
                                    .y = b->y.data,
                                    .out_length = p->out_length,
-                                   .residual = p->residual != 0 ? b->residual.data : NULL,
-                                   .residual_last = p->residual == 2};
+                                   .steps = {steps, p->residual == 0 ? 0 : 3 - p->residual}};
     memset(b->y.data, 0xff, b->y.size);
-    for (int64_t n = p->batch; n-- > 0;)
+    for (int64_t n = p->batch; n-- > 0;) {
+        steps[0].operand =
+            (const char *)b->residual.data + (size_t)(n * s.filters * p->out_length) * element_size(s.type);
         for (int64_t t = 0; t < p->out_length; t += piece)
-            kernel->run(&p->s, packed.data, &data, n, t, t + piece < p->out_length ? t + piece : p->out_length,
+            kernel->run(&s, packed.data, &data, n, t, t + piece < p->out_length ? t + piece : p->out_length,
                         workspace.data);
+    }
     guarded_free(&packed);
     guarded_free(&workspace);
 }
