@@ -229,6 +229,7 @@ const tl_operator sepconv_operator = {
     .run = run,
     .destroy = destroy,
     .decompose = sepconv_decompose,
+    .permute = sepconv_permute,
 };
 
 const tl_operator sepconv_fused_operator = {

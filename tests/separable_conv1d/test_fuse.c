@@ -655,6 +655,82 @@ START_TEST(each_activation)
 }
 END_TEST
 
+/* Transposes around the operator as it stands in a file: they go where both do. */
+#define SWAP "perm=[0,2,1]"
+static const pattern turned[] = {
+    {"between two",
+     "N,4,T",
+     "2,4,9",
+     17,
+     1,
+     "SeparableConv1D Identity",
+     {WEIGHTS},
+     {{"Transpose", "x", "a", SWAP},
+      {"tapline:SeparableConv1D", "a w p", "b", "padding='causal'"},
+      {"Transpose", "b", "y", SWAP}}},
+    {"channels first between two",
+     "N,T,4",
+     "2,9,4",
+     17,
+     1,
+     "SeparableConv1D Identity",
+     {WEIGHTS},
+     {{"Transpose", "x", "a", SWAP},
+      {"tapline:SeparableConv1D", "a w p", "b", "padding='same' strides=2 data_format='channels_first'"},
+      {"Transpose", "b", "y", SWAP}}},
+    {"two of them, and what lies between",
+     "N,4,T",
+     "2,4,9",
+     17,
+     2,
+     "SeparableConv1D LeakyRelu SeparableConv1D Identity",
+     {WEIGHTS, "w2 5,1,2", "p2 3,5,1", "c 3"},
+     {{"Transpose", "x", "a", SWAP},
+      {"tapline:SeparableConv1D", "a w p", "b", "padding='causal'"},
+      {"LeakyRelu", "b", "c1", ""},
+      {"tapline:SeparableConv1D", "c1 w2 p2 c", "d", "activation='elu' activation_alpha=0.5"},
+      {"Transpose", "d", "y", SWAP}}},
+    {"only in front",
+     "N,4,T",
+     "2,4,9",
+     17,
+     1,
+     "Transpose SeparableConv1D",
+     {WEIGHTS},
+     {{"Transpose", "x", "a", SWAP}, {"tapline:SeparableConv1D", "a w p", "y", ""}}},
+    {"a softmax over the last axis",
+     "N,4,T",
+     "2,4,9",
+     17,
+     1,
+     "Transpose SeparableConv1D Transpose",
+     {WEIGHTS},
+     {{"Transpose", "x", "a", SWAP},
+      {"tapline:SeparableConv1D", "a w p", "b", "activation='softmax'"},
+      {"Transpose", "b", "y", SWAP}}},
+    {"of the batch",
+     "T,N,4",
+     "9,2,4",
+     17,
+     1,
+     "Transpose SeparableConv1D Transpose",
+     {WEIGHTS},
+     {{"Transpose", "x", "a", "perm=[1,0,2]"},
+      {"tapline:SeparableConv1D", "a w p", "b", ""},
+      {"Transpose", "b", "y", "perm=[1,0,2]"}}},
+};
+
+START_TEST(each_transpose)
+{
+    const pattern *p = &turned[_i];
+    model m = build_pattern(p);
+    m.tapline = 1;
+    outcome got = check_model(p->name, &m, p->at_run);
+    ck_assert_msg(got.fused == p->fused && strcmp(got.ops, p->ops) == 0, "%s: %s", p->name, got.ops);
+    free_outcome(&got);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("separable_conv1d.fuse");
@@ -662,6 +738,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, each_pattern, 0, (int)(sizeof patterns / sizeof *patterns));
     tcase_add_loop_test(tests, each_activation, 0, (int)(sizeof activations / sizeof *activations));
+    tcase_add_loop_test(tests, each_transpose, 0, (int)(sizeof turned / sizeof *turned));
     tcase_add_test(tests, output_in_the_middle);
     tcase_add_test(tests, output_before_the_activation);
     suite_add_tcase(suite, tests);
