@@ -231,13 +231,18 @@ static void first_windows(const struct tile *tile, const tlk_row_tile *rows)
     const real *weights = depthwise->by_lanes;
     const int64_t next_output = (s->channels + VW - 1) / VW * VW * s->kernel_size;
     for (int64_t c = 0; c < s->channels; c += VW, weights += VW * s->kernel_size) {
-        prefetch_channels(tile, c + VW, CLAMP(s->channels - c - VW, 0, VW));
+        const int lanes = (int)MIN(VW, s->channels - c);
+        int64_t next = c + VW; /* channels to prefetch: a few at a time, or the loads of this window wait for theirs */
         fill_first(tile, c);
-        for (int64_t m = 0; m < s->multiplier; m++)
-            for (int t = 0; t < tile->steps; t += TLK_LANE_STEPS)
+        for (int t = 0; t < tile->steps; t += TLK_LANE_STEPS) {
+            const int64_t end = MIN(s->channels, c + VW + VW * (t + TLK_LANE_STEPS) / TLK_FIRST_TILE);
+            prefetch_channels(tile, next, end - next);
+            next = end;
+            for (int64_t m = 0; m < s->multiplier; m++)
                 TLK_REAL_FN(tlk_depthwise_steps)
-        (depthwise, depthwise->window + t * VW, weights + m * next_output, (int)MIN(VW, s->channels - c), rows,
-         m * s->channels + c, t, tile->steps - t);
+            (depthwise, depthwise->window + t * VW, weights + m * next_output, lanes, rows, m * s->channels + c, t,
+             tile->steps - t);
+        }
     }
 }
 
