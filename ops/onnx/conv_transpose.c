@@ -268,23 +268,34 @@ typedef struct transpose_job {
     bool is_double;
 } transpose_job;
 
-/* Adds what one row of the input gives to one tap: y[at + i * stride] += columns[i] where that exists. */
-#define ADD_ROW(name, type)                                                                             \
-    static void name(const type *columns, int64_t n, int64_t at, int64_t stride, int64_t size, type *y) \
-    {                                                                                                   \
-        int64_t first, last;                                                                            \
-        conv_taps(at, stride, n, size, &first, &last);                                                  \
-        if (stride == 1)                                                                                \
-            for (int64_t i = first; i < last; i++)                                                      \
-                y[at + i] += columns[i];                                                                \
-        else                                                                                            \
-            for (int64_t i = first; i < last; i++)                                                      \
-                y[at + i * stride] += columns[i];                                                       \
+/* Adds what one row of the input gives to one tap: y[at + i * stride] += a[i] where that exists. With a stride of 2
+ * also what it gives to the next tap, b, unless that is NULL: both together are dense. */
+#define ADD_ROW(name, type)                                                                                      \
+    static void name(const type *a, const type *b, int64_t n, int64_t at, int64_t stride, int64_t size, type *y) \
+    {                                                                                                            \
+        int64_t first, last, next, end;                                                                          \
+        conv_taps(at, stride, n, size, &first, &last);                                                           \
+        if (b) {                                                                                                 \
+            conv_taps(at + 1, stride, n, size, &next, &end);                                                     \
+            if (next < first && next < end) /* b begins and ends at most one earlier */                          \
+                y[at + 1 + 2 * next] += b[next];                                                                 \
+            for (; first < end; first++) {                                                                       \
+                y[at + 2 * first] += a[first];                                                                   \
+                y[at + 1 + 2 * first] += b[first];                                                               \
+            }                                                                                                    \
+        }                                                                                                        \
+        if (stride == 1)                                                                                         \
+            for (int64_t i = first; i < last; i++)                                                               \
+                y[at + i] += a[i];                                                                               \
+        else                                                                                                     \
+            for (int64_t i = first; i < last; i++)                                                               \
+                y[at + i * stride] += a[i];                                                                      \
     }
 ADD_ROW(add_row_f32, float)
 ADD_ROW(add_row_f64, double)
 
-static void add_tap(const transpose_job *job, const int64_t *tap, int64_t column, int64_t filter)
+/* One tap, or with `two` also the next on the last axis. */
+static void add_tap(const transpose_job *job, const int64_t *tap, int64_t column, int64_t filter, bool two)
 {
     const conv_geometry *g = job->g;
     const int32_t last = g->spatial - 1;
@@ -301,11 +312,13 @@ static void add_tap(const transpose_job *job, const int64_t *tap, int64_t column
         if (!inside)
             continue;
         int64_t to = filter * g->out_area + row * size;
-        if (job->is_double)
-            add_row_f64((const double *)job->columns + column + i, n, at, g->strides[last], size,
-                        (double *)job->y + to);
-        else
-            add_row_f32((const float *)job->columns + column + i, n, at, g->strides[last], size, (float *)job->y + to);
+        if (job->is_double) {
+            const double *a = (const double *)job->columns + column + i;
+            add_row_f64(a, two ? a + g->in_area : NULL, n, at, g->strides[last], size, (double *)job->y + to);
+        } else {
+            const float *a = (const float *)job->columns + column + i;
+            add_row_f32(a, two ? a + g->in_area : NULL, n, at, g->strides[last], size, (float *)job->y + to);
+        }
     }
 }
 
@@ -313,6 +326,8 @@ static void add_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const transpose_job *job = context;
     const conv_geometry *g = job->g;
+    const int32_t last = g->spatial - 1;
+    const bool pairs = g->strides[last] == 2 && g->dilations[last] == 1;
     (void)thread;
     for (int64_t filter = begin; filter < end; filter++) {
         int64_t tap[CONV_MAX_SPATIAL] = {0}, at = filter * g->out_area;
@@ -321,8 +336,14 @@ static void add_task(void *context, int64_t begin, int64_t end, int32_t thread)
                 ((double *)job->y)[at + i] = job->bias ? ((const double *)job->bias)[filter] : 0;
             else
                 ((float *)job->y)[at + i] = job->bias ? ((const float *)job->bias)[filter] : 0;
-        for (int64_t k = 0; k < g->taps && g->in_area > 0; k++, conv_step(tap, g->kernel, g->spatial))
-            add_tap(job, tap, (filter * g->taps + k) * g->in_area, filter);
+        for (int64_t k = 0; k < g->taps && g->in_area > 0; k++, conv_step(tap, g->kernel, g->spatial)) {
+            const bool two = pairs && tap[last] + 1 < g->kernel[last];
+            add_tap(job, tap, (filter * g->taps + k) * g->in_area, filter, two);
+            if (two) {
+                k++;
+                conv_step(tap, g->kernel, g->spatial);
+            }
+        }
     }
 }
 
