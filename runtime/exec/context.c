@@ -162,7 +162,9 @@ tl_status tl_context_run(tl_context *context, tl_error *error)
         if (context->run.heap.used)
             tl_arena_free(&context->run.heap);
         uint64_t before = tl_denormals_flush();
+        tl_threads_begin_run(context->run.runtime);
         status = tl_executor_run(context->main, error);
+        tl_threads_end_run(context->run.runtime);
         tl_denormals_restore(before);
     }
     atomic_store_explicit(&context->run.cancelled, false, memory_order_relaxed);

@@ -31,6 +31,9 @@ tl_status tl_call_reshape(tl_call_frame *frame, tl_node *node);
 /* exec/threads.c */
 tl_status tl_threads_start(tl_runtime *runtime, int32_t threads, tl_error *error);
 void tl_threads_stop(tl_runtime *runtime);
+/* Around a context's run: between them idle threads look for work before they sleep. */
+void tl_threads_begin_run(const tl_runtime *runtime);
+void tl_threads_end_run(const tl_runtime *runtime);
 void tl_parallel_for(tl_call *call, tl_task task, void *context, int64_t range, int64_t grain);
 /* Flushes denormals to zero on this thread; gives back what tl_denormals_restore() needs. */
 uint64_t tl_denormals_flush(void);

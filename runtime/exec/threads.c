@@ -118,6 +118,7 @@ struct own_pool {
     parallel_loop *loop; /* the caller's; NULL: over */
     atomic_uint loops;   /* that there were */
     atomic_uint busy;    /* workers in the loop */
+    atomic_uint runs;    /* of contexts, now */
 };
 
 static void take_pieces(parallel_loop *loop, int32_t thread)
@@ -130,7 +131,8 @@ static void take_pieces(parallel_loop *loop, int32_t thread)
     }
 }
 
-/* What is next mostly comes within microseconds, before the system would have put a thread to sleep and woken it. */
+/* In a run, what is next mostly comes within microseconds, before the system would have put a thread to sleep and woken
+ * it. After the run nobody looks any more. */
 #define SPINS 1000
 
 static void *work(void *argument)
@@ -142,7 +144,9 @@ static void *work(void *argument)
     while (!pool->stop) {
         if (pool->loops == seen) {
             pthread_mutex_unlock(&pool->lock);
-            for (int i = 0; i < SPINS && atomic_load_explicit(&pool->loops, memory_order_relaxed) == seen; i++)
+            for (int i = 0; i < SPINS && atomic_load_explicit(&pool->runs, memory_order_relaxed) > 0 &&
+                            atomic_load_explicit(&pool->loops, memory_order_relaxed) == seen;
+                 i++)
                 pause_thread();
             pthread_mutex_lock(&pool->lock);
             while (pool->loops == seen)
@@ -185,6 +189,20 @@ static void pool_parallel_for(void *user, piece_task task, void *context, int64_
         pthread_cond_wait(&pool->done, &pool->lock);
     pthread_mutex_unlock(&pool->lock);
     pthread_mutex_unlock(&pool->one_loop);
+}
+
+void tl_threads_begin_run(const tl_runtime *runtime)
+{
+    own_pool *pool = runtime->own_pool;
+    if (pool)
+        atomic_fetch_add_explicit(&pool->runs, 1, memory_order_relaxed);
+}
+
+void tl_threads_end_run(const tl_runtime *runtime)
+{
+    own_pool *pool = runtime->own_pool;
+    if (pool)
+        atomic_fetch_sub_explicit(&pool->runs, 1, memory_order_relaxed);
 }
 
 static void stop_pool(tl_runtime *runtime, own_pool *pool)
