@@ -58,6 +58,13 @@
 #define TLK_INLINE   static inline __attribute__((always_inline, unused))
 #define TLK_NOINLINE __attribute__((noinline))
 
+/* What takes the portable kernels more than a few instructions is not worth a copy at each place there. */
+#if defined TLK_ISA_PORTABLE
+#define TLK_LONG static __attribute__((noinline, unused))
+#else
+#define TLK_LONG TLK_INLINE
+#endif
+
 /* Makes the compiler know nothing of a vector but that it is in a register: it neither loads it again at each use,
  * which would cost more than it saves, nor computes anything with it beforehand. */
 #if defined __aarch64__
@@ -428,26 +435,26 @@ TLK_INLINE void vd_store_n(double *p, vecd v, int n)
     _mm256_maskstore_pd(p, tlk_mask_range(0, 2 * n), (__m256d)v);
 }
 #else
-TLK_INLINE vecf vf_load_range(const float *p, int begin, int end)
+TLK_LONG vecf vf_load_range(const float *p, int begin, int end)
 {
     float lanes[TLK_W] = {0};
     for (int i = begin; i < end; i++)
         lanes[i] = p[i];
     return vf_load(lanes);
 }
-TLK_INLINE void vf_store_n(float *p, vecf v, int n)
+TLK_LONG void vf_store_n(float *p, vecf v, int n)
 {
     for (int i = 0; i < n; i++)
         p[i] = v[i];
 }
-TLK_INLINE vecd vd_load_range(const double *p, int begin, int end)
+TLK_LONG vecd vd_load_range(const double *p, int begin, int end)
 {
     double lanes[TLK_WD] = {0};
     for (int i = begin; i < end; i++)
         lanes[i] = p[i];
     return vd_load(lanes);
 }
-TLK_INLINE void vd_store_n(double *p, vecd v, int n)
+TLK_LONG void vd_store_n(double *p, vecd v, int n)
 {
     for (int i = 0; i < n; i++)
         p[i] = v[i];
@@ -494,7 +501,7 @@ TLK_INLINE void vh_store(uint16_t *p, vech v)
 {
     *(vech_any *)p = v;
 }
-TLK_INLINE vech vh_load_range(const uint16_t *p, int begin, int end)
+TLK_LONG vech vh_load_range(const uint16_t *p, int begin, int end)
 {
 #if defined TLK_ISA_AVX512
     return (vech)_mm256_maskz_loadu_epi16(TLK_MASK16(begin, end), p);
@@ -509,7 +516,7 @@ TLK_INLINE vech vh_load_n(const uint16_t *p, int n)
 {
     return vh_load_range(p, 0, n);
 }
-TLK_INLINE void vh_store_n(uint16_t *p, vech v, int n)
+TLK_LONG void vh_store_n(uint16_t *p, vech v, int n)
 {
 #if defined TLK_ISA_AVX512
     _mm256_mask_storeu_epi16(p, TLK_MASK16(0, n), (__m256i)v);
@@ -557,7 +564,7 @@ TLK_INLINE vech vf_to_bf16(vecf v)
     return vh_narrow(vi_select(v != v, quiet, rounded));
 }
 
-TLK_INLINE vecf vf_from_f16(vech h)
+TLK_LONG vecf vf_from_f16(vech h)
 {
 #if defined TLK_ISA_AVX512
     return (vecf)_mm512_cvtph_ps((__m256i)h);
@@ -581,7 +588,7 @@ TLK_INLINE vecf vf_from_f16(vech h)
     return (vecf)(result | sign);
 #endif
 }
-TLK_INLINE vech vf_to_f16(vecf v)
+TLK_LONG vech vf_to_f16(vecf v)
 {
 #if defined TLK_ISA_AVX512
     return (vech)_mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
