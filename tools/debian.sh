@@ -8,7 +8,7 @@ tapline_build_packages=(gcc libc6-dev cmake ninja-build protobuf-c-compiler libp
 tapline_test_packages=(check g++ pkg-config strace)
 # What the checks of .ci/run need besides.
 tapline_check_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev valgrind ccache python3-venv
-    protobuf-compiler espeak-ng)
+    protobuf-compiler espeak-ng gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 
 # need PACKAGE...
 need() {

@@ -7,6 +7,10 @@
 
 #include "kernels/types.h"
 
+#ifndef TEST_SHARE
+#define TEST_SHARE 1 /* of the random shapes that a test tries, one in so many */
+#endif
+
 size_t element_size(tlk_type type);
 double element_get(tlk_type type, const void *data, int64_t i);
 

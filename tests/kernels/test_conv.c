@@ -148,7 +148,7 @@ START_TEST(test_random_shapes)
     static const tlk_activation_kind activations[] = {TLK_LINEAR, TLK_RELU, TLK_HARD_SWISH};
     uint32_t state = 11U + (uint32_t)_i;
 #define PICK(list) (list)[random_below(&state, (int64_t)(sizeof(list) / sizeof((list)[0])))]
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 150 / TEST_SHARE; i++) {
         problem p = {.type = (tlk_type)(_i / 2),
                      .bias = random_below(&state, 4) != 0,
                      .conv = {.groups = _i % 2 == 1 ? PICK(channels) : 1,

@@ -199,7 +199,7 @@ START_TEST(test_random_shapes)
     static const int64_t sizes[] = {1, 2, 3, 5, 6, 7, 8, 13, 14, 15, 16, 17, 29, 31, 32, 33, 64, 70, 100};
     uint32_t state = 3U + (uint32_t)_i;
 #define PICK(list) (list)[random_below(&state, (int64_t)(sizeof(list) / sizeof((list)[0])))]
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 200 / TEST_SHARE; i++) {
         problem p = {.type = (tlk_type)_i,
                      .m = PICK(sizes),
                      .n = PICK(sizes),

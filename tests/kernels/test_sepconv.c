@@ -254,7 +254,7 @@ static void check_type(tlk_type type, tlk_layout layout, int count)
 
 START_TEST(test_random_shapes)
 {
-    check_type((tlk_type)(_i / 2), (tlk_layout)(_i % 2), 150);
+    check_type((tlk_type)(_i / 2), (tlk_layout)(_i % 2), 150 / TEST_SHARE);
 }
 END_TEST
 

@@ -3,7 +3,7 @@
 set -eu
 here=$(dirname "$0")
 build=${1:-build-neon}
-cmake -S "$here" -B "$build" -DCMAKE_BUILD_TYPE=Release -DTAPLINE_WERROR=ON \
+cmake -G Ninja -S "$here" -B "$build" -DCMAKE_BUILD_TYPE=Release -DTAPLINE_WERROR=ON \
   -DCMAKE_TOOLCHAIN_FILE="$(cd "$here" && pwd)/aarch64.cmake"
-cmake --build "$build" --parallel "${JOBS:-2}"
-ctest --test-dir "$build" --output-on-failure --parallel "${JOBS:-2}"
+cmake --build "$build" --parallel "$(nproc)"
+ctest --test-dir "$build" --output-on-failure --parallel "$(nproc)"
