@@ -134,10 +134,10 @@ static bool is_tensor(const tl_node *node, const tl_attribute **tensor)
 }
 
 /* A Constant's tensor serves as it stands, at any size: nothing is computed or copied. */
-static bool take_tensor(tl_value *value, const tl_tensor *tensor)
+static bool take_tensor(tl_value *value, const tl_attribute *a)
 {
     tl_model *model = value->graph->model;
-    if (!tl_value_set_constant(value, tensor, tensor->data, false))
+    if (!tl_value_set_constant(value, a->u.tensor, a->u.tensor->data, a->mapped))
         return false;
     model->fold_budget = add_scaled(model->fold_budget, value->constant->bytes);
     return true;
@@ -155,7 +155,7 @@ tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error)
             status = tl_graph_fold(inner, host, error);
         const tl_attribute *tensor;
         if (status == TL_OK && is_tensor(node, &tensor))
-            status = take_tensor(node->outputs[0], tensor->u.tensor) ? TL_OK : tl_error_no_memory(error);
+            status = take_tensor(node->outputs[0], tensor) ? TL_OK : tl_error_no_memory(error);
         else if (status == TL_OK && can_fold(node))
             status = fold_node(node, runtime, error);
         if (status != TL_OK)

@@ -39,7 +39,8 @@ typedef struct tl_type_info {
 
 typedef struct tl_attribute {
     const char *name;
-    int kind; /* tl_attribute_kind and above */
+    int kind;    /* tl_attribute_kind and above */
+    bool mapped; /* a Constant's tensor that was left where it is in the file, at any alignment */
     size_t count;
     union {
         int64_t i;

@@ -2,7 +2,8 @@
 
 #define KIND(name) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##name
 
-#define FEW 16 /* attributes that are compared with each other one by one */
+#define FEW          16   /* attributes that are compared with each other one by one */
+#define LEAST_MAPPED 4096 /* bytes of a tensor that is not worth a copy */
 
 tl_status tl_load_tensor(tl_loader *loader, const tl_scope *scope, const Onnx__TensorProto *proto, tl_tensor *tensor,
                          bool *mapped)
@@ -169,15 +170,19 @@ static tl_status load_lists(tl_loader *loader, const Onnx__AttributeProto *a, tl
     return strings ? TL_OK : tl_load_no_memory(loader);
 }
 
+/* `mapped`: NULL, or a large tensor may stay in the file, and it is said here that it did. */
 static tl_status load_tensor(tl_loader *loader, const tl_scope *scope, const Onnx__TensorProto *proto,
-                             const tl_tensor **out)
+                             const tl_tensor **out, bool *mapped)
 {
     tl_tensor *tensor = TL_NEW(&loader->model->arena, tl_tensor, 1);
     if (!tensor)
         return tl_load_no_memory(loader);
-    bool mapped;
-    tl_status status = tl_load_tensor(loader, scope, proto, tensor, &mapped);
-    if (status == TL_OK)
+    bool in_file;
+    tl_status status = tl_load_tensor(loader, scope, proto, tensor, &in_file);
+    const bool stays = status == TL_OK && mapped && in_file && tl_tensor_bytes(tensor) >= LEAST_MAPPED;
+    if (stays)
+        *mapped = true;
+    else if (status == TL_OK)
         status = tl_tensor_align(&loader->tensors, tensor);
     *out = tensor;
     return status;
@@ -192,7 +197,7 @@ static tl_status load_tensors(tl_loader *loader, const tl_scope *scope, const On
     out->u.tensors = tensors;
     tl_status status = TL_OK;
     for (size_t k = 0; k < a->n_tensors && status == TL_OK; k++) {
-        status = load_tensor(loader, scope, a->tensors[k], &tensors[k]);
+        status = load_tensor(loader, scope, a->tensors[k], &tensors[k], NULL);
         out->count = k + 1;
     }
     return status;
@@ -252,6 +257,11 @@ static tl_status load_sparse(tl_loader *loader, const Onnx__SparseTensorProto *p
     return tl_tensor_read_sparse(&loader->tensors, proto, tensor);
 }
 
+static bool is_constant(const tl_node *node)
+{
+    return !*node->domain && strcmp(node->op_type, "Constant") == 0;
+}
+
 static tl_status load_value(tl_loader *loader, tl_scope *scope, tl_node *node, const Onnx__AttributeProto *a,
                             tl_attribute *out)
 {
@@ -274,7 +284,7 @@ static tl_status load_value(tl_loader *loader, tl_scope *scope, tl_node *node, c
     case KIND(STRINGS):
         return load_lists(loader, a, out);
     case KIND(TENSOR):
-        return load_tensor(loader, scope, a->t, &out->u.tensor);
+        return load_tensor(loader, scope, a->t, &out->u.tensor, is_constant(node) ? &out->mapped : NULL);
     case KIND(SPARSE_TENSOR):
         return load_sparse(loader, a->sparse_tensor, out);
     case KIND(TENSORS):
