@@ -169,6 +169,23 @@ void TLK_FN(tlk_binary)(tlk_binary function, const float *a, int a_step, const f
     }
 }
 
+/* ---- recurrence ---- */
+
+void TLK_FN(tlk_lstm)(const float *state, const float *x, int64_t step, float *cell, float *h, int64_t n)
+{
+#define GATE(g) (vf_load_n(state + (g)*step + k, left) + vf_load_n(x + (g)*step + k, left))
+    for (int64_t k = 0; k < n; k += TLK_W) {
+        const int left = n - k < TLK_W ? (int)(n - k) : TLK_W;
+        const vecf i = vf_sigmoid(GATE(0));
+        const vecf o = vf_sigmoid(GATE(1));
+        const vecf f = vf_sigmoid(GATE(2));
+        const vecf candidate = vf_tanh(GATE(3));
+        const vecf c = vf_fma(f, vf_load_n(cell + k, left), i * candidate);
+        vf_store_n(cell + k, c, left);
+        vf_store_n(h + k, o * vf_tanh(c), left);
+    }
+}
+
 /* ---- functions that leave rare arguments to the C library ---- */
 
 /* Of the lanes that are not `usual`, from the arguments at `u` and `v`. */

@@ -78,6 +78,9 @@ typedef enum tlk_reduction {
             float offset))                                                                                            \
     /* y[i] = a[i * a_step] to the power of b[i * b_step]; steps are 0 or 1; y may be a or b */                       \
     KERNEL(void, power, (const float *a, int a_step, const float *b, int b_step, float *y, int64_t n))                \
+    /* n cells of an LSTM with its usual functions. What the gates i, o, f and c get from the state and from x lies   \
+     * `step` apart; h may be one of them. */                                                                         \
+    KERNEL(void, lstm, (const float *state, const float *x, int64_t step, float *cell, float *h, int64_t n))          \
     /* Sine and cosine */                                                                                             \
     KERNEL(void, sine, (const float *x, float *y, int64_t n, int cosine))
 

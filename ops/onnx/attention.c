@@ -363,8 +363,35 @@ static void exponential_f64(double *row, int64_t n)
         row[i] = exp(row[i]);
 }
 
-SCORE_ROW(score_row_f32, float, exponential_f32)
+SCORE_ROW(score_row_any_f32, float, exponential_f32)
 SCORE_ROW(score_row_f64, double, exponential_f64)
+
+/* The same, by the kernels where nothing rare is asked for. */
+static void score_row_f32(const attention_job *job, int64_t b, int64_t h, int64_t i, float *row)
+{
+    const tl_tensor *mask = op_input(job->call, IN_MASK);
+    const int64_t total = job->plan->s.total;
+    int64_t first, last;
+    if (job->softcap > 0 || op_output(job->call, OUT_SCORES) || (mask && mask->type != TL_FLOAT)) {
+        score_row_any_f32(job, b, h, i, row);
+        return;
+    }
+    visible_keys(job, b, i, &first, &last);
+    if (mask) {
+        const float *bias =
+            (const float *)mask->data + b * job->mask_strides[0] + h * job->mask_strides[1] + i * job->mask_strides[2];
+        last = nn_min(last, job->mask_width);
+        first = nn_min(first, last);
+        for (int64_t j = first; j < last; j++)
+            row[j] = bias[j] == -INFINITY ? -INFINITY : row[j] + bias[j];
+    }
+    memset(row, 0, (size_t)first * sizeof row[0]);
+    memset(row + last, 0, (size_t)(total - last) * sizeof row[0]);
+    if (tlk_get()->reduce(TLK_MAXIMUM, row + first, last - first, 0) == -INFINITY) /* none is seen */
+        memset(row + first, 0, (size_t)(last - first) * sizeof row[0]);
+    else
+        tlk_get()->softmax(row + first, row + first, 1, last - first, 0);
+}
 
 /* Queries [first, first + rows) of one head, whose keys and values are packed in the scratch. */
 static void attend_rows(const attention_job *job, int64_t b, int64_t h, int64_t first, int64_t rows, char *scratch)

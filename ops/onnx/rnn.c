@@ -330,6 +330,22 @@ static bool has_kernel(const rnn_activation *f, tlk_activation *activation)
     return true;
 }
 
+/* x's part of the gates at this time, from a column on. */
+static void *sums_at(const rnn_job *job, int64_t column)
+{
+    const size_t size = job->is_double ? sizeof(double) : sizeof(float);
+    return (char *)job->sums + (size_t)(job->time * job->plan->sums_time + column) * size;
+}
+
+/* An LSTM as nearly all are, for which there is a kernel; it adds x's part of the gates, too. */
+static bool is_usual_lstm(const rnn_job *job)
+{
+    const rnn_attributes *a = job->attributes;
+    const rnn_activation *f = job->functions;
+    return a->kind == RNN_LSTM && !a->multiply && !job->is_double && !a->clipped && !a->input_forget &&
+           !job->peephole && f[0].kind == RNN_SIGMOID && f[1].kind == RNN_TANH && f[2].kind == RNN_TANH;
+}
+
 #define REAL            float
 #define KERNEL_ACTIVATE 1
 #define MATH(function)  function##f
@@ -388,12 +404,6 @@ static const void *direction_weights(tl_call *call, int k, int64_t d)
     return nn_at(call, plan->products[k].b_packed);
 }
 
-static void *sums_at(const rnn_job *job, int64_t column)
-{
-    const size_t size = job->is_double ? sizeof(double) : sizeof(float);
-    return (char *)job->sums + (size_t)(job->time * job->plan->sums_time + column) * size;
-}
-
 /* The state's part of the gates of one time. */
 static void multiply_state(tl_call *call, const rnn_job *job, const void *const *packed)
 {
@@ -404,7 +414,7 @@ static void multiply_state(tl_call *call, const rnn_job *job, const void *const 
         return;
     }
     product_result result = {.c = job->gates,
-                             .add = sums_at(job, 0),
+                             .add = is_usual_lstm(job) ? NULL : sums_at(job, 0),
                              .add_row_step = plan->sums_batch,
                              .add_column_step = 1,
                              .alpha = 1,

@@ -97,6 +97,14 @@ static void T(lstm_cell)(const rnn_job *job, int64_t b, int64_t first, int64_t n
     const REAL *p = job->peephole ? (const REAL *)job->peephole + first : NULL;
     REAL *i = gates, *o = gates + hidden, *f = gates + 2 * hidden, *c = gates + 3 * hidden;
     REAL *cell = (REAL *)job->c + b * hidden + first;
+#if KERNEL_ACTIVATE
+    if (is_usual_lstm(job)) {
+        if (job->time < plan_length(job, b))
+            tlk_get()->lstm(gates, (const float *)sums_at(job, first) + b * plan->sums_batch, hidden, cell, c, n);
+        T(leave)(job, b, first, n, c);
+        return;
+    }
+#endif
     for (int64_t j = 0; p && j < n; j++) {
         i[j] += p[j] * cell[j];
         f[j] += p[2 * hidden + j] * cell[j];
