@@ -119,17 +119,6 @@ static tl_status pack_constants(const tl_call *call, dynamic_weights *weights)
 
 /* ---- Products */
 
-/* Bytes that stand for floats, as DynamicQuantizeLinear makes them. */
-static void quantize(const float *from, uint8_t *to, int64_t n, float *scale, int32_t *zero)
-{
-    float low, high;
-    tlk_get()->extremes(from, n, &low, &high);
-    *scale = low == high ? 1 : (high - low) / 255;
-    const float point = rintf(fminf(fmaxf(0 - low / *scale, 0), 255));
-    *zero = point == point ? (int32_t)point : 0;
-    tlk_get()->quantize_bytes(from, to, n, *scale, *zero, 0, 255);
-}
-
 static void multiply(tl_call *call, bool state, int64_t direction, const float *rows, const float *add,
                      int64_t add_row_step, float *c)
 {
@@ -144,7 +133,7 @@ static void multiply(tl_call *call, bool state, int64_t direction, const float *
     float *scales = nn_at(call, plan->scales);
     const char *packed = weights->packed[k] ? weights->packed[k] : nn_at(call, plan->weights[k]);
     if (state)
-        quantize(rows, nn_at(call, plan->rows[k]), n, &plan->row_scale[k], &plan->row_zero[k]);
+        byte_quantize(rows, nn_at(call, plan->rows[k]), n, &plan->row_scale[k], &plan->row_zero[k]);
     for (int64_t j = 0; j < (scale_step ? gates : 1); j++)
         scales[j] = plan->row_scale[k] * factors[j];
     const byte_result result = {.form = TLK_BYTES_FLOATS,
@@ -254,7 +243,7 @@ static tl_status dynamic_run(tl_call *call)
         for (int64_t i = 0; i < op_elements(zeros); i++)
             ((int32_t *)nn_at(call, plan->zeros[k]))[i] = quant_byte(zeros, i);
     }
-    quantize(call->inputs[IN_X]->data, x, used, &plan->row_scale[0], &plan->row_zero[0]);
+    byte_quantize(call->inputs[IN_X]->data, x, used, &plan->row_scale[0], &plan->row_zero[0]);
     if (used < all)
         memset(x + used, plan->row_zero[0], (size_t)(all - used));
     plan->inputs = call->inputs;

@@ -10,6 +10,16 @@ static size_t round_up(size_t size)
     return size > SIZE_MAX / 4 ? SIZE_MAX : (size + 63) & ~(size_t)63;
 }
 
+void byte_quantize(const float *from, uint8_t *to, int64_t n, float *scale, int32_t *zero)
+{
+    float low, high;
+    tlk_get()->extremes(from, n, &low, &high);
+    *scale = low == high ? 1 : (high - low) / 255;
+    const float point = rintf(fminf(fmaxf(0 - low / *scale, 0), 255));
+    *zero = point == point ? (int32_t)point : 0;
+    tlk_get()->quantize_bytes(from, to, n, *scale, *zero, 0, 255);
+}
+
 /* ---- The right factor */
 
 static int64_t quads_of(int64_t depth)

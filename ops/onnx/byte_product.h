@@ -51,4 +51,7 @@ typedef struct byte_result {
 void byte_product_run(tl_call *call, const byte_plan *plan, const void *a, const void *b, const void *packed,
                       const byte_result *result);
 
+/* Bytes that stand for n floats, as DynamicQuantizeLinear makes them. */
+void byte_quantize(const float *from, uint8_t *to, int64_t n, float *scale, int32_t *zero);
+
 #endif

@@ -1,4 +1,5 @@
-/* The operators of com.microsoft: Gelu and its kin, SkipLayerNormalization, FusedMatMul, DynamicQuantizeLSTM. */
+/* The operators of com.microsoft: Gelu and its kin, SkipLayerNormalization, FusedMatMul, DynamicQuantizeLSTM, and
+ * products of bytes to floats. */
 #include <math.h>
 #include "tensors.h"
 
@@ -10,6 +11,8 @@ OPERATOR(SkipLayerNormalization, 1);
 OPERATOR(SkipSimplifiedLayerNormalization, 1);
 OPERATOR(MicrosoftFusedMatMul, 1);
 OPERATOR(DynamicQuantizeLSTM, 1);
+OPERATOR(DynamicQuantizeMatMul, 1);
+OPERATOR(MatMulIntegerToFloat, 1);
 OPERATOR(LSTM, 7);
 
 static const tl_type types[] = {TL_FLOAT, TL_DOUBLE, TL_FLOAT16, TL_BFLOAT16};
@@ -256,6 +259,51 @@ START_TEST(dynamic_lstm)
 }
 END_TEST
 
+/* A as floats that 8 bits hold exactly, multiples of 1/64 from -2 to 127/64, is A as bytes with the scale 1/64 and the
+ * zero point 128. */
+START_TEST(byte_matmul)
+{
+    random_seed(11);
+    for (int i = 0; i < 64; i++) {
+        const bool dynamic = i % 2, per_column = i / 2 % 2, has_bias = i / 4 % 2;
+        const tl_type type = i / 8 % 2 ? TL_INT8 : TL_UINT8;
+        const int64_t m = random_int(1, 20), depth = random_int(1, 40), n = random_int(1, 40), one = 1;
+        tl_tensor a = new_tensor(dynamic ? TL_FLOAT : TL_UINT8, DIMS(2, m, depth)),
+                  b = random_tensor(type, DIMS(depth, n)), scale = random_tensor(TL_FLOAT, 1, per_column ? &n : &one),
+                  b_zero = random_tensor(type, 1, per_column ? &n : &one), bias = random_tensor(TL_FLOAT, 1, &n),
+                  a_scale = new_tensor(TL_FLOAT, 0, NULL), a_zero = new_tensor(TL_UINT8, 0, NULL);
+        set(&a_scale, 0, 1.0 / 64);
+        set(&a_zero, 0, 128);
+        double *want = calloc((size_t)(2 * m * n), sizeof *want);
+        for (int64_t k = 0; k < elements(&a); k++) {
+            const int64_t byte = k == 0 ? 0 : k == 1 ? 255 : random_int(0, 255);
+            set(&a, k, dynamic ? (double)(byte - 128) / 64 : (double)byte);
+            for (int64_t j = 0; j < n; j++)
+                want[k / depth * n + j] +=
+                    (double)(byte - 128) / 64 * (get(&b, k % depth * n + j) - get(&b_zero, per_column ? j : 0));
+        }
+        for (int64_t k = 0; k < 2 * m * n; k++)
+            want[k] = want[k] * get(&scale, per_column ? k % n : 0) + (has_bias ? get(&bias, k % n) : 0);
+        tl_tensor *last = has_bias ? &bias : NULL;
+        fake_case test = PLAIN_CASE(&tl_op_MatMulIntegerToFloat_1, &a, &b, &a_scale, &scale, &a_zero, &b_zero, last);
+        fake_case rounded = PLAIN_CASE(&tl_op_DynamicQuantizeMatMul_1, &a, &b, &scale, &b_zero, last);
+        if (dynamic)
+            test = rounded;
+        test.constant = i / 16 % 2 ? 2 : 0; /* B */
+        run_ok(&test);
+        assert_shape(&test.outputs[0], DIMS(2, m, n));
+        assert_near(&test.outputs[0], want, (double)depth, "product");
+        fake_free(&test);
+        test.inputs[dynamic ? 2 : 3] = &a;
+        run_fails(&test, TL_INVALID_INPUT, NULL);
+        tl_tensor *const all[] = {&a, &b, &scale, &b_zero, &bias, &a_scale, &a_zero};
+        for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+            free_tensor(all[k]);
+        free(want);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("microsoft");
@@ -263,5 +311,6 @@ int main(void)
     ADD_TEST(suite, skip_normalization);
     ADD_TEST(suite, fused_matmul);
     ADD_TEST(suite, dynamic_lstm);
+    ADD_TEST(suite, byte_matmul);
     return run_suite(suite);
 }
