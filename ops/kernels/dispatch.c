@@ -1,5 +1,6 @@
 /* Which instruction set to use. Compiled once, for the machine's baseline. */
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,20 +25,43 @@ static const char *const isa_names[TLK_ISA_COUNT] = {
     [TLK_AVX512] = "avx512",
 };
 
+#if defined TLK_HAVE_X86
+enum { ASKED = 1, AVX2 = 2, AVX512 = 4, VNNI = 8 };
+
+static unsigned ask(void)
+{
+    const unsigned basic = bit_FMA | bit_F16C | bit_OSXSAVE;
+    const unsigned wide = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    unsigned eax, ebx, ecx, edx, saved, high; /* saved: the registers that the operating system keeps for a thread */
+    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & basic) != basic)
+        return ASKED;
+    __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+    if ((saved & 0x06) != 0x06 || __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (ebx & bit_AVX2) == 0)
+        return ASKED;
+    if ((saved & 0xe6) != 0xe6 || (ebx & wide) != wide)
+        return ASKED | AVX2;
+    return ASKED | AVX2 | AVX512 | ((ecx & bit_AVX512VNNI) != 0 ? VNNI : 0);
+}
+
+/* __builtin_cpu_supports would bring 5 KB of names of processors. */
+static bool has(unsigned feature)
+{
+    static atomic_uint answer;
+    unsigned known = atomic_load_explicit(&answer, memory_order_relaxed);
+    if (known == 0) {
+        known = ask();
+        atomic_store_explicit(&answer, known, memory_order_relaxed);
+    }
+    return (known & feature) != 0;
+}
+#endif
+
 const tlk_kernels *tlk_get_isa(tlk_isa isa)
 {
 #if defined TLK_HAVE_X86
-    unsigned int eax = 0;
-    unsigned int ebx = 0;
-    unsigned int ecx = 0;
-    unsigned int edx = 0;
-    const int f16c = __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
-    __builtin_cpu_init(); /* asks the operating system's register state too, not only CPUID's feature bits */
-    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && f16c;
-    if (isa == TLK_AVX2 && avx2)
+    if (isa == TLK_AVX2 && has(AVX2))
         return &tlk_table_avx2;
-    if (isa == TLK_AVX512 && avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    if (isa == TLK_AVX512 && has(AVX512))
         return &tlk_table_avx512;
 #elif defined TLK_HAVE_NEON
     if (isa == TLK_NEON) /* part of every aarch64 */
@@ -49,7 +73,7 @@ const tlk_kernels *tlk_get_isa(tlk_isa isa)
 const tlk_bytes_kernel *tlk_get_bytes(const tlk_kernels *kernels)
 {
 #if defined TLK_HAVE_X86
-    if (kernels->isa == TLK_AVX512 && !__builtin_cpu_supports("avx512vnni"))
+    if (kernels->isa == TLK_AVX512 && !has(VNNI))
         return tlk_table_avx2.bytes;
 #endif
     return kernels->bytes;
