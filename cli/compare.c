@@ -148,6 +148,31 @@ bool cli_compare_tensors(const tl_tensor *expected, const tl_tensor *got, cli_to
     return false;
 }
 
+/* Maps have no order. Both are of one count. */
+static bool compare_maps(const tl_file_value *expected, const tl_file_value *got, cli_tolerance tolerance, char *reason,
+                         size_t size)
+{
+    const tl_tensor *a = &expected->tensor, *b = &got->tensor;
+    const size_t bytes = a->type == TL_STRING ? sizeof(tl_string) : tl_type_bits(a->type) / 8;
+    for (size_t k = 0; k < expected->count; k++) {
+        tl_tensor want = {.type = a->type, .data = (char *)a->data + k * bytes}, have = {.type = b->type};
+        char key[300], inner[1024] = "it is not there";
+        size_t at = 0;
+        for (; at < got->count && b->type == a->type; at++) {
+            have.data = (char *)b->data + at * bytes;
+            if (elements_agree(a->type, want.data, have.data, 0, tolerance))
+                break;
+        }
+        if (b->type == a->type && at < got->count &&
+            cli_compare_values(&expected->elements[k], &got->elements[at], tolerance, inner, sizeof inner))
+            continue;
+        cli_element_text(a->type, want.data, 0, false, key, sizeof key);
+        snprintf(reason, size, "key %s: %s", key, inner);
+        return false;
+    }
+    return true;
+}
+
 bool cli_compare_values(const tl_file_value *expected, const tl_file_value *got, cli_tolerance tolerance, char *reason,
                         size_t size)
 {
@@ -159,6 +184,8 @@ bool cli_compare_values(const tl_file_value *expected, const tl_file_value *got,
     }
     if (expected->kind == TL_KIND_TENSOR)
         return cli_compare_tensors(&expected->tensor, &got->tensor, tolerance, reason, size);
+    if (expected->kind == TL_KIND_MAP)
+        return compare_maps(expected, got, tolerance, reason, size);
     for (size_t k = 0; k < expected->count; k++) {
         if (cli_compare_values(&expected->elements[k], &got->elements[k], tolerance, reason, size))
             continue;

@@ -1,5 +1,5 @@
-/* Values on their way into a run and out of it. Tensors go through the public API; sequences and optionals, which it
- * does not have yet, through the runtime's lists. */
+/* Values on their way into a run and out of it. Tensors go through the public API; sequences, optionals and maps, which
+ * it does not have yet, through the runtime's lists. */
 #include "exec/inspect.h"
 #include "exec/list.h"
 #include "value.h"
@@ -44,17 +44,43 @@ static const tl_item *make_item(maker *m, const tl_file_value *value, const tl_t
     return item;
 }
 
-static tl_list *make_list(maker *m, const tl_file_value *value, const tl_type_info *element)
+/* A file has a tensor for each value of a map, a run one for all of them. */
+static tl_list *fill_map(maker *m, const tl_file_value *value, const tl_type_info *element, tl_list *map)
 {
-    if (value->kind == TL_KIND_MAP) {
-        tl_error_set(m->error, TL_UNSUPPORTED, "input '%.200s' holds a map, which no operator takes", m->name);
+    const tl_type type = element && element->kind == TL_KIND_TENSOR ? element->tensor.type : TL_UNDEFINED;
+    const size_t size = type == TL_STRING ? sizeof(tl_string) : tl_type_bits(type) / 8;
+    tl_item *items = TL_NEW(m->arena, tl_item, 2);
+    char *values = tl_arena_alloc(m->arena, value->count, size, TL_ALIGNMENT);
+    if (!items || !values) {
+        tl_error_no_memory(m->error);
         return NULL;
     }
-    tl_list *list = tl_list_new(m->arena, value->kind, value->count);
+    items[0].tensor = value->tensor;
+    items[1].tensor = (tl_tensor){values, type, 1, {(int64_t)value->count}};
+    for (size_t k = 0; k < value->count; k++) {
+        const tl_file_value *one = &value->elements[k];
+        if (one->kind != TL_KIND_TENSOR || one->tensor.type != type || tl_tensor_elements(&one->tensor) != 1 || !size) {
+            tl_error_set(m->error, TL_INVALID_INPUT, "value %zu of the map in input '%.200s' is no single %s", k,
+                         m->name, tl_type_name(type));
+            return NULL;
+        }
+        memcpy(values + k * size, one->tensor.data, size);
+    }
+    map->items[0] = &items[0];
+    map->items[1] = &items[1];
+    return map;
+}
+
+static tl_list *make_list(maker *m, const tl_file_value *value, const tl_type_info *element)
+{
+    const bool is_map = value->kind == TL_KIND_MAP;
+    tl_list *list = tl_list_new(m->arena, value->kind, is_map ? 2 : value->count);
     if (!list) {
         tl_error_no_memory(m->error);
         return NULL;
     }
+    if (is_map)
+        return fill_map(m, value, element, list);
     for (size_t k = 0; k < value->count; k++)
         if (!(list->items[k] = make_item(m, &value->elements[k], element)))
             return NULL;
@@ -97,9 +123,24 @@ static bool read_item(tl_arena *arena, const tl_item *item, tl_file_value *value
     return !item->list || read_list(arena, item->list, value);
 }
 
+/* A view of each of a map's values. */
+static bool read_map(tl_arena *arena, const tl_tensor *keys, const tl_tensor *values, tl_file_value *value)
+{
+    const size_t size = values->type == TL_STRING ? sizeof(tl_string) : tl_type_bits(values->type) / 8;
+    *value = (tl_file_value){.kind = TL_KIND_MAP, .name = "", .tensor = *keys, .count = (size_t)values->dims[0]};
+    value->elements = TL_NEW(arena, tl_file_value, value->count + 1);
+    for (size_t k = 0; value->elements && k < value->count; k++) {
+        value->elements[k] = (tl_file_value){.kind = TL_KIND_TENSOR, .name = "", .tensor = {.type = values->type}};
+        value->elements[k].tensor.data = (char *)values->data + k * size;
+    }
+    return value->elements != NULL;
+}
+
 /* Views of a list's items; false: out of memory. Lists are as deep as the model's types. */
 static bool read_list(tl_arena *arena, const tl_list *list, tl_file_value *value)
 {
+    if (list->kind == TL_KIND_MAP)
+        return read_map(arena, &list->items[0]->tensor, &list->items[1]->tensor, value);
     *value = (tl_file_value){.kind = list->kind, .name = "", .count = list->count};
     value->elements = TL_NEW(arena, tl_file_value, list->count + 1);
     for (size_t k = 0; value->elements && k < list->count; k++)

@@ -1,4 +1,5 @@
-/* Scaler, Normalizer, Imputer and OneHotEncoder: what happens to features before a model sees them. */
+/* Scaler, Normalizer, Imputer, OneHotEncoder and FeatureVectorizer: what happens to features before a model sees them.
+ */
 #include "onnx/convert.h"
 #include "onnx_ml/ml.h"
 
@@ -187,7 +188,53 @@ static tl_status one_hot_run(tl_call *call)
     return status;
 }
 
+/* ---- FeatureVectorizer: tables beside each other, each cut or filled up with zeros to the width that it is said to
+ * have */
+
+static tl_status vectorizer_reshape(tl_call *call)
+{
+    const tl_tensor widths = ml_list(call, "inputdimensions", TL_ATTR_INTS);
+    tl_tensor *y = call->outputs[0];
+    if (ml_count(&widths) != (int64_t)call->input_count)
+        return tl_fail(call, TL_INVALID_MODEL, "inputdimensions has %lld elements for %zu inputs",
+                       (long long)ml_count(&widths), call->input_count);
+    y->rank = 2;
+    y->dims[0] = ml_rows(call->inputs[0]);
+    y->dims[1] = 0;
+    for (size_t k = 0; k < call->input_count; k++) {
+        const tl_dim rows = ml_rows(call->inputs[k]);
+        tl_status status = nn_check_rank(call, k, 1, 2);
+        if (status == TL_OK && rows >= 0 && y->dims[0] >= 0 && rows != y->dims[0])
+            status = tl_fail(call, TL_INVALID_INPUT, "input %zu has %lld rows, but input 0 has %lld", k,
+                             (long long)rows, (long long)y->dims[0]);
+        if (status == TL_OK &&
+            (ml_int(&widths, (int64_t)k) < 0 || !nn_add(y->dims[1], ml_int(&widths, (int64_t)k), &y->dims[1])))
+            status = tl_fail(call, TL_INVALID_MODEL, "element %zu of inputdimensions is %lld", k,
+                             (long long)ml_int(&widths, (int64_t)k));
+        if (status != TL_OK)
+            return status;
+    }
+    return TL_OK;
+}
+
+static tl_status vectorizer_run(tl_call *call)
+{
+    const tl_tensor widths = ml_list(call, "inputdimensions", TL_ATTR_INTS);
+    const int64_t rows = call->outputs[0]->dims[0], stride = call->outputs[0]->dims[1];
+    float *y = call->outputs[0]->data;
+    for (size_t k = 0; k < call->input_count; k++) {
+        const tl_tensor *x = call->inputs[k];
+        const int64_t width = ml_int(&widths, (int64_t)k), given = ml_features(x);
+        for (int64_t row = 0; row < rows; row++)
+            for (int64_t f = 0; f < width; f++)
+                y[row * stride + f] = f < given ? (float)ml_number(x, row * given + f) : 0;
+        y += width;
+    }
+    return TL_OK;
+}
+
 static const tl_param number_input[] = {OP_IN("X", ML_NUMBERS, 'T')};
+static const tl_param number_inputs[] = {OP_VAR("X", ML_NUMBERS, 'T')};
 static const tl_param same_output[] = {OP_IN("Y", ML_NUMBERS, 'T')};
 static const tl_param float_output[] = {OP_IN("Y", TL_T(TL_FLOAT), 0)};
 static const tl_param one_hot_input[] = {OP_IN("X", ML_NUMBERS | TL_T(TL_STRING), 0)};
@@ -198,6 +245,7 @@ static const tl_attribute_spec imputer_attribute[] = {
     OP_INT("replaced_value_int64", 0)};
 static const tl_attribute_spec one_hot_attribute[] = {OP_INTS("cats_int64s"), ML_STRINGS("cats_strings"),
                                                       OP_INT("zeros", 1)};
+static const tl_attribute_spec vectorizer_attribute[] = {OP_INTS("inputdimensions")};
 
 #define FEATURES(op, stem, in, out)                                 \
     OP_DESCRIPTOR(op, 1) = {ML_HEAD(op, 1),                         \
@@ -210,3 +258,4 @@ FEATURES(Scaler, scaler, number_input, float_output);
 FEATURES(Normalizer, normalizer, number_input, float_output);
 FEATURES(Imputer, imputer, number_input, same_output);
 FEATURES(OneHotEncoder, one_hot, one_hot_input, float_output);
+FEATURES(FeatureVectorizer, vectorizer, number_inputs, float_output);

@@ -1,4 +1,4 @@
-/* Sequences and optionals: values of a run that are no tensors. They stay inside the runtime.
+/* Sequences, optionals and maps: values of a run that are no tensors. They stay inside the runtime.
  *
  * A list lives in the run's heap and never changes; operators make new lists, which share the items. The slot of such a
  * value has no shape, and its data is the list. Which values are lists is decided at load (tl_value's kind). */
@@ -15,7 +15,7 @@ typedef struct tl_item {
 } tl_item;
 
 struct tl_list {
-    tl_kind kind; /* TL_KIND_SEQUENCE, or TL_KIND_OPTIONAL: 0 or 1 item */
+    tl_kind kind; /* TL_KIND_SEQUENCE; TL_KIND_OPTIONAL: 0 or 1 item; TL_KIND_MAP: the tensors of keys and of values */
     size_t count;
     const tl_item **items;
 };
@@ -30,6 +30,12 @@ tl_list *tl_list_new(tl_arena *heap, tl_kind kind, size_t count);
 /* An item that is a copy of a tensor, or refers to a list. NULL: refused. */
 const tl_item *tl_item_tensor(tl_arena *heap, const tl_tensor *tensor);
 const tl_item *tl_item_list(tl_arena *heap, const tl_list *list);
+
+/* For operators. Of a call: where the run's lists live; at load, output 0 becomes a list of `element`; output 0 is this
+ * list. */
+tl_arena *tl_list_heap(const tl_call *call);
+tl_status tl_list_set_kind(tl_call *call, tl_kind kind, const tl_type_info *element);
+tl_status tl_list_give(tl_call *call, const tl_list *list);
 
 /* What a value of a kind may be given to: both tensors, or the same kind; a difference in element types that are known
  * counts. */

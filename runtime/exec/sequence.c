@@ -70,13 +70,12 @@ static bool ahead(const tl_call *call)
     return tl_call_frame_of(call)->ahead;
 }
 
-static tl_arena *heap_of(const tl_call *call)
+tl_arena *tl_list_heap(const tl_call *call)
 {
     return ((tl_execution *)tl_call_frame_of(call)->execution)->heap;
 }
 
-/* The node's output becomes a list of (lists of) `element`. */
-static tl_status set_list_kind(tl_call *call, tl_kind kind, const tl_type_info *element)
+tl_status tl_list_set_kind(tl_call *call, tl_kind kind, const tl_type_info *element)
 {
     tl_value *out = call->node->outputs[0];
     tl_type_info *type = TL_NEW(&call->node->graph->model->arena, tl_type_info, 1);
@@ -118,7 +117,7 @@ static tl_status no_memory(const tl_call *call)
     return tl_fail(call, TL_NO_MEMORY, "no memory for a list");
 }
 
-static tl_status give_list(tl_call *call, const tl_list *list)
+tl_status tl_list_give(tl_call *call, const tl_list *list)
 {
     tl_tensor *out = call->outputs[0];
     out->rank = TL_RANK_UNKNOWN;
@@ -187,13 +186,13 @@ static tl_status empty_reshape(tl_call *call)
     if (type <= 0 || type >= TL_TYPE_COUNT)
         return tl_fail(call, TL_INVALID_MODEL, "dtype is %lld, which is no element type", (long long)type);
     *element = (tl_type_info){.kind = TL_KIND_TENSOR, .tensor = {.type = (tl_type)type, .rank = TL_RANK_UNKNOWN}};
-    return set_list_kind(call, TL_KIND_SEQUENCE, element);
+    return tl_list_set_kind(call, TL_KIND_SEQUENCE, element);
 }
 
 static tl_status empty_run(tl_call *call)
 {
-    const tl_list *list = tl_list_new(heap_of(call), TL_KIND_SEQUENCE, 0);
-    return list ? give_list(call, list) : no_memory(call);
+    const tl_list *list = tl_list_new(tl_list_heap(call), TL_KIND_SEQUENCE, 0);
+    return list ? tl_list_give(call, list) : no_memory(call);
 }
 
 static const tl_attribute_spec empty_attrs[] = {OP_INT("dtype", TL_FLOAT)};
@@ -211,16 +210,16 @@ static tl_status construct_reshape(tl_call *call)
         if (status != TL_OK)
             return status;
     }
-    return set_list_kind(call, TL_KIND_SEQUENCE, type_of(call, call->node->inputs[0]));
+    return tl_list_set_kind(call, TL_KIND_SEQUENCE, type_of(call, call->node->inputs[0]));
 }
 
 static tl_status construct_run(tl_call *call)
 {
-    tl_list *list = tl_list_new(heap_of(call), TL_KIND_SEQUENCE, call->input_count);
+    tl_list *list = tl_list_new(tl_list_heap(call), TL_KIND_SEQUENCE, call->input_count);
     for (size_t k = 0; list && k < call->input_count; k++)
-        if (!(list->items[k] = tl_item_tensor(heap_of(call), call->inputs[k])))
+        if (!(list->items[k] = tl_item_tensor(tl_list_heap(call), call->inputs[k])))
             return no_memory(call);
-    return list ? give_list(call, list) : no_memory(call);
+    return list ? tl_list_give(call, list) : no_memory(call);
 }
 
 static const tl_param construct_ins[] = {OP_VAR("inputs", TL_T_ALL, 'T')};
@@ -248,13 +247,13 @@ static tl_status insert_run(tl_call *call)
     tl_status status = op_input(call, 2) ? position(call, 2, from->count, true, &at) : TL_OK;
     if (status != TL_OK)
         return status;
-    tl_list *to = tl_list_new(heap_of(call), TL_KIND_SEQUENCE, from->count + 1);
-    const tl_item *item = tl_item_tensor(heap_of(call), call->inputs[1]);
+    tl_list *to = tl_list_new(tl_list_heap(call), TL_KIND_SEQUENCE, from->count + 1);
+    const tl_item *item = tl_item_tensor(tl_list_heap(call), call->inputs[1]);
     if (!to || !item)
         return no_memory(call);
     for (size_t i = 0; i < to->count; i++)
         to->items[i] = i < at ? from->items[i] : i == at ? item : from->items[i - 1];
-    return give_list(call, to);
+    return tl_list_give(call, to);
 }
 
 static tl_status erase_run(tl_call *call)
@@ -266,12 +265,12 @@ static tl_status erase_run(tl_call *call)
     tl_status status = op_input(call, 1) ? position(call, 1, from->count, false, &at) : TL_OK;
     if (status != TL_OK)
         return status;
-    tl_list *to = tl_list_new(heap_of(call), TL_KIND_SEQUENCE, from->count - 1);
+    tl_list *to = tl_list_new(tl_list_heap(call), TL_KIND_SEQUENCE, from->count - 1);
     if (!to)
         return no_memory(call);
     for (size_t i = 0; i < to->count; i++)
         to->items[i] = from->items[i < at ? i : i + 1];
-    return give_list(call, to);
+    return tl_list_give(call, to);
 }
 
 static const tl_param insert_ins[] = {OP_IN("input_sequence", TL_T_ALL, 0), OP_IN("tensor", TL_T_ALL, 0),
@@ -391,7 +390,7 @@ static tl_status split_reshape(tl_call *call)
     if (!ahead(call))
         return TL_OK;
     tl_status status = wants_tensor(call, 0);
-    return status == TL_OK ? set_list_kind(call, TL_KIND_SEQUENCE, type_of(call, call->node->inputs[0])) : status;
+    return status == TL_OK ? tl_list_set_kind(call, TL_KIND_SEQUENCE, type_of(call, call->node->inputs[0])) : status;
 }
 
 /* How long piece i is; the pieces' number. */
@@ -433,8 +432,8 @@ static const tl_item *cut(tl_call *call, int32_t axis, int64_t from, int64_t len
     shape.dims[axis] = length;
     int64_t outer = op_product(whole, 0, axis), bytes = tl_tensor_bytes(&shape);
     int64_t step = tl_type_bytes(whole->type, op_product(whole, axis + 1, whole->rank));
-    tl_item *item = TL_NEW(heap_of(call), tl_item, 1);
-    char *to = bytes >= 0 ? tl_arena_alloc(heap_of(call), 1, (size_t)bytes, TL_ALIGNMENT) : NULL;
+    tl_item *item = TL_NEW(tl_list_heap(call), tl_item, 1);
+    char *to = bytes >= 0 ? tl_arena_alloc(tl_list_heap(call), 1, (size_t)bytes, TL_ALIGNMENT) : NULL;
     if (!item || !to)
         return NULL;
     for (int64_t o = 0; o < outer && step * length > 0; o++)
@@ -459,7 +458,7 @@ static tl_status split_run(tl_call *call)
         status = split_count(call, whole->dims[axis], &count, &each);
     if (status != TL_OK)
         return status;
-    tl_list *list = tl_list_new(heap_of(call), TL_KIND_SEQUENCE, (size_t)count);
+    tl_list *list = tl_list_new(tl_list_heap(call), TL_KIND_SEQUENCE, (size_t)count);
     if (!list)
         return no_memory(call);
     bool keep = op_input(call, 1) || op_int(call, "keepdims") != 0;
@@ -475,7 +474,7 @@ static tl_status split_run(tl_call *call)
     if (from != whole->dims[axis])
         return tl_fail(call, TL_INVALID_INPUT, "the pieces are %lld long together, but the axis has %lld",
                        (long long)from, (long long)whole->dims[axis]);
-    return give_list(call, list);
+    return tl_list_give(call, list);
 }
 
 static const tl_attribute_spec split_attrs[] = {OP_INT("axis", 0), OP_INT("keepdims", 1)};
@@ -494,22 +493,23 @@ static tl_status optional_reshape(tl_call *call)
     const tl_value *in = call->node->input_count ? call->node->inputs[0] : NULL;
     if (!in && !type)
         return tl_fail(call, TL_INVALID_MODEL, "neither an input nor the attribute 'type' is given");
-    return set_list_kind(call, TL_KIND_OPTIONAL, in ? type_of(call, in) : type->u.type);
+    return tl_list_set_kind(call, TL_KIND_OPTIONAL, in ? type_of(call, in) : type->u.type);
 }
 
 static tl_status optional_run(tl_call *call)
 {
     const tl_tensor *in = op_input(call, 0);
-    tl_list *list = tl_list_new(heap_of(call), TL_KIND_OPTIONAL, in != NULL);
+    tl_list *list = tl_list_new(tl_list_heap(call), TL_KIND_OPTIONAL, in != NULL);
     if (!list)
         return no_memory(call);
     if (in) {
         bool tensor = call->node->inputs[0]->kind == TL_KIND_TENSOR;
-        list->items[0] = tensor ? tl_item_tensor(heap_of(call), in) : tl_item_list(heap_of(call), tl_slot_list(in));
+        list->items[0] =
+            tensor ? tl_item_tensor(tl_list_heap(call), in) : tl_item_list(tl_list_heap(call), tl_slot_list(in));
         if (!list->items[0])
             return no_memory(call);
     }
-    return give_list(call, list);
+    return tl_list_give(call, list);
 }
 
 static const tl_param optional_ins[] = {OP_OPT("input", TL_T_ALL, 0)};
@@ -572,14 +572,14 @@ static tl_status get_run(tl_call *call)
         return give_tensor(call, call->inputs[0]);
     const tl_list *list = tl_slot_list(call->inputs[0]);
     if (in->kind != TL_KIND_OPTIONAL)
-        return give_list(call, list);
+        return tl_list_give(call, list);
     if (list->count == 0)
         return tl_fail(call, TL_INVALID_INPUT, "the optional is empty");
     const tl_item *item = list->items[0];
     bool wants_list = call->node->outputs[0]->kind != TL_KIND_TENSOR;
     if (wants_list != (item->list != NULL))
         return tl_fail(call, TL_INVALID_INPUT, "the optional holds something else than its type says");
-    return wants_list ? give_list(call, item->list) : give_tensor(call, &item->tensor);
+    return wants_list ? tl_list_give(call, item->list) : give_tensor(call, &item->tensor);
 }
 
 static const tl_param get_ins[] = {OP_IN("input", TL_T_ALL, 0)};

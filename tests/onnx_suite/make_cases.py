@@ -16,7 +16,7 @@ import warnings
 import numpy as np
 import onnx
 import onnx.backend.test
-from onnx import TensorProto, numpy_helper
+from onnx import numpy_helper
 from onnx.backend.test.case import model as model_cases
 from onnx.backend.test.case import node as node_cases
 from onnx.backend.test.loader import load_model_tests
@@ -26,6 +26,8 @@ SHIPPED = ("simple", "pytorch-converted", "pytorch-operator")
 
 def to_proto(value, info):
     """The message that stands for a value of the graph in a .pb file."""
+    if hasattr(value, "SerializeToString"):
+        return value
     kind = info.type.WhichOneof("value")
     if kind == "sequence_type":
         return numpy_helper.from_list(value, info.name)
@@ -33,8 +35,6 @@ def to_proto(value, info):
         return numpy_helper.from_optional(value, info.name)
     if kind == "map_type":
         return numpy_helper.from_dict(value, info.name)
-    if isinstance(value, TensorProto):
-        return value
     return numpy_helper.from_array(value, info.name)
 
 

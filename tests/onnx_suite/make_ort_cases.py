@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import onnxruntime
 from make_cases import write_case
-from onnx import TensorProto, helper, numpy_helper
+from onnx import MapProto, SequenceProto, TensorProto, helper, numpy_helper
 
 ML, MICROSOFT = "ai.onnx.ml", "com.microsoft"
 FLOAT = np.float32
@@ -26,13 +26,17 @@ class Writer:
         self.folder = folder
         self.names = {}
 
-    def case(self, op, inputs, outputs, domain=MICROSOFT, version=1, opset=17, constants=(), **attributes):
-        """One node; inputs are arrays (None: absent), `constants` the positions of those that are initializers."""
+    def case(self, op, inputs, outputs, domain=MICROSOFT, version=1, opset=17, constants=(), types=None, **attributes):
+        """One node; inputs are arrays (None: absent), `constants` the positions of those that are initializers. `types`
+        are those of inputs and outputs where they are no tensors: then inputs are dictionaries."""
         self.names[op] = self.names.get(op, -1) + 1
         name = f"{op}_{version}_{self.names[op]}"
         rng_inputs = {f"x{k}": x for k, x in enumerate(inputs) if x is not None}
         node = helper.make_node(op, [f"x{k}" if x is not None else "" for k, x in enumerate(inputs)],
                                 [f"y{k}" for k in range(outputs)], name="node", domain=domain, **attributes)
+        if types:
+            self.maps(name, node, inputs, *types)
+            return
         given = {key: x for k, (key, x) in enumerate((f"x{k}", x) for k, x in enumerate(inputs))
                  if x is not None and k not in constants}
         graph = helper.make_graph(
@@ -44,12 +48,42 @@ class Writer:
         imports = {"": opset} | ({domain: version} if domain else {})
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid(d, v) for d, v in imports.items()],
                                   ir_version=8)
+        results = self.run(model, given)
+        case = SimpleNamespace(model=model, data_sets=[(list(given.values()), results)])
+        write_case(case, os.path.join(self.folder, name))
+
+    @staticmethod
+    def run(model, given):
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        results = session.run(None, given)
-        case = SimpleNamespace(model=model, data_sets=[(list(given.values()), results)])
-        write_case(case, os.path.join(self.folder, name))
+        return session.run(None, given)
+
+    def maps(self, name, node, inputs, input_type, output_type):
+        """A node from or to maps, which are dictionaries to Python."""
+        graph = helper.make_graph([node], name, [helper.make_value_info("x0", input_type)],
+                                  [helper.make_value_info("y0", output_type)])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid(node.domain, 1)], ir_version=8)
+        given = {"x0": inputs[0]}
+        results = [sequence_message(result) if isinstance(result, list) else result
+                   for result in self.run(model, given)]
+        inputs = [map_message(x) if isinstance(x, dict) else x for x in inputs]
+        write_case(SimpleNamespace(model=model, data_sets=[(inputs, results)]), os.path.join(self.folder, name))
+
+
+def map_message(dictionary):
+    message = MapProto(values=numpy_helper.from_list([np.array(x, FLOAT) for x in dictionary.values()]))
+    if isinstance(next(iter(dictionary)), str):
+        message.key_type = TensorProto.STRING
+        message.string_keys.extend(key.encode() for key in dictionary)
+    else:
+        message.key_type = TensorProto.INT64
+        message.keys.extend(dictionary)
+    return message
+
+
+def sequence_message(dictionaries):
+    return SequenceProto(elem_type=SequenceProto.MAP, map_values=[map_message(x) for x in dictionaries])
 
 
 def random(seed, *shape, low=-1.0, high=1.0, dtype=FLOAT):
@@ -126,6 +160,7 @@ def feature_cases(writer):
                                {"classlabels_strings": ["a", "b", "c"][:classes]}))
         writer.case("LinearClassifier", [x], 2, ML, post_transform="LOGISTIC", classlabels_ints=[0, 1],
                     coefficients=random(seed, 4).tolist(), intercepts=[0.5])
+        writer.case("FeatureVectorizer", [x, x[:, :2]], 1, ML, inputdimensions=[4, 2])
         if dtype != np.int32:
             writer.case("OneHotEncoder", [x], 1, ML, cats_int64s=[3, -1, 0, 5, 2])
         if dtype in (FLOAT, np.int64):
@@ -133,6 +168,18 @@ def feature_cases(writer):
             x[2, 1] = 3
             writer.case("Imputer", [x], 1, ML, **{f"replaced_value_{kind}": dtype(3).item(),
                                                   f"imputed_value_{suffix}": [dtype(k).item() for k in range(4)]})
+
+
+def map_cases(writer):
+    tensor = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+    for key, attribute, labels in ((TensorProto.INT64, "int64s", [7, -3, 5]),
+                                   (TensorProto.STRING, "strings", ["b", "a", "longer"])):
+        of_floats = helper.make_map_type_proto(key, tensor)
+        for x in (random(1, 4, 3), random(2, 3), random(3, 0, 3)):
+            writer.case("ZipMap", [x], 1, ML, types=(tensor, helper.make_sequence_type_proto(of_floats)),
+                        **{f"classlabels_{attribute}": labels})
+        writer.case("DictVectorizer", [{labels[1]: 0.5, labels[0]: -2.0}], 1, ML, types=(of_floats, tensor),
+                    **{("int64" if attribute == "int64s" else "string") + "_vocabulary": labels})
 
 
 def svm_cases(writer):
@@ -196,6 +243,34 @@ def matmul_cases(writer):
     writer.case("FusedMatMul", [random(74, 4, 7, 5), random(75, 7, 9)], 1, transA=1)
 
 
+def qlinear_cases(writer):
+    """Scales that are no fractions of each other: on ties ONNX Runtime's kernels differ among themselves."""
+    for seed, (dtype, zero) in enumerate(itertools.product((np.uint8, np.int8), (False, True))):
+        info = np.iinfo(dtype)
+        rng = np.random.default_rng(seed)
+
+        def tensor(*shape):
+            return np.array(rng.integers(info.min, info.max + 1, shape), dtype)
+
+        def quantity(scale):
+            point = rng.integers(info.min // 2, info.max // 2) if zero else 0
+            return [np.array(scale, FLOAT), np.array(point, dtype)]
+
+        x, x_scale, y_scale = tensor(2, 3, 5, 7), quantity(0.0171), quantity(0.0233)
+        for other in ((2, 3, 5, 7), (3, 1, 1), ()):
+            b = [tensor(*other), *quantity(0.0097)]
+            writer.case("QLinearAdd", [x, *x_scale, *b, *y_scale], 1)
+            writer.case("QLinearMul", [x, *x_scale, *b, *y_scale], 1)
+        writer.case("QLinearSigmoid", [x, *x_scale, *quantity(0.0039)], 1)
+        writer.case("QLinearLeakyRelu", [x, *x_scale, *y_scale], 1, alpha=0.13)
+        if zero:
+            for last in (0, 1):
+                writer.case("QLinearGlobalAveragePool", [x, *x_scale, *y_scale], 1, channels_last=last)
+            for axis in (1, -1):
+                writer.case("QLinearConcat", [*y_scale, x, *x_scale, tensor(*x.shape), *quantity(0.031)], 1, axis=axis,
+                            constants=(0, 1, 3, 4, 6, 7))
+
+
 def lstm_cases(writer):
     """One sequence each: ONNX Runtime cuts batches among threads, and rounds each piece by its own range."""
     time, size, hidden = 6, 5, 8
@@ -226,7 +301,8 @@ def lstm_cases(writer):
 def main():
     writer = Writer(sys.argv[1])
     shutil.rmtree(writer.folder, ignore_errors=True)
-    for cases in (tree_cases, feature_cases, svm_cases, gelu_cases, layer_norm_cases, matmul_cases, lstm_cases):
+    for cases in (tree_cases, feature_cases, map_cases, svm_cases, gelu_cases, layer_norm_cases, matmul_cases,
+                  qlinear_cases, lstm_cases):
         cases(writer)
     print(sum(count + 1 for count in writer.names.values()), "cases")
 

@@ -1,0 +1,280 @@
+/* QLinearAdd, QLinearMul, QLinearSigmoid, QLinearLeakyRelu, QLinearConcat and QLinearGlobalAveragePool of
+ * com.microsoft: on bytes that stand for (byte - zero point) * scale. A byte has 256 values, so tables have what each
+ * stands for. */
+#include "microsoft/microsoft.h"
+#include "onnx/elementwise.h"
+
+typedef struct quantity {
+    float scale;
+    int32_t zero;
+} quantity;
+
+static int32_t number(tl_type type, int byte)
+{
+    return type == TL_INT8 ? (int8_t)byte : byte;
+}
+
+/* The scale at input k, and the zero point behind it, which is 0 where it is absent. */
+static tl_status read_quantity(const tl_call *call, size_t k, quantity *q)
+{
+    const tl_tensor *scale = call->inputs[k], *zero = op_input(call, k + 1);
+    if (op_elements(scale) != 1 || (zero && op_elements(zero) != 1))
+        return tl_fail(call, TL_INVALID_INPUT, "input %zu or %zu has not one element", k, k + 1);
+    q->scale = *(const float *)scale->data;
+    q->zero = zero ? number(zero->type, *(const uint8_t *)zero->data) : 0;
+    return TL_OK;
+}
+
+static uint8_t to_byte(tl_type type, float x, int32_t zero)
+{
+    const float low = type == TL_INT8 ? -128 : 0, high = low + 255, y = rintf(x) + (float)zero;
+    return (uint8_t)(int32_t)(y >= high ? high : y > low ? y : low); /* NaN: the lowest */
+}
+
+/* ---- Two operands, under broadcasting */
+
+typedef struct pairs {
+    const uint8_t *a, *b;
+    uint8_t *y;
+    const op_map *map;
+    tl_type type;
+    bool product;
+    int32_t zero;
+    float a_values[256], b_values[256]; /* in units of the result's scale, together */
+} pairs;
+
+static void pair_row(const void *context, const int64_t *in, int64_t at, int64_t n)
+{
+    const pairs *p = context;
+    const uint8_t *a = p->a + in[0], *b = p->b + in[1];
+    for (int64_t i = 0; i < n; i++) {
+        const float u = p->a_values[a[i * p->map->step[0]]], v = p->b_values[b[i * p->map->step[1]]];
+        p->y[at + i] = to_byte(p->type, p->product ? u * v : u + v, p->zero);
+    }
+}
+
+static tl_status pair_reshape(tl_call *call)
+{
+    const tl_tensor *const inputs[] = {call->inputs[0], call->inputs[3]};
+    tl_call two = *call;
+    two.inputs = inputs;
+    tl_status status = op_broadcast(&two, 0, 2, call->outputs[0]);
+    if (status == TL_OK && call->plan)
+        op_map_init(call->plan, call->outputs[0], inputs, 2, 4);
+    return status;
+}
+
+static tl_status pair_run(tl_call *call, bool product)
+{
+    quantity a = {0}, b = {0}, y = {0};
+    pairs p = {.a = call->inputs[0]->data, .b = call->inputs[3]->data, .y = call->outputs[0]->data, .map = call->plan};
+    tl_status status = read_quantity(call, 1, &a);
+    if (status == TL_OK)
+        status = read_quantity(call, 4, &b);
+    if (status == TL_OK)
+        status = read_quantity(call, 6, &y);
+    if (status != TL_OK)
+        return status;
+    p.type = call->inputs[0]->type;
+    p.product = product;
+    p.zero = y.zero;
+    const float a_unit = product ? 1 : a.scale / y.scale,
+                b_unit = product ? a.scale * b.scale / y.scale : b.scale / y.scale;
+    for (int k = 0; k < 256; k++) {
+        p.a_values[k] = (float)(number(p.type, k) - a.zero) * a_unit;
+        p.b_values[k] = (float)(number(p.type, k) - b.zero) * b_unit;
+    }
+    op_map_run(call, p.map, pair_row, &p);
+    return TL_OK;
+}
+
+static tl_status add_run(tl_call *call)
+{
+    return pair_run(call, false);
+}
+
+static tl_status mul_run(tl_call *call)
+{
+    return pair_run(call, true);
+}
+
+/* ---- One operand */
+
+typedef float (*function)(float x, float parameter);
+
+/* What each byte of `from` becomes. */
+static void make_table(uint8_t *table, tl_type type, quantity from, quantity to, function f, float parameter)
+{
+    for (int k = 0; k < 256; k++) {
+        const float x = (float)(number(type, k) - from.zero) * from.scale;
+        table[k] = to_byte(type, (f ? f(x, parameter) : x) / to.scale, to.zero);
+    }
+}
+
+static tl_status one_run(tl_call *call, function f, float parameter)
+{
+    quantity from = {0}, to = {0};
+    uint8_t table[256];
+    const uint8_t *x = call->inputs[0]->data;
+    uint8_t *y = call->outputs[0]->data;
+    tl_status status = read_quantity(call, 1, &from);
+    if (status == TL_OK)
+        status = read_quantity(call, 3, &to);
+    if (status != TL_OK)
+        return status;
+    make_table(table, call->inputs[0]->type, from, to, f, parameter);
+    for (int64_t i = 0, n = op_elements(call->inputs[0]); i < n; i++)
+        y[i] = table[x[i]];
+    return TL_OK;
+}
+
+static float leaky(float x, float alpha)
+{
+    return x < 0 ? alpha * x : x;
+}
+
+static float logistic(float x, float unused)
+{
+    (void)unused;
+    return 1 / (1 + expf(-x));
+}
+
+static tl_status leaky_run(tl_call *call)
+{
+    return one_run(call, leaky, op_float(call, "alpha"));
+}
+
+static tl_status sigmoid_run(tl_call *call)
+{
+    return one_run(call, logistic, 0);
+}
+
+/* ---- Concat: the result's scale and zero point, then three inputs for each part */
+
+static tl_status concat_axis(const tl_call *call, int32_t rank, int32_t *axis)
+{
+    return op_axis(call, "axis", op_int(call, "axis"), rank, axis);
+}
+
+static tl_status concat_reshape(tl_call *call)
+{
+    tl_tensor *y = call->outputs[0];
+    int32_t axis = 0;
+    if (call->input_count % 3 != 2 || call->input_count < 5)
+        return tl_fail(call, TL_INVALID_MODEL, "%zu inputs, which are not two and three for each part",
+                       call->input_count);
+    for (size_t k = 2; k < call->input_count; k += 3) {
+        const tl_tensor *x = call->inputs[k];
+        if (!x || !call->inputs[k + 1] || x->type != call->inputs[2]->type || call->inputs[k + 1]->type != TL_FLOAT)
+            return tl_fail(call, TL_INVALID_MODEL, "inputs %zu and %zu are not bytes of one type and their scale", k,
+                           k + 1);
+        if (x->rank == TL_RANK_UNKNOWN)
+            return op_unknown_shape(call);
+        tl_status status = concat_axis(call, x->rank, &axis);
+        if (status != TL_OK)
+            return status;
+        if (k == 2) {
+            op_copy_shape(y, x);
+            continue;
+        }
+        status = nn_check_rank(call, k, y->rank, y->rank);
+        for (int32_t i = 0; i < y->rank && status == TL_OK; i++)
+            if (i != axis)
+                status = nn_check_dim(call, k, i, y->dims[i], "as the first part has it");
+        if (status != TL_OK)
+            return status;
+        if (x->dims[axis] < 0 || y->dims[axis] < 0)
+            y->dims[axis] = TL_DIM_UNKNOWN;
+        else if (!nn_add(y->dims[axis], x->dims[axis], &y->dims[axis]))
+            return tl_fail(call, TL_NO_MEMORY, "the parts are too long");
+    }
+    return TL_OK;
+}
+
+static tl_status concat_run(tl_call *call)
+{
+    const tl_tensor *y = call->outputs[0];
+    quantity from = {0}, to = {0};
+    uint8_t table[256], *data = y->data;
+    int32_t axis;
+    tl_status status = read_quantity(call, 0, &to);
+    if (status == TL_OK)
+        status = concat_axis(call, y->rank, &axis);
+    if (status != TL_OK || op_elements(y) == 0)
+        return status;
+    const int64_t outer = op_product(y, 0, axis), stride = op_product(y, axis, y->rank);
+    for (size_t k = 2; k < call->input_count && status == TL_OK; k += 3) {
+        const tl_tensor *x = call->inputs[k];
+        const int64_t row = op_product(x, axis, x->rank);
+        status = read_quantity(call, k + 1, &from);
+        if (status != TL_OK)
+            break;
+        make_table(table, y->type, from, to, NULL, 0);
+        for (int64_t o = 0; o < outer; o++)
+            for (int64_t i = 0; i < row; i++)
+                data[o * stride + i] = table[((const uint8_t *)x->data)[o * row + i]];
+        data += row;
+    }
+    return status;
+}
+
+/* ---- Global average pooling */
+
+static tl_status pool_reshape(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0];
+    const bool last = op_int(call, "channels_last") != 0;
+    tl_status status = nn_check_rank(call, 0, 3, TL_MAX_RANK);
+    op_copy_shape(call->outputs[0], x);
+    for (int32_t i = last ? 1 : 2; i < x->rank - last; i++)
+        call->outputs[0]->dims[i] = 1;
+    return status;
+}
+
+static tl_status pool_run(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0];
+    const bool last = op_int(call, "channels_last") != 0;
+    const int64_t channels = x->dims[last ? x->rank - 1 : 1], area = op_product(x, last ? 1 : 2, x->rank - last);
+    const int64_t step = last ? channels : 1;
+    uint8_t *y = call->outputs[0]->data;
+    quantity from = {0}, to = {0};
+    tl_status status = read_quantity(call, 1, &from);
+    if (status == TL_OK)
+        status = read_quantity(call, 3, &to);
+    if (status == TL_OK && area == 0 && op_elements(call->outputs[0]) > 0)
+        return tl_fail(call, TL_INVALID_INPUT, "there is nothing to take a mean of");
+    for (int64_t i = 0; i < op_elements(call->outputs[0]) && status == TL_OK; i++) {
+        const uint8_t *at =
+            (const uint8_t *)x->data + (last ? i / channels * channels * area + i % channels : i * area);
+        int64_t sum = 0;
+        for (int64_t j = 0; j < area; j++)
+            sum += number(x->type, at[j * step]) - from.zero;
+        y[i] = to_byte(x->type, (float)((double)sum * from.scale / ((double)area * to.scale)), to.zero);
+    }
+    return status;
+}
+
+#define BYTES            (TL_T(TL_UINT8) | TL_T(TL_INT8))
+#define SCALE(name)      OP_IN(name, TL_T(TL_FLOAT), 0)
+#define ZERO(name)       OP_OPT(name, BYTES, 'T')
+#define QUANTIFIED(name) OP_IN(name, BYTES, 'T'), SCALE(name "_scale"), ZERO(name "_zero_point")
+
+static const tl_param pair_in[] = {QUANTIFIED("A"), QUANTIFIED("B"), SCALE("C_scale"), ZERO("C_zero_point")};
+static const tl_param one_in[] = {QUANTIFIED("X"), SCALE("Y_scale"), ZERO("Y_zero_point")};
+static const tl_param concat_in[] = {SCALE("Y_scale"),
+                                     OP_IN("Y_zero_point", BYTES, 'T'),
+                                     {"inputs", BYTES | TL_T(TL_FLOAT), 0, TL_PARAM_VARIADIC | TL_PARAM_MIXED}};
+static const tl_param out[] = {OP_IN("Y", BYTES, 'T')};
+static const tl_attribute_spec leaky_attrs[] = {OP_FLOAT("alpha", 0.01F)};
+static const tl_attribute_spec concat_attrs[] = {OP_REQUIRED_INT("axis")};
+static const tl_attribute_spec pool_attrs[] = {OP_INT("channels_last", 0)};
+
+#define QLINEAR(op, ins, ...) \
+    OP_DESCRIPTOR(op, 1) = {MICROSOFT_HEAD(op, 1), OP_PARAMS(input, ins), OP_PARAMS(output, out), __VA_ARGS__}
+QLINEAR(QLinearAdd, pair_in, .plan_size = sizeof(op_map), .reshape = pair_reshape, .run = add_run);
+QLINEAR(QLinearMul, pair_in, .plan_size = sizeof(op_map), .reshape = pair_reshape, .run = mul_run);
+QLINEAR(QLinearLeakyRelu, one_in, OP_PARAMS(attribute, leaky_attrs), .run = leaky_run);
+QLINEAR(QLinearSigmoid, one_in, .run = sigmoid_run);
+QLINEAR(QLinearConcat, concat_in, OP_PARAMS(attribute, concat_attrs), .reshape = concat_reshape, .run = concat_run);
+QLINEAR(QLinearGlobalAveragePool, one_in, OP_PARAMS(attribute, pool_attrs), .reshape = pool_reshape, .run = pool_run);
