@@ -19,8 +19,10 @@ static const cli_option option_table[] = {
      .help = "absolute tolerance of floats (default 1e-7)",
      .minimum = 0,
      .maximum = 1e30},
-    CLI_OPTION(0, "skips", CLI_TEXT, skips, "FILE",
-               "cases not to run, one per line: the folder's name, a space, and the reason; '#' begins a comment"),
+    CLI_OPTION(
+        0, "skips", CLI_TEXT, skips, "FILE",
+        "the cases that do not pass, one per line: the folder's name, a space, and the reason; '#' begins a "
+        "comment. One that passes all the same is a failure, and so is one that lacks something and is not here"),
     CLI_OPTION(0, "bisect", CLI_TEXT, bisect, "DIR",
                "of one case, name the first node whose value is not that of the reference run in DIR: .pb tensors, "
                "which carry the values' names (reference_values.py makes them with ONNX Runtime)"),
@@ -64,6 +66,26 @@ static cli_tolerance asked_tolerance(const cli_options *options)
     return tolerance;
 }
 
+/* With a list, exactly what it names is not passed: so that a list which is no longer true comes out. */
+static tl_status judge(cli_case *test, cli_skips *skips, tl_error *error)
+{
+    const cli_skip *skip = cli_skips_find(skips, test->path);
+    const bool passed = test->outcome == CLI_PASSED;
+    if (skip) {
+        size_t size = strlen(skips->path) + strlen(skip->reason) + 64;
+        free(test->reason);
+        test->reason = malloc(size);
+        if (!test->reason)
+            return tl_error_no_memory(error);
+        snprintf(test->reason, size, passed ? "passes, but is listed: %s (%s:%zu)" : "%s (%s:%zu)", skip->reason,
+                 skips->path, skip->line);
+        test->outcome = passed ? CLI_NOT_PASSED : CLI_SKIPPED;
+    } else if (!passed) {
+        test->outcome = CLI_NOT_PASSED;
+    }
+    return TL_OK;
+}
+
 static tl_status run_cases(cli_cases *cases, cli_skips *skips, tl_runtime *runtime, const cli_options *options,
                            tl_error *error)
 {
@@ -72,18 +94,9 @@ static tl_status run_cases(cli_cases *cases, cli_skips *skips, tl_runtime *runti
         cli_case *test = &cases->items[k];
         cli_progress("[%zu/%zu, %zu failed] %s", k + 1, cases->count, cli_cases_count(cases, CLI_NOT_PASSED),
                      test->path);
-        const cli_skip *skip = skips->path ? cli_skips_find(skips, test->path) : NULL;
-        tl_status status = TL_OK;
-        if (skip) {
-            size_t size = strlen(skips->path) + strlen(skip->reason) + 64;
-            test->outcome = CLI_SKIPPED;
-            test->reason = malloc(size);
-            if (!test->reason)
-                return tl_error_no_memory(error);
-            snprintf(test->reason, size, "%s (%s:%zu)", skip->reason, skips->path, skip->line);
-        } else {
-            status = cli_case_run(test, runtime, options, tolerance, error);
-        }
+        tl_status status = cli_case_run(test, runtime, options, tolerance, error);
+        if (status == TL_OK && skips->path)
+            status = judge(test, skips, error);
         if (status != TL_OK)
             return status;
         print_case(test, options);
@@ -168,8 +181,8 @@ const cli_command cli_command_test = {
     .details =
         "A case is a folder in the layout of ONNX's backend tests: model.onnx, and folders test_data_set_* with "
         "input_0.pb, input_1.pb, ... and output_0.pb, ...; DIR is one or holds some at any depth. Types, shapes, "
-        "integers and strings must agree exactly, floats by tolerance. A case is skipped only if this program "
-        "lacks an operator or type, or if --skips lists it.",
+        "integers and strings must agree exactly, floats by tolerance. A case is skipped if this program lacks an "
+        "operator or type; with --skips, if the list has it.",
     .options = option_table,
     .option_count = TL_COUNT(option_table),
     .run = run,

@@ -224,7 +224,9 @@ expect 1 test --skips skips.txt "$cases"
 printed "skipped $cases/bad/value: rounding differs (skips.txt:3)"
 printed "skipped $cases/bad/shape: reshaped later (skips.txt:4)"
 printed "unused  skips.txt:5: nothing/here"
-last_line "0 passed, 6 failed, 4 skipped" out
+printed "failed  $cases/good/add: passes, but is listed: never needed (skips.txt:6)"
+printed "failed  $cases/lacking/operator: "
+last_line "0 passed, 8 failed, 2 skipped" out
 printf 'value\n' >wrong.txt
 expect 1 test --skips wrong.txt "$cases"; said "wrong.txt:1: 'value' has no reason"
 expect 1 test --skips nowhere.txt "$cases"; said "nowhere.txt"
