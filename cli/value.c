@@ -129,7 +129,11 @@ static void print_value(FILE *file, const tl_file_value *value, int indent, bool
         return;
     }
     for (size_t k = 0; k < value->count; k++) {
-        fprintf(file, "%*s%zu: %s\n", indent, "", k, cli_value_describe(&value->elements[k], text, sizeof text));
+        char label[100];
+        snprintf(label, sizeof label, "%zu", k);
+        if (value->kind == TL_KIND_MAP)
+            cli_element_text(value->tensor.type, value->tensor.data, (int64_t)k, false, label, sizeof label);
+        fprintf(file, "%*s%s: %s\n", indent, "", label, cli_value_describe(&value->elements[k], text, sizeof text));
         print_value(file, &value->elements[k], indent + 2, more);
     }
 }
