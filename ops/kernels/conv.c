@@ -313,21 +313,20 @@ static int block_lanes(bool wide, int64_t left)
     return (int)MIN(left, TLK_NR);
 }
 
+#if TLK_PLANES && E_IS_REAL
 /* Of one channel, a filter; the tile has enough columns to fill vectors with them. */
 static void multiply_plane(const struct job *job, const struct tile *tile, tlk_plane *plane, int64_t filter)
 {
     const int64_t width = job->data.out_size[1];
     const int64_t at = tile->row * width + tile->column;
     plane->columns = tile->columns;
-#if E_IS_REAL
     if (job->output.direct) {
         plane->rows = tile->rows;
         plane->y = job->output.y + filter * job->output.row_step + at;
         plane->y_pitch = width;
-        TLK_REAL_FN(tlk_plane_multiply)(plane);
+        TLK_FN(tlk_plane_multiply)(plane);
         return;
     }
-#endif
     real stage[STAGE + TLK_PLANE_ROWS * COLUMNS + VW] __attribute__((aligned(64)));
     const bool whole = tile->columns == width; /* its rows follow each other in y */
     const int64_t pitch = whole ? width : (tile->columns + VW - 1) / VW * VW;
@@ -340,7 +339,7 @@ static void multiply_plane(const struct job *job, const struct tile *tile, tlk_p
             row = MAX(0, tile->rows - TLK_PLANE_ROWS);
         plane->rows = MIN(band, tile->rows - row);
         plane->data = data + row * tile->pitch;
-        TLK_REAL_FN(tlk_plane_multiply)(plane);
+        TLK_FN(tlk_plane_multiply)(plane);
         const int64_t lanes = whole ? plane->rows * width : tile->columns;
         for (int64_t r = 0; r < (whole ? 1 : plane->rows); r++)
             output_finish(&job->output, stage + r * pitch, pitch, filter, at + (row + r) * width, 1, (int)lanes);
@@ -375,6 +374,22 @@ static void run_planes(const struct job *job, const struct tile *tile, int64_t b
         multiply_plane(job, tile, &plane, filter);
     }
 }
+#else
+static bool by_planes(const struct job *job, const struct tile *tile)
+{
+    (void)job;
+    (void)tile;
+    return false;
+}
+
+static void run_planes(const struct job *job, const struct tile *tile, int64_t begin, int64_t end)
+{
+    (void)job;
+    (void)tile;
+    (void)begin;
+    (void)end;
+}
+#endif
 
 /* Blocks begin <= b < end of filters. */
 static void run_tile(const struct job *job, const struct tile *tile, int64_t begin, int64_t end)
@@ -470,17 +485,30 @@ static void run(const tlk_conv *conv, const void *packed, const tlk_conv_data *d
 {
     struct job job = job_of(conv, data);
     prepare(&job, packed, workspace);
+    const int64_t blocks = block_count(conv);
+    int64_t chunk = begin % job.chunks;
+    int64_t across = begin / job.chunks % job.across;
+    int64_t down = begin / job.chunks / job.across % job.down;
+    int64_t group = begin / job.chunks / job.across / job.down;
     for (int64_t piece = begin; piece < end; piece++) {
-        const int64_t chunk = piece % job.chunks;
-        const int64_t across = piece / job.chunks % job.across;
-        const int64_t down = piece / job.chunks / job.across % job.down;
-        struct tile tile = {.group = piece / job.chunks / job.across / job.down,
+        struct tile tile = {.group = group,
                             .row = down * job.rows,
                             .column = across * job.columns,
                             .rows = MIN(job.rows, job.data.out_size[0] - down * job.rows)};
-        const int64_t blocks = block_count(conv);
-        run_piece(&job, &tile, MIN(job.columns, job.data.out_size[1] - tile.column), blocks * chunk / job.chunks,
-                  blocks * (chunk + 1) / job.chunks, piece > begin && chunk > 0);
+        const int64_t first = chunk == 0 ? 0 : blocks * chunk / job.chunks;
+        const int64_t last = chunk == job.chunks - 1 ? blocks : blocks * (chunk + 1) / job.chunks;
+        run_piece(&job, &tile, MIN(job.columns, job.data.out_size[1] - tile.column), first, last,
+                  piece > begin && chunk > 0);
+        if (++chunk < job.chunks)
+            continue;
+        chunk = 0;
+        if (++across < job.across)
+            continue;
+        across = 0;
+        if (++down < job.down)
+            continue;
+        down = 0;
+        group++;
     }
 }
 

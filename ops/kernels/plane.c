@@ -1,4 +1,7 @@
+/* The register block of one channel: taps that rows share, and any. */
 #include "kernels/plane.h"
+
+#if TLK_PLANES
 
 #define ROWS TLK_PLANE_ROWS
 #if defined TLK_ISA_AVX512 || defined TLK_ISA_NEON
@@ -6,53 +9,40 @@
 #else
 #define BLOCKS 2
 #endif
+#define VECTORS 8 /* a sum and a pointer each */
 
-/* x: the data of each block's first output. */
-typedef void sum_function(const tlk_plane *plane, const real *const x[BLOCKS], vec sum[BLOCKS][ROWS]);
-
-TLK_INLINE void sums_begin(int blocks, const tlk_plane *plane, vec sum[BLOCKS][ROWS])
+/* Any taps: a sum for each vector of outputs whose data begins at x[v]. */
+static TLK_NOINLINE void sum_any(const tlk_plane *plane, const real *const x[VECTORS], vec y[VECTORS])
 {
+    vec sum[VECTORS];
     TLK_UNROLL
-    for (int b = 0; b < blocks; b++)
-        TLK_UNROLL
-    for (int r = 0; r < ROWS; r++)
-        sum[b][r] = v_set1(plane->bias);
-}
-
-/* Any taps. */
-TLK_INLINE void sum_taps(int blocks, const tlk_plane *plane, const real *const x[BLOCKS], vec y[BLOCKS][ROWS])
-{
-    vec sum[BLOCKS][ROWS];
-    const real *row[BLOCKS][ROWS];
-    sums_begin(blocks, plane, sum);
-    TLK_UNROLL
-    for (int b = 0; b < blocks; b++)
-        TLK_UNROLL
-    for (int r = 0; r < ROWS; r++)
-        row[b][r] = x[b] + r * plane->pitch;
+    for (int v = 0; v < VECTORS; v++)
+        sum[v] = v_set1(plane->bias);
     const real *weights = plane->weights;
     for (int64_t t = 0; t < plane->taps; t++)
         for (int64_t j = 0, at = plane->offsets[t]; j < plane->depth; j++, at += plane->step) {
             const vec weight = v_set1(*weights++);
             TLK_UNROLL
-            for (int b = 0; b < blocks; b++)
-                TLK_UNROLL
-            for (int r = 0; r < ROWS; r++)
-                sum[b][r] = v_fma(weight, v_load(row[b][r] + at), sum[b][r]);
+            for (int v = 0; v < VECTORS; v++)
+                sum[v] = v_fma(weight, v_load(x[v] + at), sum[v]);
         }
     TLK_UNROLL
-    for (int b = 0; b < blocks; b++)
-        TLK_UNROLL
-    for (int r = 0; r < ROWS; r++)
-        y[b][r] = sum[b][r];
+    for (int v = 0; v < VECTORS; v++)
+        y[v] = sum[v];
 }
+
+typedef void sum_function(const tlk_plane *plane, const real *const x[BLOCKS], vec sum[BLOCKS][ROWS]);
 
 /* `height` rows of taps, a constant, that neighbouring rows of outputs share: each row of data is loaded once. */
 TLK_INLINE void sum_shared(int height, int blocks, const tlk_plane *plane, const real *const x[BLOCKS],
                            vec y[BLOCKS][ROWS])
 {
     vec sum[BLOCKS][ROWS];
-    sums_begin(blocks, plane, sum);
+    TLK_UNROLL
+    for (int b = 0; b < blocks; b++)
+        TLK_UNROLL
+    for (int r = 0; r < ROWS; r++)
+        sum[b][r] = v_set1(plane->bias);
     TLK_UNROLL
     for (int i = 0; i < ROWS + height - 1; i++)
         for (int64_t j = 0, at = i * plane->pitch; j < plane->depth; j++, at += plane->step) {
@@ -85,60 +75,89 @@ TLK_INLINE void sum_shared(int height, int blocks, const tlk_plane *plane, const
     {                                                                                                         \
         call;                                                                                                 \
     }
-INSTANCE(sum_any, sum_taps(2, plane, x, sum))
 INSTANCE(sum_3_few, sum_shared(3, BLOCKS / 2, plane, x, sum))
 INSTANCE(sum_3, sum_shared(3, BLOCKS, plane, x, sum))
 INSTANCE(sum_5_few, sum_shared(5, BLOCKS / 2, plane, x, sum))
 INSTANCE(sum_5, sum_shared(5, BLOCKS, plane, x, sum))
 
-static void store(const tlk_plane *plane, const vec sum[ROWS], real *y)
+/* The way over the outputs, a row of blocks after the other. The last block of a row or a column overlaps with the one
+ * before, rather than reaching beyond. */
+typedef struct walk {
+    const tlk_plane *plane;
+    int64_t height, last_row, last_column;
+    int64_t row, column, left; /* blocks */
+} walk;
+
+static walk walk_of(const tlk_plane *plane, int64_t height)
 {
-    const vec low = v_set1(plane->low);
-    const vec high = v_set1(plane->high);
-    for (int r = 0; r < ROWS && r < plane->rows; r++, y += plane->y_pitch) {
-        const vec v = v_max(low, v_min(high, sum[r]));
-        if (plane->columns >= VW)
-            v_store(y, v);
-        else
-            v_store_n(y, v, (int)plane->columns);
+    return (walk){.plane = plane,
+                  .height = height,
+                  .last_row = plane->rows > height ? plane->rows - height : 0,
+                  .last_column = plane->columns > VW ? plane->columns - VW : 0,
+                  .left = (plane->rows + height - 1) / height * ((plane->columns + VW - 1) / VW)};
+}
+
+/* The data and the outputs of the next `count` blocks; those that are not there repeat the last one. */
+static void walk_on(walk *w, int count, const real *x[], real *y[])
+{
+    for (int i = 0; i < count; i++) {
+        x[i] = w->plane->data + w->row * w->plane->pitch + w->column;
+        y[i] = w->plane->y + w->row * w->plane->y_pitch + w->column;
+        if (--w->left <= 0)
+            continue;
+        if (w->column < w->last_column) {
+            w->column = w->column + VW < w->last_column ? w->column + VW : w->last_column;
+        } else {
+            w->row = w->row + w->height < w->last_row ? w->row + w->height : w->last_row;
+            w->column = 0;
+        }
     }
 }
 
-void TLK_REAL_FN(tlk_plane_multiply)(const tlk_plane *plane)
+static void store(const tlk_plane *plane, vec sum, real *y)
 {
-    /* The last block of a row or a column overlaps with the one before, rather than reaching beyond. */
-    const int64_t last_row = plane->rows > ROWS ? plane->rows - ROWS : 0;
-    const int64_t last_column = plane->columns > VW ? plane->columns - VW : 0;
-    const int64_t across = (plane->columns + VW - 1) / VW;
-    const int64_t all = (plane->rows + ROWS - 1) / ROWS * across;
-    const bool five = plane->shared && plane->taps == 5;
-    const bool three = plane->shared && plane->taps == 3;
-    int64_t row = 0;
-    int64_t column = 0;
-    for (int64_t block = 0; block < all;) {
-        const bool many = (three || five) && all - block > BLOCKS / 2;
-        const int blocks = many ? BLOCKS : three || five ? BLOCKS / 2 : 2;
+    const vec v = v_max(v_set1(plane->low), v_min(v_set1(plane->high), sum));
+    if (plane->columns >= VW)
+        v_store(y, v);
+    else
+        v_store_n(y, v, (int)plane->columns);
+}
+
+static void multiply_any(const tlk_plane *plane)
+{
+    for (walk w = walk_of(plane, 1); w.left > 0;) {
+        const real *x[VECTORS];
+        real *y[VECTORS];
+        vec sum[VECTORS];
+        walk_on(&w, VECTORS, x, y);
+        sum_any(plane, x, sum);
+        for (int v = 0; v < VECTORS; v++)
+            store(plane, sum[v], y[v]);
+    }
+}
+
+static void multiply_shared(const tlk_plane *plane)
+{
+    sum_function *const many = plane->taps == 3 ? sum_3 : sum_5;
+    sum_function *const few = plane->taps == 3 ? sum_3_few : sum_5_few;
+    for (walk w = walk_of(plane, ROWS); w.left > 0;) {
+        const int blocks = w.left > BLOCKS / 2 ? BLOCKS : BLOCKS / 2;
         const real *x[BLOCKS];
         real *y[BLOCKS];
         vec sum[BLOCKS][ROWS];
-        for (int b = 0; b < blocks; b++) {
-            x[b] = plane->data + row * plane->pitch + column;
-            y[b] = plane->y + row * plane->y_pitch + column;
-            if (column < last_column) {
-                column = column + VW < last_column ? column + VW : last_column;
-            } else if (row < last_row) { /* behind the last block it comes again */
-                row = row + ROWS < last_row ? row + ROWS : last_row;
-                column = 0;
-            }
-        }
-        if (five)
-            (many ? sum_5 : sum_5_few)(plane, x, sum);
-        else if (three)
-            (many ? sum_3 : sum_3_few)(plane, x, sum);
-        else
-            sum_any(plane, x, sum);
-        for (int b = 0; b < blocks && block + b < all; b++)
-            store(plane, sum[b], y[b]);
-        block += blocks;
+        walk_on(&w, blocks, x, y);
+        (blocks == BLOCKS ? many : few)(plane, x, sum);
+        for (int b = 0; b < blocks; b++)
+            for (int r = 0; r < ROWS && r < plane->rows; r++)
+                store(plane, sum[b][r], y[b] + r * plane->y_pitch);
     }
 }
+
+void TLK_FN(tlk_plane_multiply)(const tlk_plane *plane)
+{
+    if (plane->shared && (plane->taps == 3 || plane->taps == 5))
+        multiply_shared(plane);
+    else
+        multiply_any(plane);
+}
+#endif

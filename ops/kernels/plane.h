@@ -10,6 +10,13 @@
 
 #define TLK_PLANE_ROWS 4
 
+/* Doubles and the portable kernels do without: less code, less speed, the same bits. */
+#if defined TLK_DOUBLE || defined TLK_ISA_PORTABLE
+#define TLK_PLANES 0
+#else
+#define TLK_PLANES 1
+#endif
+
 /* y[row][column] = clamp(bias + sum_t sum_j weights[t * depth + j] * data[row * pitch + column + offsets[t] + j *
  * step])
  *
@@ -25,6 +32,6 @@ typedef struct tlk_plane {
     int64_t y_pitch;
 } tlk_plane;
 
-void TLK_REAL_FN(tlk_plane_multiply)(const tlk_plane *plane);
+void TLK_FN(tlk_plane_multiply)(const tlk_plane *plane);
 
 #endif

@@ -94,13 +94,19 @@ typedef struct window_line {
     int64_t begin, end;
 } window_line;
 
+/* n / step, rounded up, for n >= 0; mostly without a division. */
+TLK_INLINE int64_t window_steps(int64_t n, int64_t step)
+{
+    if (step <= 2)
+        return step == 1 ? n : n / 2 + n % 2;
+    return n / step + (n % step != 0);
+}
+
 static window_line window_line_of(int64_t start, int64_t step, int64_t steps, int64_t size)
 {
     window_line line = {.start = start, .step = step, .steps = steps};
-    if (start < 0)
-        line.begin = MIN(step == 1 ? -start : (-start - 1) / step + 1, steps);
-    line.end = start >= size ? 0 : step == 1 ? size - start : (size - start - 1) / step + 1;
-    line.end = CLAMP(line.end, line.begin, steps);
+    line.begin = start < 0 ? MIN(window_steps(-start, step), steps) : 0;
+    line.end = CLAMP(start < size ? window_steps(size - start, step) : 0, line.begin, steps);
     return line;
 }
 
