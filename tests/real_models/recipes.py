@@ -14,7 +14,8 @@ class Recipe:
     """The inputs of one step after another; `carry` names inputs that get an output of the step before (they are in the
     first step's inputs). `tolerance` bounds |a - b| by tolerance * (1 + |b|). It is wider than 1e-3 only where layers
     quantise to 8 bits in between: an input moved by 1e-6 then moves ONNX Runtime's own result as far, by roundings that
-    go the other way (0.15 in the embedder and 0.2 in the turn detector below)."""
+    go the other way (0.15 in the embedder and 0.2 in the turn detector below; 0.09 in rawi, where one of its scales is
+    moved by 2e-6)."""
 
     steps: list
     carry: dict = dataclasses.field(default_factory=dict)
@@ -181,7 +182,7 @@ MODELS = {
     "speechmos/plcmos_models/plcmos_v2.onnx": lost_packets,
     "swift_f0/model.onnx": pitch,
     "text2tashkeel/models/bilstm.int8.onnx": lambda: characters("input_ids", 40, tolerance=0.02),
-    "text2tashkeel/models/rawi.int8.onnx": lambda: characters("input", 40, tolerance=0.01),
+    "text2tashkeel/models/rawi.int8.onnx": lambda: characters("input", 40, tolerance=0.1),
     "text2tashkeel/models/rawi_v2.int8.onnx": lambda: characters("input", 40, tolerance=0.01),
     "text2tashkeel/models/rawi_v3.int8.onnx": lambda: characters("input", 40, tolerance=0.1),
     "text2tashkeel/models/rawi_ensemble.int8.onnx": lambda: characters("input", 40),
