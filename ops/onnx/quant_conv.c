@@ -145,7 +145,7 @@ static bool plan_pixels(quant_plan *plan)
 {
     const conv_geometry *g = &plan->g;
     int64_t phases = 1;
-    plan->area = plan->slabs = 1;
+    plan->area = plan->slabs = plan->lanes = 1;
     for (int32_t i = 0; i < g->spatial; i++) {
         plan->phases[i] = nn_min(g->kernel[i], period(g, i));
         if (!nn_add(g->out_size[i], (g->kernel[i] - 1) * g->dilations[i] / g->strides[i], &plan->sizes[i]) ||

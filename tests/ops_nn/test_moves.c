@@ -68,6 +68,23 @@ START_TEST(byte_convolutions)
 }
 END_TEST
 
+/* Few results of windows whose pixels no memory could hold. */
+START_TEST(far_bytes)
+{
+    const int64_t far = INT64_C(1) << 40;
+    const fake_attribute attributes[] = {ATTR_IS("dilations", far, far), ATTR_IS("pads", far, far, 0, 0)};
+    tl_tensor x = random_tensor(TL_UINT8, DIMS(1, 1, 3, 3)), w = random_tensor(TL_UINT8, DIMS(1, 1, 2, 2));
+    fake_case test = {.op = &tl_op_ConvInteger_10,
+                      .attributes = attributes,
+                      .attribute_count = 2,
+                      .inputs = {&x, &w},
+                      .input_count = 2};
+    run_fails(&test, TL_NO_MEMORY, NULL);
+    free_tensor(&x);
+    free_tensor(&w);
+}
+END_TEST
+
 /* Piece by piece with the state carried over is the same, to the bit, as all at once. */
 START_TEST(causal)
 {
@@ -182,6 +199,7 @@ int main(void)
 {
     Suite *suite = suite_create("Bytes, states and places");
     ADD_TEST(suite, byte_convolutions);
+    ADD_TEST(suite, far_bytes);
     ADD_TEST(suite, causal);
     ADD_TEST(suite, depth_and_space);
     return run_suite(suite);
