@@ -56,9 +56,7 @@ static void pair_row(const void *context, const int64_t *in, int64_t at, int64_t
 static tl_status pair_reshape(tl_call *call)
 {
     const tl_tensor *const inputs[] = {call->inputs[0], call->inputs[3]};
-    tl_call two = *call;
-    two.inputs = inputs;
-    tl_status status = op_broadcast(&two, 0, 2, call->outputs[0]);
+    tl_status status = op_broadcast(call, inputs, 2, call->outputs[0]);
     if (status == TL_OK && call->plan)
         op_map_init(call->plan, call->outputs[0], inputs, 2, 4);
     return status;

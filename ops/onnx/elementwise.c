@@ -130,7 +130,7 @@ static tl_status plan_binary(tl_call *call, const tl_tensor *const *inputs)
 
 tl_status op_binary_reshape(tl_call *call)
 {
-    tl_status status = op_broadcast(call, 0, 2, call->outputs[0]);
+    tl_status status = op_broadcast(call, call->inputs, 2, call->outputs[0]);
     return status ? status : plan_binary(call, call->inputs);
 }
 

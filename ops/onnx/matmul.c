@@ -63,7 +63,6 @@ tl_status matmul_output_shape(const tl_call *call, const tl_tensor *a, const tl_
 {
     tl_tensor batch_a = *a, batch_b = *b;
     const tl_tensor *batches[2] = {&batch_a, &batch_b};
-    tl_call view = *call;
     out->rank = TL_RANK_UNKNOWN;
     if (a->rank == TL_RANK_UNKNOWN || b->rank == TL_RANK_UNKNOWN)
         return TL_OK;
@@ -75,9 +74,7 @@ tl_status matmul_output_shape(const tl_call *call, const tl_tensor *a, const tl_
                        (long long)inner_a, (long long)inner_b);
     batch_a.rank = a->rank > 2 ? a->rank - 2 : 0;
     batch_b.rank = b->rank > 2 ? b->rank - 2 : 0;
-    view.inputs = batches;
-    view.input_count = 2;
-    tl_status status = op_broadcast(&view, 0, 2, out);
+    tl_status status = op_broadcast(call, batches, 2, out);
     if (status != TL_OK)
         return status;
     if (a->rank > 1)

@@ -23,11 +23,11 @@ static bool merge_dims(tl_dim a, tl_dim b, tl_dim *merged)
     return true;
 }
 
-tl_status op_broadcast(const tl_call *call, size_t begin, size_t end, tl_tensor *out)
+tl_status op_broadcast(const tl_call *call, const tl_tensor *const *inputs, size_t count, tl_tensor *out)
 {
     int32_t rank = 0;
-    for (size_t k = begin; k < end; k++) {
-        const tl_tensor *in = call->inputs[k];
+    for (size_t k = 0; k < count; k++) {
+        const tl_tensor *in = inputs[k];
         if (in && in->rank == TL_RANK_UNKNOWN) {
             out->rank = TL_RANK_UNKNOWN;
             return TL_OK;
@@ -38,8 +38,8 @@ tl_status op_broadcast(const tl_call *call, size_t begin, size_t end, tl_tensor 
     out->rank = rank;
     for (int32_t i = 0; i < rank; i++)
         out->dims[i] = 1;
-    for (size_t k = begin; k < end; k++) {
-        const tl_tensor *in = call->inputs[k];
+    for (size_t k = 0; k < count; k++) {
+        const tl_tensor *in = inputs[k];
         for (int32_t i = 0; in && i < in->rank; i++) {
             int32_t at = rank - in->rank + i;
             tl_dim before = out->dims[at];

@@ -120,9 +120,9 @@ static inline tl_status op_unknown_shape(tl_call *call)
 
 /* An axis of a tensor of `rank` dimensions, counted from the end if negative; else an error that names it. */
 tl_status op_axis(const tl_call *call, const char *what, int64_t axis, int32_t rank, int32_t *result);
-/* The standard's multidirectional broadcasting of the shapes of inputs[begin..end) into `out` (rank and dims). An
- * unknown dimension against a known one > 1 gives the known one. */
-tl_status op_broadcast(const tl_call *call, size_t begin, size_t end, tl_tensor *out);
+/* The standard's multidirectional broadcasting of the shapes of inputs[0..count), the call's or others, into `out`
+ * (rank and dims). An unknown dimension against a known one > 1 gives the known one. */
+tl_status op_broadcast(const tl_call *call, const tl_tensor *const *inputs, size_t count, tl_tensor *out);
 /* The elements of a 1-D (or 0-D) int32 or int64 input as int64: at most `capacity`; *count is -1 if not known now. */
 tl_status op_index_list(const tl_call *call, size_t k, int64_t *values, int64_t capacity, int64_t *count);
 

@@ -25,7 +25,7 @@ static void destroy(const tl_host *host, void *state)
 static tl_status reshape(tl_call *call)
 {
     tl_tensor *out = call->outputs[0];
-    tl_status status = op_broadcast(call, 0, call->input_count, out);
+    tl_status status = op_broadcast(call, call->inputs, call->input_count, out);
     if (status == TL_OK && call->plan)
         op_map_init(call->plan, out, call->inputs, (int32_t)call->input_count, 4);
     return status;

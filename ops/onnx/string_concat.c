@@ -6,7 +6,7 @@ static const tl_param outs[] = {OP_IN("Z", OP_T_STRING, 0)};
 
 static tl_status concat_reshape(tl_call *call)
 {
-    return op_broadcast(call, 0, 2, call->outputs[0]);
+    return op_broadcast(call, call->inputs, 2, call->outputs[0]);
 }
 
 /* Strides in elements, 0 where the input is broadcast. */

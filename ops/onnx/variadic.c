@@ -60,7 +60,7 @@ static void plan_rows(const tl_call *call, plan *p)
 static tl_status reshape(tl_call *call)
 {
     tl_tensor *out = call->outputs[0];
-    tl_status status = op_broadcast(call, 0, call->input_count, out);
+    tl_status status = op_broadcast(call, call->inputs, call->input_count, out);
     if (status || !call->plan)
         return status;
     plan *p = call->plan;

@@ -4,7 +4,7 @@
 
 static tl_status reshape(tl_call *call)
 {
-    tl_status status = op_broadcast(call, 0, 3, call->outputs[0]);
+    tl_status status = op_broadcast(call, call->inputs, 3, call->outputs[0]);
     if (!status && call->plan)
         op_map_init(call->plan, call->outputs[0], call->inputs, 3, 1);
     return status;

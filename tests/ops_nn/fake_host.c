@@ -121,9 +121,11 @@ static void host_free(const tl_host *host, void *memory)
 
 static tl_status host_fail(const tl_call *call, tl_status status, const char *format, ...)
 {
+    fake_case *test = of(call->node);
     va_list arguments;
+    RULE(call == test->call, "failed with a call of its own");
     va_start(arguments, format);
-    vsnprintf(of(call->node)->message, sizeof of(call->node)->message, format, arguments);
+    vsnprintf(test->message, sizeof test->message, format, arguments);
     va_end(arguments);
     return status;
 }
@@ -239,6 +241,7 @@ static void set_frame(fake_case *test, frame *f, int data)
     f->call.input_count = test->input_count > test->op->input_count ? test->input_count : test->op->input_count;
     f->call.output_count = test->output_count > test->op->output_count ? test->output_count : test->op->output_count;
     f->call.thread_count = test->threads ? test->threads : 3;
+    test->call = &f->call;
     for (size_t k = 0; k < test->input_count; k++)
         if (test->inputs[k]) {
             f->inputs[k] = *test->inputs[k];

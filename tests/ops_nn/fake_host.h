@@ -57,6 +57,7 @@ typedef struct fake_case {
     char message[1024];
     /* private */
     bool running;
+    const tl_call *call; /* what it fails with: copies stand in no frame of the runtime */
 } fake_case;
 
 /* Does everything that the runtime does with a node: reshape ahead of the run with symbols for the dimensions (whose
