@@ -12,13 +12,9 @@ static double gelu(double x)
 {
     return x * 0.5 * erfc(x * -0.70710678118654752440);
 }
-static double logistic(double x)
-{
-    return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x));
-}
 static double fast_gelu(double x)
 {
-    return x * logistic(2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x));
+    return x * op_logistic(2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x));
 }
 
 static void activate(tlk_activation_kind kind, const float *x, float *y, int64_t n)
@@ -59,7 +55,7 @@ static void quick_gelu_f64(const void *px, void *py, int64_t n, const void *para
     const double *x = px;
     double *y = py;
     for (int64_t i = 0; i < n; i++)
-        y[i] = x[i] * logistic((double)alpha_of(parameter) * x[i]);
+        y[i] = x[i] * op_logistic((double)alpha_of(parameter) * x[i]);
 }
 
 /* Two operands: x and what is added first. */

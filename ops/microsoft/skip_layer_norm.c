@@ -110,9 +110,9 @@ static void skip_task(void *context, int64_t begin, int64_t end, int32_t thread)
         else
             row_f32_scale(to, gamma, beta, out, n, (float)mean, (float)inverse);
         if (op_output(call, OUT_MEAN))
-            norm_store(call->outputs[OUT_MEAN], row, mean);
+            nn_store_real(call->outputs[OUT_MEAN], row, mean);
         if (op_output(call, OUT_INVERSE))
-            norm_store(call->outputs[OUT_INVERSE], row, inverse);
+            nn_store_real(call->outputs[OUT_INVERSE], row, inverse);
     }
 }
 

@@ -1,6 +1,7 @@
 /* Relu, LeakyRelu, ThresholdedRelu, Elu, Selu, Celu, Sigmoid, HardSigmoid, HardSwish, Softplus, Softsign, Tanh, Gelu,
  * Mish, Swish, Shrink. None gives NaN or infinity for a finite input whose result is finite. */
 #include "onnx/elementwise.h"
+#include "onnx/number.h"
 
 /* What kernels get as parameter: the vector function for float, if there is one, and the attributes for all. */
 typedef struct activation {
@@ -35,10 +36,6 @@ static double bounded(double x)
 {
     return x < -1000.0 ? -1000.0 : x;
 }
-static double logistic(double x)
-{
-    return x < 0.0 ? exp(x) / (1.0 + exp(x)) : 1.0 / (1.0 + exp(-x));
-}
 static double softplus(double x)
 {
     return (x > 0.0 ? x : 0.0) + log1p(exp(-fabs(x)));
@@ -56,16 +53,16 @@ KERNEL(thresholded_f64, double, u > a || u != u ? u : 0.0)
 KERNEL(elu_f64, double, u < 0.0 ? a * expm1(u) : u)
 KERNEL(selu_f64, double, b *(u < 0.0 ? a * expm1(u) : u))
 KERNEL(celu_f64, double, (u < 0.0 ? 0.0 : u) + fmin(0.0, a *expm1(u / a)))
-KERNEL(sigmoid_f64, double, logistic(u))
+KERNEL(sigmoid_f64, double, op_logistic(u))
 KERNEL(hard_sigmoid_f64, double, clamp(a *u + b, 0.0, 1.0))
 KERNEL(hard_swish_f64, double, u *clamp(u / 6.0 + 0.5, 0.0, 1.0))
 KERNEL(softplus_f64, double, softplus(u))
 KERNEL(softsign_f64, double, fabs(u) == (double)INFINITY ? copysign(1.0, u) : u / (1.0 + fabs(u)))
 KERNEL(tanh_f64, double, tanh(u))
 KERNEL(gelu_f64, double, bounded(u) * 0.5 * erfc(u * -0.70710678118654752440))
-KERNEL(gelu_tanh_f64, double, bounded(u) * logistic(2.0 * 0.79788456080286535588 * (u + 0.044715 * u * u * u)))
+KERNEL(gelu_tanh_f64, double, bounded(u) * op_logistic(2.0 * 0.79788456080286535588 * (u + 0.044715 * u * u * u)))
 KERNEL(mish_f64, double, bounded(u) * tanh(softplus(u)))
-KERNEL(swish_f64, double, (a > 0.0 ? bounded(u) : u) * logistic(a * u))
+KERNEL(swish_f64, double, (a > 0.0 ? bounded(u) : u) * op_logistic(a * u))
 KERNEL(shrink_f32, float, u<-b ? u + a : u> b ? u - a : u == u ? 0.0F : u)
 KERNEL(shrink_f64, double, u<-b ? u + a : u> b ? u - a : u == u ? 0.0 : u)
 

@@ -295,7 +295,7 @@ static double mask_value(const tl_tensor *mask, int64_t i)
 {
     if (mask->type == TL_BOOL)
         return ((const uint8_t *)mask->data)[i] ? 0 : -INFINITY;
-    return mask->type == TL_FLOAT ? ((const float *)mask->data)[i] : nn_element(mask, i);
+    return mask->type == TL_FLOAT ? ((const float *)mask->data)[i] : op_load_number(mask, i);
 }
 
 /* The keys [*first, *last) that query i of batch b may see by position; offset is what precedes the queries. */

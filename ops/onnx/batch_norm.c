@@ -78,8 +78,9 @@ static void batch_statistics(const batch_job *job, int64_t c, double *mean, doub
     for (size_t k = 0; k < 2; k++) {
         const tl_tensor *running = op_output(job->call, k + 1);
         if (running)
-            norm_store(running, c,
-                       nn_element(job->call->inputs[BATCH_MEAN + k], c) * job->momentum + now[k] * (1 - job->momentum));
+            nn_store_real(running, c,
+                          op_load_number(job->call->inputs[BATCH_MEAN + k], c) * job->momentum +
+                              now[k] * (1 - job->momentum));
     }
 }
 
@@ -89,13 +90,13 @@ static void batch_task(void *context, int64_t begin, int64_t end, int32_t thread
     const tl_tensor *const *in = job->call->inputs;
     (void)thread;
     for (int64_t c = begin; c < end; c++) {
-        double mean = nn_element(in[BATCH_MEAN], c), variance = nn_element(in[BATCH_VARIANCE], c);
+        double mean = op_load_number(in[BATCH_MEAN], c), variance = op_load_number(in[BATCH_VARIANCE], c);
         if (job->training)
             batch_statistics(job, c, &mean, &variance);
-        double factor = nn_element(in[BATCH_SCALE], c) / sqrt(variance + job->epsilon);
+        double factor = op_load_number(in[BATCH_SCALE], c) / sqrt(variance + job->epsilon);
         for (int64_t i = 0; i < job->batch; i++)
             norm_affine(in[BATCH_X], job->call->outputs[0], (i * job->channels + c) * job->area, job->area, mean,
-                        factor, nn_element(in[BATCH_SHIFT], c));
+                        factor, op_load_number(in[BATCH_SHIFT], c));
     }
 }
 
@@ -144,7 +145,7 @@ static void group_task(void *context, int64_t begin, int64_t end, int32_t thread
         for (int64_t c = 0; c < job->channels; c++) {
             int64_t k = job->by_channel ? group * job->channels + c : group;
             norm_affine(in[0], job->call->outputs[0], i * n + c * job->area, job->area, mean,
-                        inverse * nn_element(in[1], k), nn_element(in[2], k));
+                        inverse * op_load_number(in[1], k), op_load_number(in[2], k));
         }
     }
 }

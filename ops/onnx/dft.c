@@ -18,19 +18,6 @@ static tl_status read_scalar(const tl_call *call, size_t k, int64_t *value, bool
     return status;
 }
 
-static double load(const tl_tensor *x, int64_t i)
-{
-    return x->type == TL_DOUBLE ? ((const double *)x->data)[i] : ((const float *)x->data)[i];
-}
-
-static void store(const tl_tensor *y, int64_t i, double value)
-{
-    if (y->type == TL_DOUBLE)
-        ((double *)y->data)[i] = value;
-    else
-        ((float *)y->data)[i] = (float)value;
-}
-
 /* Memory that every thread has for itself: a signal in, a spectrum out, and the transform's own. */
 typedef struct dft_memory {
     fft_plan fft;
@@ -169,7 +156,7 @@ static void dft_one(const dft_job *job, int64_t o, int64_t i, fft_complex *memor
     if (plan->real && !plan->inverse) {
         double *signal = (double *)in;
         for (int64_t k = 0; k < n; k++)
-            signal[k] = k < plan->read ? load(x, from + k * step) : 0;
+            signal[k] = k < plan->read ? nn_load_real(x, from + k * step) : 0;
         fft_real_run(&plan->memory.fft, job->table, signal, out, scratch);
         for (int64_t k = n / 2 + 1; k < plan->written; k++)
             out[k] = (fft_complex){out[n - k].re, -out[n - k].im};
@@ -177,7 +164,7 @@ static void dft_one(const dft_job *job, int64_t o, int64_t i, fft_complex *memor
         for (int64_t k = 0; k < n; k++) {
             int64_t at = from + k * step * parts;
             bool there = k < plan->read;
-            in[k] = (fft_complex){there ? load(x, at) : 0, there && parts == 2 ? load(x, at + 1) : 0};
+            in[k] = (fft_complex){there ? nn_load_real(x, at) : 0, there && parts == 2 ? nn_load_real(x, at + 1) : 0};
         }
         for (int64_t k = n / 2 + 1; k < n && plan->onesided; k++)
             in[k] = (fft_complex){in[n - k].re, -in[n - k].im};
@@ -187,9 +174,9 @@ static void dft_one(const dft_job *job, int64_t o, int64_t i, fft_complex *memor
     scale = plan->memory.fft.single ? (float)scale : scale;
     const int64_t results = plan->onesided && plan->inverse ? 1 : 2, to = (o * plan->written * step + i) * results;
     for (int64_t k = 0; k < plan->written; k++) {
-        store(y, to + k * step * results, out[k].re * scale);
+        nn_store_real(y, to + k * step * results, out[k].re * scale);
         if (results == 2)
-            store(y, to + k * step * results + 1, out[k].im * scale);
+            nn_store_real(y, to + k * step * results + 1, out[k].im * scale);
     }
 }
 
@@ -331,11 +318,12 @@ static void stft_task(void *context, int64_t begin, int64_t end, int32_t thread)
         const fft_complex *spectrum = out;
         int64_t from = frame / plan->frames * plan->length + frame % plan->frames * plan->step;
         for (int64_t k = 0; k < n; k++) {
-            double factor = window ? load(window, k) : 1;
+            double factor = window ? nn_load_real(window, k) : 1;
             if (plan->real)
-                ((double *)in)[k] = factor * load(x, from + k);
+                ((double *)in)[k] = factor * nn_load_real(x, from + k);
             else
-                in[k] = (fft_complex){factor * load(x, 2 * (from + k)), factor * load(x, 2 * (from + k) + 1)};
+                in[k] = (fft_complex){factor * nn_load_real(x, 2 * (from + k)),
+                                      factor * nn_load_real(x, 2 * (from + k) + 1)};
         }
         if (plan->real) {
             fft_real_run(&plan->memory.fft, job->table, (const double *)in, out, scratch);
@@ -344,8 +332,8 @@ static void stft_task(void *context, int64_t begin, int64_t end, int32_t thread)
         } else
             spectrum = fft_complex_run(&plan->memory.fft, job->table, false, in, out, scratch);
         for (int64_t k = 0; k < plan->bins; k++) {
-            store(y, 2 * (frame * plan->bins + k), spectrum[k].re);
-            store(y, 2 * (frame * plan->bins + k) + 1, spectrum[k].im);
+            nn_store_real(y, 2 * (frame * plan->bins + k), spectrum[k].re);
+            nn_store_real(y, 2 * (frame * plan->bins + k) + 1, spectrum[k].im);
         }
     }
 }

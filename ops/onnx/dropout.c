@@ -29,7 +29,7 @@ static tl_status read_mode(const tl_call *call, bool *training, double *ratio)
         *training = *(const uint8_t *)mode->data != 0;
     if (given && op_elements(given) > 0)
         *ratio = (TL_T(given->type) & FLOAT8_TYPES) ? op_small_float(given->type, *(const uint8_t *)given->data)
-                                                    : nn_element(given, 0);
+                                                    : op_load_number(given, 0);
     if (*training && !(*ratio >= 0 && *ratio < 1))
         return tl_fail(call, TL_INVALID_INPUT, "ratio is %g, but must be in [0, 1)", *ratio);
     *training = *training && *ratio > 0;

@@ -119,10 +119,10 @@ static void layer_row_any(const layer_job *job, int64_t row, double mean, double
     for (int k = 0; k < 2; k++)
         at[k] = parameters[k] ? row_offset(plan, k, row) : 0;
     for (int64_t i = 0; i < plan->width; i++) {
-        double v = (nn_element(x, row * plan->width + i) - mean) * inverse * nn_element(parameters[0], at[0]);
+        double v = (op_load_number(x, row * plan->width + i) - mean) * inverse * op_load_number(parameters[0], at[0]);
         if (parameters[1])
-            v += nn_element(parameters[1], at[1]);
-        norm_store(y, row * plan->width + i, v);
+            v += op_load_number(parameters[1], at[1]);
+        nn_store_real(y, row * plan->width + i, v);
         for (int32_t d = plan->rank - 1; d >= plan->axis; d--) {
             at[0] += plan->strides[0][d];
             at[1] += plan->strides[1][d];
@@ -159,9 +159,9 @@ static void layer_task(void *context, int64_t begin, int64_t end, int32_t thread
         else
             layer_row_any(job, row, mean, inverse);
         if (means)
-            norm_store(means, row, mean);
+            nn_store_real(means, row, mean);
         if (inverses)
-            norm_store(inverses, row, inverse);
+            nn_store_real(inverses, row, inverse);
     }
 }
 

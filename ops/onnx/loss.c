@@ -46,22 +46,14 @@ static tl_status loss_reshape(tl_call *call)
     return status;
 }
 
-static void store(const tl_tensor *y, int64_t i, double v)
-{
-    if (y->type == TL_DOUBLE)
-        ((double *)y->data)[i] = v;
-    else
-        ((float *)y->data)[i] = (float)v;
-}
-
 /* log(sum of exp) over the classes of one element; classes lie `area` apart. */
 static double log_sum(const tl_tensor *x, int64_t at, int64_t classes, int64_t area)
 {
     double greatest = -INFINITY, sum = 0;
     for (int64_t c = 0; c < classes; c++)
-        greatest = fmax(greatest, nn_element(x, at + c * area));
+        greatest = fmax(greatest, op_load_number(x, at + c * area));
     for (int64_t c = 0; c < classes; c++)
-        sum += exp(nn_element(x, at + c * area) - greatest);
+        sum += exp(op_load_number(x, at + c * area) - greatest);
     return greatest + log(sum);
 }
 
@@ -86,16 +78,16 @@ static tl_status run_loss(tl_call *call, bool softmax)
                            (long long)label, (long long)classes);
         const double shift = softmax ? log_sum(x, at, classes, area) : 0;
         for (int64_t c = 0; log_prob && c < classes; c++)
-            store(log_prob, at + c * area, nn_element(x, at + c * area) - shift);
-        const double weight = !counts ? 0 : weights ? nn_element(weights, label) : 1;
-        const double loss = counts ? -(nn_element(x, at + label * area) - shift) * weight : 0;
+            nn_store_real(log_prob, at + c * area, op_load_number(x, at + c * area) - shift);
+        const double weight = !counts ? 0 : weights ? op_load_number(weights, label) : 1;
+        const double loss = counts ? -(op_load_number(x, at + label * area) - shift) * weight : 0;
         sum += loss;
         weight_sum += weight;
         if (reduction == LOSS_NONE)
-            store(y, i, loss);
+            nn_store_real(y, i, loss);
     }
     if (status == TL_OK && reduction != LOSS_NONE)
-        store(y, 0, reduction == LOSS_SUM ? sum : sum / weight_sum);
+        nn_store_real(y, 0, reduction == LOSS_SUM ? sum : sum / weight_sum);
     return status;
 }
 

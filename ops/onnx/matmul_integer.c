@@ -117,9 +117,9 @@ static void scale_integers(const tl_tensor *out, int64_t row, const tl_tensor *c
     int64_t n = out->dims[1];
     for (int64_t j = 0; j < n; j++) {
         int64_t at = row * n + j;
-        double v = (double)alpha * nn_element(out, at);
+        double v = (double)alpha * op_load_number(out, at);
         if (c)
-            v += (double)beta * nn_element(c, offset + j * step);
+            v += (double)beta * op_load_number(c, offset + j * step);
         switch (out->type) {
         case TL_INT32:
             ((int32_t *)out->data)[at] = (int32_t)clamp(v, INT32_MIN, INT32_MAX);

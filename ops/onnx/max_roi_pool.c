@@ -83,7 +83,7 @@ static tl_status roi_real(tl_call *call)
 {
     roi_job job = {call->inputs[IN_X], call->inputs[IN_ROIS], call->outputs[0], op_float(call, "spatial_scale")};
     for (int64_t i = 0, n = op_elements(job.rois); i < n; i++) {
-        const double v = nn_element(job.rois, i);
+        const double v = op_load_number(job.rois, i);
         if (!isfinite(v))
             return tl_fail(call, TL_INVALID_INPUT, "region %lld has a number that is not finite",
                            (long long)(i / ROI_NUMBERS));

@@ -27,56 +27,6 @@ int64_t nn_product(const tl_tensor *tensor, int32_t begin, int32_t end)
     return n;
 }
 
-void nn_half_to_float(tl_type type, const void *from, float *to, int64_t n)
-{
-    if (type == TL_FLOAT16)
-        tlk_get()->f16_to_f32(from, to, n);
-    else
-        tlk_get()->bf16_to_f32(from, to, n);
-}
-
-void nn_float_to_half(tl_type type, const float *from, void *to, int64_t n)
-{
-    if (type == TL_FLOAT16)
-        tlk_get()->f32_to_f16(from, to, n);
-    else
-        tlk_get()->f32_to_bf16(from, to, n);
-}
-
-double nn_element(const tl_tensor *tensor, int64_t i)
-{
-    float half;
-    switch (tensor->type) {
-    case TL_FLOAT:
-        return ((const float *)tensor->data)[i];
-    case TL_DOUBLE:
-        return ((const double *)tensor->data)[i];
-    case TL_FLOAT16:
-    case TL_BFLOAT16:
-        nn_half_to_float(tensor->type, (const uint16_t *)tensor->data + i, &half, 1);
-        return half;
-    case TL_INT8:
-        return ((const int8_t *)tensor->data)[i];
-    case TL_UINT8:
-    case TL_BOOL:
-        return ((const uint8_t *)tensor->data)[i];
-    case TL_INT16:
-        return ((const int16_t *)tensor->data)[i];
-    case TL_UINT16:
-        return ((const uint16_t *)tensor->data)[i];
-    case TL_INT32:
-        return ((const int32_t *)tensor->data)[i];
-    case TL_UINT32:
-        return ((const uint32_t *)tensor->data)[i];
-    case TL_INT64:
-        return (double)((const int64_t *)tensor->data)[i];
-    case TL_UINT64:
-        return (double)((const uint64_t *)tensor->data)[i];
-    default:
-        return 0;
-    }
-}
-
 /* ---- Halves computed in float */
 
 static bool is_widened(const tl_tensor *tensor, size_t k, uint64_t skip)
@@ -104,14 +54,14 @@ static void widen_task(void *context, int64_t begin, int64_t end, int32_t thread
 {
     const widening *w = context;
     (void)thread;
-    nn_half_to_float(w->type, (const uint16_t *)w->half + begin, w->real + begin, end - begin);
+    op_load_floats(w->type, (const uint16_t *)w->half + begin, w->real + begin, end - begin);
 }
 
 static void narrow_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const widening *w = context;
     (void)thread;
-    nn_float_to_half(w->type, w->real + begin, (uint16_t *)w->half + begin, end - begin);
+    op_store_floats(w->type, w->real + begin, (uint16_t *)w->half + begin, end - begin);
 }
 
 /* The copy of a tensor at *offset of the workspace, which moves on as nn_place did. */
@@ -175,7 +125,7 @@ tl_status nn_pack_half(const tl_call *call, size_t k, float **floats)
         *floats = call->host->alloc(call->host, bytes, 64);
     if (!*floats)
         return tl_fail(call, TL_NO_MEMORY, "no memory for %lld packed weights", (long long)n);
-    nn_half_to_float(in->type, in->data, *floats, n);
+    op_load_floats(in->type, in->data, *floats, n);
     return TL_OK;
 }
 

@@ -2,8 +2,7 @@
 #ifndef TL_NN_H
 #define TL_NN_H
 
-#include "kernels/types.h"
-#include "onnx/op.h"
+#include "onnx/number.h"
 
 /* ---- Workspace, laid out in reshape */
 
@@ -80,12 +79,18 @@ static inline tlk_type nn_kernel_type(tl_type type)
 {
     return type == TL_DOUBLE ? TLK_F64 : type == TL_FLOAT16 ? TLK_F16 : type == TL_BFLOAT16 ? TLK_BF16 : TLK_F32;
 }
-/* n elements of a half type to or from float; one after the other, on the caller's thread. */
-void nn_half_to_float(tl_type type, const void *from, float *to, int64_t n);
-void nn_float_to_half(tl_type type, const float *from, void *to, int64_t n);
-
-/* Element i of a tensor of any floating or integer type. */
-double nn_element(const tl_tensor *tensor, int64_t i);
+/* Element i of a float or double tensor, which costs less than one of any type. */
+static inline double nn_load_real(const tl_tensor *x, int64_t i)
+{
+    return x->type == TL_DOUBLE ? ((const double *)x->data)[i] : ((const float *)x->data)[i];
+}
+static inline void nn_store_real(const tl_tensor *y, int64_t i, double value)
+{
+    if (y->type == TL_DOUBLE)
+        ((double *)y->data)[i] = value;
+    else
+        ((float *)y->data)[i] = (float)value;
+}
 
 /* Room in the workspace for float copies of the half-typed inputs and outputs of a call; first thing in reshape. Bit k
  * of `skip`: input k stays as it is (packed, or not read by the inner run). */

@@ -167,7 +167,7 @@ static double mean_variance_pass(const mean_variance_plan *plan, const tl_tensor
             int64_t k = at + i * stride;
             double v = (x->type == TL_DOUBLE ? ((const double *)x->data)[k] : ((const float *)x->data)[k]) - mean;
             if (pass == PASS_STORE)
-                norm_store(y, k, v * factor);
+                nn_store_real(y, k, v * factor);
             else
                 total += pass == PASS_SUM ? v : v * v;
         }

@@ -36,13 +36,4 @@ static inline void norm_affine(const tl_tensor *x, const tl_tensor *y, int64_t a
     }
 }
 
-/* Element i of a floating tensor of type float or double. */
-static inline void norm_store(const tl_tensor *y, int64_t i, double value)
-{
-    if (y->type == TL_DOUBLE)
-        ((double *)y->data)[i] = value;
-    else
-        ((float *)y->data)[i] = (float)value;
-}
-
 #endif

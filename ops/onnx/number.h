@@ -2,6 +2,8 @@
 #ifndef TL_OP_NUMBER_H
 #define TL_OP_NUMBER_H
 
+#include <math.h>
+
 #include "kernels/kernels.h"
 #include "onnx/op.h"
 
@@ -32,5 +34,11 @@ double op_load_number(const tl_tensor *tensor, int64_t i);
 /* Writes a double as an element: rounded once for floats; for integers cut to whole, NaN as 0, and out of range as the
  * nearest. For bool: anything but 0 is true. */
 void op_store_number(const tl_tensor *tensor, int64_t i, double number);
+
+/* 1 / (1 + exp(-x)), where exp does not overflow. */
+static inline double op_logistic(double x)
+{
+    return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x));
+}
 
 #endif

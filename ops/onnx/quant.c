@@ -105,7 +105,7 @@ static bool is_float8(const tl_tensor *t)
 
 static double element_at(const tl_tensor *t, int64_t i)
 {
-    return is_float8(t) ? (double)op_small_float(t->type, ((const uint8_t *)t->data)[i]) : nn_element(t, i);
+    return is_float8(t) ? (double)op_small_float(t->type, ((const uint8_t *)t->data)[i]) : op_load_number(t, i);
 }
 
 /* x minus its zero point, in float. */
@@ -133,9 +133,9 @@ static void requantize(const void *sums, bool real, const tl_tensor *const param
     }
     for (int64_t row = 0; row < n; row += width) {
         for (int64_t i = 0; i < width; i++) {
-            double scale = nn_element(parameters[0], w[0].at + i * steps[0]) *
-                           nn_element(parameters[1], w[1].at + i * steps[1]) /
-                           nn_element(parameters[2], w[2].at + i * steps[2]);
+            double scale = op_load_number(parameters[0], w[0].at + i * steps[0]) *
+                           op_load_number(parameters[1], w[1].at + i * steps[1]) /
+                           op_load_number(parameters[2], w[2].at + i * steps[2]);
             const double zero = element_at(parameters[3], w[3].at + i * steps[3]);
             const double sum = real ? (double)((const float *)sums)[row + i] : (double)((const int32_t *)sums)[row + i];
             if (is_float8(y)) {
@@ -336,8 +336,8 @@ static void multiply_plain(tl_call *call)
     double *scales = nn_at(call, plan->scales);
     const int64_t n = op_elements(b_scale);
     for (int64_t j = 0; j < n; j++)
-        scales[j] = nn_element(call->inputs[LINEAR_A_SCALE], 0) * nn_element(b_scale, j) /
-                    nn_element(call->inputs[LINEAR_Y_SCALE], 0);
+        scales[j] = op_load_number(call->inputs[LINEAR_A_SCALE], 0) * op_load_number(b_scale, j) /
+                    op_load_number(call->inputs[LINEAR_Y_SCALE], 0);
     byte_result result = {.form = TLK_BYTES_BYTES,
                           .c = y->data,
                           .scale = scales,

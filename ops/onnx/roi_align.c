@@ -145,7 +145,7 @@ static roi_box find_box(const roi_job *job, int64_t roi)
     const roi_plan *plan = job->plan;
     double corners[4];
     for (int i = 0; i < 4; i++)
-        corners[i] = nn_element(job->rois, roi * 4 + i) * plan->scale - plan->offset;
+        corners[i] = op_load_number(job->rois, roi * 4 + i) * plan->scale - plan->offset;
     double width = corners[2] - corners[0], height = corners[3] - corners[1];
     if (plan->offset == 0) { /* as it was before version 16: no region is smaller than an element */
         width = fmax(width, 1);
@@ -178,7 +178,7 @@ static tl_status roi_real(tl_call *call)
             return tl_fail(call, TL_INVALID_INPUT, "batch_indices[%lld] is %lld, but there are %lld images",
                            (long long)roi, (long long)image, (long long)plan->batch);
         for (int64_t i = roi * 4; i < roi * 4 + 4; i++)
-            if (!isfinite(nn_element(job.rois, i)))
+            if (!isfinite(op_load_number(job.rois, i)))
                 return tl_fail(call, TL_INVALID_INPUT, "region %lld has a coordinate that is not finite",
                                (long long)roi);
     }

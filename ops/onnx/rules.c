@@ -20,7 +20,7 @@ bool rules_scalar(const tl_host *host, tl_value *value, double *number)
             return false;
     if (!host->value_data(value))
         return false;
-    *number = nn_element(host->value_tensor(value), 0);
+    *number = op_load_number(host->value_tensor(value), 0);
     return true;
 }
 

@@ -166,7 +166,7 @@ static bool fill_batch_norm(affine *a)
     for (int64_t c = 0; c < a->channels; c++) {
         double v[4];
         for (size_t k = 0; k < 4; k++)
-            v[k] = nn_element(host->value_tensor(host->node_input(a->node, k + 1)), c);
+            v[k] = op_load_number(host->value_tensor(host->node_input(a->node, k + 1)), c);
         a->scale[c] = v[0] / sqrt(v[3] + epsilon);
         a->shift[c] = v[1] - v[2] * a->scale[c];
     }
@@ -187,7 +187,7 @@ static bool fill_affine(affine *a)
         const tl_tensor *constant = host->value_tensor(a->constant);
         const bool one = op_elements(constant) == 1;
         for (int64_t c = 0; c < a->channels; c++) {
-            const double v = nn_element(constant, one ? 0 : c);
+            const double v = op_load_number(constant, one ? 0 : c);
             const char *op = host->node_operator(a->node);
             a->scale[c] = *op == 'M' ? v : *op == 'D' ? 1 / v : *op == 'S' && a->reversed ? -1 : 1;
             a->shift[c] = *op == 'A' || (*op == 'S' && a->reversed) ? v : *op == 'S' ? -v : 0;
@@ -259,7 +259,7 @@ static void fold_bias(const affine *a, const linear *l, bool behind, double *bia
     const tl_host *host = a->host;
     const tl_tensor *weights = host->value_tensor(l->weights);
     for (int64_t f = 0; f < l->outputs; f++) {
-        bias[f] = l->bias ? nn_element(host->value_tensor(l->bias), f) : 0;
+        bias[f] = l->bias ? op_load_number(host->value_tensor(l->bias), f) : 0;
         if (behind)
             bias[f] = bias[f] * a->scale[f] + a->shift[f];
     }
@@ -271,7 +271,7 @@ static void fold_bias(const affine *a, const linear *l, bool behind, double *bia
         for (int64_t c = 0; c < m.columns; c++)
             for (int64_t k = 0; k < l->taps; k++, i++)
                 bias[l->transposed ? first + c : row] +=
-                    nn_element(weights, i) * a->shift[l->transposed ? row : first + c];
+                    op_load_number(weights, i) * a->shift[l->transposed ? row : first + c];
     }
 }
 

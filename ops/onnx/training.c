@@ -56,7 +56,7 @@ static tl_status training_reshape(tl_call *call, optimiser kind)
 static step make_step(const tl_call *call, optimiser kind)
 {
     const int64_t t = *(const int64_t *)call->inputs[IN_STEPS]->data;
-    step s = {.rate = nn_element(call->inputs[IN_RATE], 0), .norm = op_float(call, "norm_coefficient")};
+    step s = {.rate = op_load_number(call->inputs[IN_RATE], 0), .norm = op_float(call, "norm_coefficient")};
     if (kind == ADAGRAD)
         s.rate /= 1 + (double)t * (double)op_float(call, "decay_factor");
     else {

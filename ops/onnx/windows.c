@@ -27,49 +27,6 @@ static tl_status table_size(const tl_call *call, size_t k, const char *name, int
     return TL_OK;
 }
 
-/* Integers are cut off towards zero; what does not fit gives the nearest that does. */
-static void store(const tl_tensor *y, int64_t i, double v)
-{
-    float f = (float)v;
-    switch (y->type) {
-    case TL_DOUBLE:
-        ((double *)y->data)[i] = v;
-        break;
-    case TL_FLOAT:
-        ((float *)y->data)[i] = f;
-        break;
-    case TL_FLOAT16:
-    case TL_BFLOAT16:
-        nn_float_to_half(y->type, &f, (uint16_t *)y->data + i, 1);
-        break;
-    /* All values lie in [-1, 1]: windows may fall below zero by rounding, which unsigned types cut to zero. */
-    case TL_INT64:
-        ((int64_t *)y->data)[i] = (int64_t)v;
-        break;
-    case TL_UINT64:
-        ((uint64_t *)y->data)[i] = v >= 1;
-        break;
-    case TL_INT32:
-        ((int32_t *)y->data)[i] = (int32_t)v;
-        break;
-    case TL_UINT32:
-        ((uint32_t *)y->data)[i] = v >= 1;
-        break;
-    case TL_INT16:
-        ((int16_t *)y->data)[i] = (int16_t)v;
-        break;
-    case TL_UINT16:
-        ((uint16_t *)y->data)[i] = v >= 1;
-        break;
-    case TL_INT8:
-        ((int8_t *)y->data)[i] = (int8_t)v;
-        break;
-    default:
-        ((uint8_t *)y->data)[i] = v >= 1;
-        break;
-    }
-}
-
 /* ---- Windows: a0 - a1 cos(x) + a2 cos(2x) */
 
 static tl_status window_reshape(tl_call *call)
@@ -105,7 +62,7 @@ static tl_status window_fill(tl_call *call, double a0, double a1, double a2)
     const double n = (double)(op_int(call, "periodic") != 0 ? size : size - 1);
     for (int64_t i = 0; i < size; i++) {
         double x = turn * (double)i / n;
-        store(call->outputs[0], i, size == 1 ? 1 : a0 - a1 * cos(x) + a2 * cos(2 * x));
+        op_store_number(call->outputs[0], i, size == 1 ? 1 : a0 - a1 * cos(x) + a2 * cos(2 * x));
     }
     return TL_OK;
 }
@@ -163,9 +120,9 @@ static void mel_triangle(const tl_tensor *y, int64_t c, int64_t lower, int64_t c
 {
     const int64_t rows = y->dims[0], columns = y->dims[1];
     for (int64_t j = nn_max(lower, 0); j <= center && j < rows; j++)
-        store(y, j * columns + c, center == lower ? 1 : (double)(j - lower) / (double)(center - lower));
+        op_store_number(y, j * columns + c, center == lower ? 1 : (double)(j - lower) / (double)(center - lower));
     for (int64_t j = nn_max(center, 0); j < higher && j < rows; j++)
-        store(y, j * columns + c, (double)(higher - j) / (double)(higher - center));
+        op_store_number(y, j * columns + c, (double)(higher - j) / (double)(higher - center));
 }
 
 static tl_status mel_run(tl_call *call)
@@ -181,7 +138,8 @@ static tl_status mel_run(tl_call *call)
     for (size_t k = MEL_LOWER; k <= MEL_UPPER; k++)
         if (op_elements(call->inputs[k]) != 1)
             return tl_fail(call, TL_INVALID_INPUT, "input %zu must be a scalar", k);
-    double low = mel_of(nn_element(call->inputs[MEL_LOWER], 0)), high = mel_of(nn_element(call->inputs[MEL_UPPER], 0));
+    double low = mel_of(op_load_number(call->inputs[MEL_LOWER], 0)),
+           high = mel_of(op_load_number(call->inputs[MEL_UPPER], 0));
     if (!isfinite(low) || !isfinite(high) || low > high)
         return tl_fail(call, TL_INVALID_INPUT, "the edges must be frequencies, the lower one first");
     if (rate < 1)

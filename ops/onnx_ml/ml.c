@@ -57,11 +57,6 @@ tl_status ml_find_transform(const tl_call *call, ml_transform *transform)
                    "post_transform is \"%s\", but must be NONE, SOFTMAX, LOGISTIC, SOFTMAX_ZERO or PROBIT", given);
 }
 
-double ml_logistic(double x)
-{
-    return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x));
-}
-
 /* Winitzki's approximation of the inverse error function, good to 2e-3: what everybody computes here, so that models
  * are trained and tested with it. */
 static double probit(double p)
@@ -94,7 +89,7 @@ void ml_apply(ml_transform transform, double *scores, int64_t n)
     if (transform == ML_SOFTMAX || transform == ML_SOFTMAX_ZERO)
         softmax(scores, n, transform == ML_SOFTMAX_ZERO);
     for (int64_t i = 0; i < n && (transform == ML_LOGISTIC || transform == ML_PROBIT); i++)
-        scores[i] = transform == ML_LOGISTIC ? ml_logistic(scores[i]) : probit(scores[i]);
+        scores[i] = transform == ML_LOGISTIC ? op_logistic(scores[i]) : probit(scores[i]);
 }
 
 /* ---- Tables and labels */

@@ -54,7 +54,6 @@ static inline bool ml_has_tensors(const tl_call *call)
 typedef enum ml_transform { ML_NONE, ML_SOFTMAX, ML_LOGISTIC, ML_SOFTMAX_ZERO, ML_PROBIT } ml_transform;
 
 tl_status ml_find_transform(const tl_call *call, ml_transform *transform); /* by the attribute post_transform */
-double ml_logistic(double x);
 void ml_apply(ml_transform transform, double *scores, int64_t n);
 
 /* ---- Tables of features: (rows, features), or one row of rank 1 */

@@ -5,6 +5,7 @@
 typedef enum svm_kernel { SVM_LINEAR, SVM_POLY, SVM_RBF, SVM_SIGMOID } svm_kernel;
 
 typedef struct svm {
+    const tl_call *call;
     tl_tensor coefficients, vectors;
     int64_t supports; /* 0: the coefficients are the features' */
     svm_kernel kernel;
@@ -42,7 +43,7 @@ static tl_status read_svm(const tl_call *call, svm *s)
     const tl_tensor rho = ml_list(call, "rho", TL_ATTR_FLOATS);
     const tl_dim features = ml_features(call->inputs[0]);
     int64_t wanted;
-    *s = (svm){.supports = op_int(call, "n_supports"), .one_class = op_int(call, "one_class") != 0};
+    *s = (svm){.call = call, .supports = op_int(call, "n_supports"), .one_class = op_int(call, "one_class") != 0};
     s->coefficients = ml_list(call, "coefficients", TL_ATTR_FLOATS);
     s->vectors = ml_list(call, "support_vectors", TL_ATTR_FLOATS);
     tl_status status = read_kernel(call, s);
@@ -98,16 +99,10 @@ static double kernel_of(const svm *s, svm_kernel kernel, const tl_tensor *x, int
     }
 }
 
-typedef struct svm_job {
-    const tl_call *call;
-    svm s;
-} svm_job;
-
 static void svm_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
-    const svm_job *job = context;
-    const svm *s = &job->s;
-    const tl_tensor *x = job->call->inputs[0];
+    const svm *s = context;
+    const tl_tensor *x = s->call->inputs[0];
     const int64_t n = ml_features(x);
     const float *coefficients = s->coefficients.data, *vectors = s->vectors.data;
     (void)thread;
@@ -121,17 +116,23 @@ static void svm_task(void *context, int64_t begin, int64_t end, int32_t thread)
             score = score > 0 ? 1 : -1;
         else
             ml_apply(s->transform, &score, 1);
-        ((float *)job->call->outputs[0]->data)[row] = (float)score;
+        ((float *)s->call->outputs[0]->data)[row] = (float)score;
     }
+}
+
+/* A row costs as much as all support vectors. */
+static void for_rows(tl_call *call, const svm *s, tl_task task, void *context)
+{
+    const int64_t each = nn_max(ml_count(&s->vectors), 1);
+    call->host->parallel_for(call, task, context, ml_rows(call->inputs[0]), nn_grain(each, 1 << 13));
 }
 
 static tl_status svm_run(tl_call *call)
 {
-    svm_job job = {.call = call};
-    tl_status status = read_svm(call, &job.s);
+    svm s;
+    tl_status status = read_svm(call, &s);
     if (status == TL_OK)
-        call->host->parallel_for(call, svm_task, &job, ml_rows(call->inputs[0]),
-                                 nn_grain(nn_max(ml_count(&job.s.vectors), 1), 1 << 13));
+        for_rows(call, &s, svm_task, &s);
     return status;
 }
 
@@ -198,7 +199,8 @@ static tl_status read_svc(const tl_call *call, svc *c)
 {
     const tl_dim features = ml_features(call->inputs[0]);
     int64_t wanted;
-    *c = (svc){.per_class = ml_list(call, "vectors_per_class", TL_ATTR_INTS),
+    *c = (svc){.s.call = call,
+               .per_class = ml_list(call, "vectors_per_class", TL_ATTR_INTS),
                .rho = ml_list(call, "rho", TL_ATTR_FLOATS),
                .prob_a = ml_list(call, "prob_a", TL_ATTR_FLOATS),
                .prob_b = ml_list(call, "prob_b", TL_ATTR_FLOATS)};
@@ -331,7 +333,7 @@ static void find_probabilities(const svc *c, double *scores, double *room)
     int64_t pair = 0;
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = i + 1; j < n; j++, pair++) {
-            const double x = ml_logistic(-(scores[pair] * (double)a[pair] + (double)b[pair]));
+            const double x = op_logistic(-(scores[pair] * (double)a[pair] + (double)b[pair]));
             r[i * n + j] = fmin(fmax(x, 1e-7), 1 - 1e-7);
             r[j * n + i] = 1 - r[i * n + j];
         }
@@ -339,21 +341,16 @@ static void find_probabilities(const svc *c, double *scores, double *room)
     memcpy(scores, p, (size_t)n * sizeof *p);
 }
 
-typedef struct svc_job {
-    const tl_call *call;
-    svc c;
-} svc_job;
-
 static void svc_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
-    const svc_job *job = context;
-    const svc *c = &job->c;
-    const tl_tensor *x = job->call->inputs[0];
+    const svc *c = context;
+    const tl_call *call = c->s.call;
+    const tl_tensor *x = call->inputs[0];
     const int64_t n = ml_features(x), columns = score_count(c);
     const float *coefficients = c->s.coefficients.data, *vectors = c->s.vectors.data;
-    double *kernels = (double *)job->call->workspace + thread * row_doubles(c), *votes = kernels + c->vectors;
+    double *kernels = (double *)call->workspace + thread * row_doubles(c), *votes = kernels + c->vectors;
     double *scores = votes + c->classes;
-    float *z = job->call->outputs[1]->data;
+    float *z = call->outputs[1]->data;
     for (int64_t row = begin; row < end; row++) {
         if (c->vectors == 0) {
             for (int64_t k = 0; k < c->classes; k++)
@@ -364,7 +361,7 @@ static void svc_task(void *context, int64_t begin, int64_t end, int32_t thread)
                 kernels[k] = kernel_of(&c->s, c->s.kernel, x, row * n, vectors + k * n, n);
             score_pairs(c, kernels, scores, votes);
         }
-        ml_put_label(job->call->outputs[0], row, &c->labels, ml_greatest(c->vectors == 0 ? scores : votes, c->classes));
+        ml_put_label(call->outputs[0], row, &c->labels, ml_greatest(c->vectors == 0 ? scores : votes, c->classes));
         if (has_probabilities(c)) {
             find_probabilities(c, scores, scores + nn_max(c->pairs, c->classes));
         } else if (c->vectors > 0 && c->classes == 2) {
@@ -379,11 +376,10 @@ static void svc_task(void *context, int64_t begin, int64_t end, int32_t thread)
 
 static tl_status svc_run(tl_call *call)
 {
-    svc_job job = {.call = call};
-    tl_status status = read_svc(call, &job.c);
+    svc c;
+    tl_status status = read_svc(call, &c);
     if (status == TL_OK)
-        call->host->parallel_for(call, svc_task, &job, ml_rows(call->inputs[0]),
-                                 nn_grain(nn_max(ml_count(&job.c.s.vectors), 1), 1 << 13));
+        for_rows(call, &c.s, svc_task, &c);
     return status;
 }
 

@@ -141,17 +141,12 @@ static void convert_task(void *context, int64_t begin, int64_t end, int32_t thre
 {
     const conversion *c = context;
     (void)thread;
-    if (c->from.type == TL_DOUBLE)
-        for (int64_t i = begin; i < end; i++)
-            ((float *)c->to.data)[i] = (float)((const double *)c->from.data)[i];
-    else if (c->to.type == TL_DOUBLE)
-        for (int64_t i = begin; i < end; i++)
-            ((double *)c->to.data)[i] = (double)((const float *)c->from.data)[i];
-    else if (c->from.type == TL_FLOAT)
-        nn_float_to_half(c->to.type, (const float *)c->from.data + begin, (uint16_t *)c->to.data + begin, end - begin);
+    if (c->to.type == TL_FLOAT)
+        op_load_floats(c->from.type, (char *)c->from.data + (size_t)begin * nn_type_size(c->from.type),
+                       (float *)c->to.data + begin, end - begin);
     else
-        nn_half_to_float(c->from.type, (const uint16_t *)c->from.data + begin, (float *)c->to.data + begin,
-                         end - begin);
+        op_store_floats(c->to.type, (const float *)c->from.data + begin,
+                        (char *)c->to.data + (size_t)begin * nn_type_size(c->to.type), end - begin);
 }
 
 /* The scores as another type, in the workspace at `offset`; *at moves there. */
