@@ -18,32 +18,9 @@ typedef struct matmul_plan {
     size_t a, a_zeros, b_zeros, scales; /* in the workspace */
 } matmul_plan;
 
-typedef struct matmul_state {
-    void *packed; /* a constant B, or NULL */
-} matmul_state;
-
-static tl_status matmul_create(tl_call *call)
+static tl_status create(tl_call *call)
 {
-    matmul_state *state = nn_new_state(call, sizeof *state);
-    if (!state)
-        return TL_NO_MEMORY;
-    tl_status status = byte_pack_constant(call, call->inputs[IN_B], &state->packed);
-    if (status != TL_OK) {
-        call->host->free(call->host, state);
-        return status;
-    }
-    call->state = state;
-    if (state->packed)
-        call->packed = (uint64_t)1 << IN_B;
-    return TL_OK;
-}
-
-static void matmul_destroy(const tl_host *host, void *memory)
-{
-    matmul_state *state = memory;
-    if (state->packed)
-        host->free(host, state->packed);
-    host->free(host, state);
+    return byte_create(call, IN_B);
 }
 
 /* One for all, or one for each column; unknown shapes pass. */
@@ -76,14 +53,13 @@ static tl_status reshape(tl_call *call, const matmul_inputs *in)
         status = quant_check(call, in->b_zero, &columns, columns.rank - 1);
     if (status != TL_OK || !call->plan)
         return status;
-    const matmul_state *state = call->state;
     matmul_plan *plan = call->plan;
     call->workspace_size = 0;
     if (!in->a_scale) {
         a.type = TL_UINT8;
         plan->a = nn_place(call, op_elements(&a), 1);
     }
-    byte_plan_product(call, &plan->bytes, &a, b, call->outputs[0], state && state->packed);
+    byte_plan_product(call, &plan->bytes, &a, b, call->outputs[0], call->state != NULL);
     plan->a_zeros = nn_place(call, nn_max(1, op_elements(&rows)), sizeof(int32_t));
     plan->b_zeros = nn_place(call, nn_max(1, op_elements(&columns)), sizeof(int32_t));
     plan->scales = nn_place(call, nn_max(1, op_elements(call->inputs[in->b_scale])), sizeof(float));
@@ -93,7 +69,6 @@ static tl_status reshape(tl_call *call, const matmul_inputs *in)
 static tl_status run(tl_call *call, const matmul_inputs *in)
 {
     const matmul_plan *plan = call->plan;
-    const matmul_state *state = call->state;
     const tl_tensor *a = call->inputs[IN_A], *b_scale = call->inputs[in->b_scale], *bias = op_input(call, in->bias);
     const tl_tensor rows = quant_rows(a), columns = quant_columns(call->inputs[IN_B]);
     const int64_t n = op_elements(b_scale);
@@ -119,7 +94,7 @@ static tl_status run(tl_call *call, const matmul_inputs *in)
     result.b_zero_step = quant_zeros(op_input(call, in->b_zero), &columns, columns.rank - 1, b_zeros);
     for (int64_t j = 0; j < n; j++)
         scales[j] = scale * ((const float *)b_scale->data)[j];
-    byte_product_run(call, &plan->bytes, bytes, call->inputs[IN_B]->data, state->packed, &result);
+    byte_product_run(call, &plan->bytes, bytes, call->inputs[IN_B]->data, call->state, &result);
     return TL_OK;
 }
 
@@ -146,7 +121,7 @@ static const tl_param output[] = {OP_IN("Y", FLOAT, 0)};
     }                                                                                    \
     OP_DESCRIPTOR(op, 1) = {MICROSOFT_HEAD(op, 1),     OP_PARAMS(input, name##_input),   \
                             OP_PARAMS(output, output), .plan_size = sizeof(matmul_plan), \
-                            .create = matmul_create,   .reshape = name##_reshape,        \
-                            .run = name##_run,         .destroy = matmul_destroy}
+                            .create = create,          .reshape = name##_reshape,        \
+                            .run = name##_run,         .destroy = op_free_state}
 MATMUL(MatMulIntegerToFloat, integer);
 MATMUL(DynamicQuantizeMatMul, dynamic);

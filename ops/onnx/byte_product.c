@@ -81,18 +81,21 @@ void byte_pack_matrix(const byte_right *right, int64_t matrix, const void *data,
                           column_sums(right, packed) + matrix * right->n);
 }
 
-tl_status byte_pack_constant(const tl_call *call, const tl_tensor *b, void **packed)
+tl_status byte_create(tl_call *call, size_t k)
 {
-    *packed = NULL;
+    const tl_tensor *b = call->inputs[k];
+    void *packed = NULL;
     if (!b->data || b->rank < 1 || op_elements(b) == 0)
         return TL_OK;
     const byte_right r = byte_right_of(b);
     if (r.size != SIZE_MAX)
-        *packed = call->host->alloc(call->host, r.size, 64);
-    if (!*packed)
+        packed = call->host->alloc(call->host, r.size, 64);
+    if (!packed)
         return tl_fail(call, TL_NO_MEMORY, "no memory for packed weights");
     for (int64_t i = 0; i < r.matrices; i++)
-        byte_pack_matrix(&r, i, (const char *)b->data + i * r.n * r.depth, *packed);
+        byte_pack_matrix(&r, i, (const char *)b->data + i * r.n * r.depth, packed);
+    call->state = packed;
+    call->packed = (uint64_t)1 << k;
     return TL_OK;
 }
 

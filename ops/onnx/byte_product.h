@@ -15,8 +15,8 @@ typedef struct byte_right {
 
 /* By numpy's rules for the right side of a product: a vector is a column. Dimensions must be known. */
 byte_right byte_right_of(const tl_tensor *b);
-/* In create: *packed is B packed if it is a constant, else NULL. The caller frees it. */
-tl_status byte_pack_constant(const tl_call *call, const tl_tensor *b, void **packed);
+/* create of an operator whose input k is B: its state is B packed, or NULL where B is no constant. */
+tl_status byte_create(tl_call *call, size_t k);
 /* Packs one matrix, data, as number `matrix`. */
 void byte_pack_matrix(const byte_right *right, int64_t matrix, const void *data, void *packed);
 
@@ -47,7 +47,7 @@ typedef struct byte_result {
     int32_t zero, low, high;
 } byte_result;
 
-/* `packed` is B as byte_pack_constant left it, or NULL: then b is packed here. */
+/* `packed` is B as byte_create left it, or NULL: then b is packed here. */
 void byte_product_run(tl_call *call, const byte_plan *plan, const void *a, const void *b, const void *packed,
                       const byte_result *result);
 

@@ -1,5 +1,10 @@
 #include "onnx/op.h"
 
+void op_free_state(const tl_host *host, void *state)
+{
+    host->free(host, state);
+}
+
 tl_status op_axis(const tl_call *call, const char *what, int64_t axis, int32_t rank, int32_t *result)
 {
     if (axis < -(int64_t)rank || axis >= rank)

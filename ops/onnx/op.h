@@ -118,6 +118,8 @@ static inline tl_status op_unknown_shape(tl_call *call)
 
 /* ---- In op.c */
 
+/* destroy of a state that is one allocation, or NULL. */
+void op_free_state(const tl_host *host, void *state);
 /* An axis of a tensor of `rank` dimensions, counted from the end if negative; else an error that names it. */
 tl_status op_axis(const tl_call *call, const char *what, int64_t axis, int32_t rank, int32_t *result);
 /* The standard's multidirectional broadcasting of the shapes of inputs[0..count), the call's or others, into `out`

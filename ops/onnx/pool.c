@@ -59,11 +59,6 @@ static tl_status pool_create(tl_call *call, pool_kind kind)
     return status;
 }
 
-static void pool_destroy(const tl_host *host, void *state)
-{
-    host->free(host, state);
-}
-
 static void pool_make_plan(pool_plan *plan, pool_kind kind, const pool_state *state, const tl_tensor *x,
                            const tl_tensor *y, const int64_t *begin, const int64_t *end)
 {
@@ -296,8 +291,8 @@ static const tl_attribute_spec lp_attribute_2[] = {WINDOW_ATTRIBUTES, OP_INT("p"
 static const tl_attribute_spec lp_attribute_18[] = {WINDOW_ATTRIBUTES, OP_INT("p", 2), OP_INT("ceil_mode", 0),
                                                     OP_INTS("dilations")};
 
-#define POOL_REST(steps)                                                                            \
-    .create = steps##_create, .reshape = steps##_reshape, .run = pool_run, .destroy = pool_destroy, \
+#define POOL_REST(steps)                                                                             \
+    .create = steps##_create, .reshape = steps##_reshape, .run = pool_run, .destroy = op_free_state, \
     .plan_size = sizeof(pool_plan)
 
 OP_DESCRIPTOR(MaxPool, 1) = {OP_HEAD(MaxPool, 1), OP_PARAMS(input, max_input), OP_PARAMS(output, max_output_1),

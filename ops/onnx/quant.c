@@ -166,10 +166,6 @@ typedef struct quant_plan {
     size_t sums; /* where the result is not stored as it comes out */
 } quant_plan;
 
-typedef struct quant_state {
-    void *packed; /* a constant B of bytes, or NULL */
-} quant_state;
-
 /* Rows of A are the last axis but one. */
 static int32_t row_axis(const tl_tensor *a)
 {
@@ -183,20 +179,7 @@ static int32_t column_axis(const tl_tensor *y)
 
 static tl_status create(tl_call *call, size_t a, size_t b)
 {
-    quant_state *state = nn_new_state(call, sizeof *state);
-    tl_status status = TL_OK;
-    if (!state)
-        return TL_NO_MEMORY;
-    if (!is_float8(call->inputs[a]) && !is_float8(call->inputs[b]))
-        status = byte_pack_constant(call, call->inputs[b], &state->packed);
-    if (status != TL_OK) {
-        call->host->free(call->host, state);
-        return status;
-    }
-    call->state = state;
-    if (state->packed)
-        call->packed = (uint64_t)1 << b;
-    return TL_OK;
+    return is_float8(call->inputs[a]) || is_float8(call->inputs[b]) ? TL_OK : byte_create(call, b);
 }
 
 static tl_status integer_create(tl_call *call)
@@ -209,14 +192,6 @@ static tl_status linear_create(tl_call *call)
     return create(call, LINEAR_A, LINEAR_B);
 }
 
-static void destroy(const tl_host *host, void *memory)
-{
-    quant_state *state = memory;
-    if (state->packed)
-        host->free(host, state->packed);
-    host->free(host, state);
-}
-
 static tl_status check_zeros(const tl_call *call, size_t a, size_t a_zero, size_t b, size_t b_zero)
 {
     const tl_tensor rows = quant_rows(call->inputs[a]), columns = quant_columns(call->inputs[b]);
@@ -226,9 +201,8 @@ static tl_status check_zeros(const tl_call *call, size_t a, size_t a_zero, size_
 
 static void plan_bytes(tl_call *call, quant_plan *plan, size_t a, size_t b)
 {
-    const quant_state *state = call->state;
     const tl_tensor rows = quant_rows(call->inputs[a]), columns = quant_columns(call->inputs[b]);
-    byte_plan_product(call, &plan->bytes, call->inputs[a], call->inputs[b], call->outputs[0], state && state->packed);
+    byte_plan_product(call, &plan->bytes, call->inputs[a], call->inputs[b], call->outputs[0], call->state != NULL);
     plan->a_zeros = nn_place(call, nn_max(1, op_elements(&rows)), sizeof(int32_t));
     plan->b_zeros = nn_place(call, nn_max(1, op_elements(&columns)), sizeof(int32_t));
 }
@@ -237,7 +211,6 @@ static void plan_bytes(tl_call *call, quant_plan *plan, size_t a, size_t b)
 static void multiply(tl_call *call, size_t a, size_t a_zero, size_t b, size_t b_zero, byte_result *result)
 {
     const quant_plan *plan = call->plan;
-    const quant_state *state = call->state;
     const tl_tensor rows = quant_rows(call->inputs[a]), columns = quant_columns(call->inputs[b]);
     if (op_elements(call->outputs[0]) == 0)
         return;
@@ -245,7 +218,7 @@ static void multiply(tl_call *call, size_t a, size_t a_zero, size_t b, size_t b_
     result->b_zeros = nn_at(call, plan->b_zeros);
     result->a_zero_step = quant_zeros(op_input(call, a_zero), &rows, row_axis(&rows), nn_at(call, plan->a_zeros));
     result->b_zero_step = quant_zeros(op_input(call, b_zero), &columns, columns.rank - 1, nn_at(call, plan->b_zeros));
-    byte_product_run(call, &plan->bytes, call->inputs[a]->data, call->inputs[b]->data, state->packed, result);
+    byte_product_run(call, &plan->bytes, call->inputs[a]->data, call->inputs[b]->data, call->state, result);
 }
 
 static tl_status matmul_integer_reshape(tl_call *call)
@@ -390,17 +363,17 @@ static const tl_param linear_output[] = {OP_IN("y", QUANT_BYTES, 'Y')};
 
 OP_DESCRIPTOR(MatMulInteger, 10) = {OP_HEAD(MatMulInteger, 10),        OP_PARAMS(input, matmul_integer_input),
                                     OP_PARAMS(output, integer_output), .plan_size = sizeof(quant_plan),
-                                    .create = integer_create,          .destroy = destroy,
+                                    .create = integer_create,          .destroy = op_free_state,
                                     .reshape = matmul_integer_reshape, .run = matmul_integer_run};
 OP_DESCRIPTOR(QLinearMatMul, 10) = {OP_HEAD(QLinearMatMul, 10),       OP_PARAMS(input, linear_matmul_input_10),
                                     OP_PARAMS(output, linear_output), .plan_size = sizeof(quant_plan),
-                                    .create = linear_create,          .destroy = destroy,
+                                    .create = linear_create,          .destroy = op_free_state,
                                     .reshape = linear_matmul_reshape, .run = linear_matmul_run};
 OP_DESCRIPTOR(QLinearMatMul, 21) = {OP_HEAD(QLinearMatMul, 21),
                                     OP_PARAMS(input, linear_matmul_input_21),
                                     OP_PARAMS(output, linear_matmul_output_21),
                                     .plan_size = sizeof(quant_plan),
                                     .create = linear_create,
-                                    .destroy = destroy,
+                                    .destroy = op_free_state,
                                     .reshape = linear_matmul_reshape,
                                     .run = linear_matmul_run};

@@ -27,11 +27,6 @@ static tl_status match_create(tl_call *call)
     return TL_OK;
 }
 
-static void match_destroy(const tl_host *host, void *state)
-{
-    host->free(host, state);
-}
-
 static tl_status match_reshape(tl_call *call)
 {
     const regex *program = call->state;
@@ -53,4 +48,4 @@ static tl_status match_run(tl_call *call)
 
 OP_DESCRIPTOR(RegexFullMatch, 20) = {
     OP_HEAD(RegexFullMatch, 20), OP_PARAMS(input, ins),    OP_PARAMS(output, outs), OP_PARAMS(attribute, attrs),
-    .create = match_create,      .reshape = match_reshape, .run = match_run,        .destroy = match_destroy};
+    .create = match_create,      .reshape = match_reshape, .run = match_run,        .destroy = op_free_state};

@@ -17,11 +17,6 @@ static tl_status create(tl_call *call)
     return status;
 }
 
-static void destroy(const tl_host *host, void *state)
-{
-    host->free(host, state);
-}
-
 static tl_status reshape(tl_call *call)
 {
     tl_tensor *out = call->outputs[0];
@@ -82,4 +77,4 @@ OP_DESCRIPTOR(Elementwise, 1) = {.size = sizeof(tl_operator),
                                  .create = create,
                                  .reshape = reshape,
                                  .run = run,
-                                 .destroy = destroy};
+                                 .destroy = op_free_state};

@@ -193,11 +193,6 @@ static tl_status tfidf_create(tl_call *call)
     return TL_OK;
 }
 
-static void tfidf_destroy(const tl_host *host, void *state)
-{
-    host->free(host, state);
-}
-
 static tl_status tfidf_reshape(tl_call *call)
 {
     const tl_tensor *x = call->inputs[0];
@@ -285,4 +280,4 @@ static tl_status tfidf_run(tl_call *call)
 
 OP_DESCRIPTOR(TfIdfVectorizer, 9) = {
     OP_HEAD(TfIdfVectorizer, 9), OP_PARAMS(input, ins),    OP_PARAMS(output, outs), OP_PARAMS(attribute, attrs),
-    .create = tfidf_create,      .reshape = tfidf_reshape, .run = tfidf_run,        .destroy = tfidf_destroy};
+    .create = tfidf_create,      .reshape = tfidf_reshape, .run = tfidf_run,        .destroy = op_free_state};

@@ -193,11 +193,6 @@ static tl_status encoder_create(tl_call *call)
     return TL_OK;
 }
 
-static void encoder_destroy(const tl_host *host, void *state)
-{
-    host->free(host, state);
-}
-
 static tl_status encoder_reshape(tl_call *call)
 {
     const tl_type from = call->inputs[0]->type;
@@ -282,7 +277,7 @@ static const tl_attribute_spec encoder_attribute_4[] = {DEFAULTS, LISTS, ML_TENS
                                           .create = encoder_create,                        \
                                           .reshape = encoder_reshape,                      \
                                           .run = encoder_run,                              \
-                                          .destroy = encoder_destroy}
+                                          .destroy = op_free_state}
 LABEL_ENCODER(1);
 LABEL_ENCODER(2);
 LABEL_ENCODER(4);
