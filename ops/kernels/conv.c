@@ -273,34 +273,25 @@ static void multiply_few(const struct job *job, const struct tile *tile, tlk_blo
     const tlk_conv *conv = job->conv;
     const vec low = v_set1(job->output.direct ? job->output.low : -(real)INFINITY);
     const vec high = v_set1(job->output.direct ? job->output.high : (real)INFINITY);
+    const int64_t filter = tile->group * conv->filters, depth = (int64_t)depth_of(conv);
     for (int64_t b = begin; b < end; b += 4) {
-        const int count = (int)MIN(4, end - b);
-        const real *a[4];
-        const real *bias[4];
-        int64_t filter[4];
-        int rows[4];
-        for (int i = 0; i < 4; i++) { /* blocks that are not there repeat the last one */
-            const int64_t first = block_begin(conv, b + MIN(i, count - 1));
-            filter[i] = tile->group * conv->filters + first;
-            rows[i] = (int)(block_begin(conv, b + MIN(i, count - 1) + 1) - first);
-            a[i] = job->weights + filter[i] * (int64_t)depth_of(conv);
-            bias[i] = job->biases + filter[i];
-        }
+        const rowblock_few few =
+            rowblock_gather(conv->filters, b, end, depth, job->weights + filter * depth, job->biases + filter);
         real sums[4][TLK_MR * TLK_NR + VW];
         for (int lane = 0; lane < lanes; lane += 4) {
             const int steps = MIN(4, lanes - lane);
             vec sum[16];
             block->b = tile->data + row * tile->pitch + lane;
-            TLK_REAL_FN(tlk_block_few_columns)(block, a, rows, bias, steps, sum);
+            TLK_REAL_FN(tlk_block_few_columns)(block, few.a, few.rows, few.bias, steps, sum);
             for (int s = 0; s < steps; s++)
-                for (int i = 0; i < count; i++) {
+                for (int i = 0; i < few.count; i++) {
                     const vec v = v_max(low, v_min(high, sum[s * 4 + i]));
-                    for (int r = 0; r < rows[i]; r++)
+                    for (int r = 0; r < few.rows[i]; r++)
                         sums[i][r * TLK_NR + lane + s] = v[r];
                 }
         }
-        for (int i = 0; i < count; i++)
-            store_across(job, tile, sums[i], filter[i], rows[i], row, 0, lanes);
+        for (int i = 0; i < few.count; i++)
+            store_across(job, tile, sums[i], filter + few.begin[i], few.rows[i], row, 0, lanes);
     }
 }
 

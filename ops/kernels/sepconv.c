@@ -130,24 +130,13 @@ static void store_few(const tlk_output *output, const vec *sum, int64_t f, int64
 static void few_steps(const struct job *job, const real *h, int64_t t, int steps)
 {
     const int64_t blocks = rowblock_count(job->s->filters);
+    const tlk_block block = {.depth = job->depth, .b = h, TLK_BLOCK_PANEL};
     for (int64_t b = 0; b < blocks; b += 4) {
-        const real *a[4];
-        const real *bias[4];
-        int64_t f[4];
-        int rows[4];
-        const int count = (int)MIN(4, blocks - b);
-        for (int i = 0; i < 4; i++) { /* blocks that are not there repeat the last one */
-            const int64_t block = b + MIN(i, count - 1);
-            f[i] = rowblock_begin(job->s->filters, block);
-            rows[i] = (int)(rowblock_begin(job->s->filters, block + 1) - f[i]);
-            a[i] = job->pointwise + f[i] * job->depth;
-            bias[i] = job->biases + f[i];
-        }
+        const rowblock_few few = rowblock_gather(job->s->filters, b, blocks, job->depth, job->pointwise, job->biases);
         vec sum[16];
-        const tlk_block block = {.depth = job->depth, .b = h, TLK_BLOCK_PANEL};
-        TLK_REAL_FN(tlk_block_few_columns)(&block, a, rows, bias, steps, sum);
-        for (int i = 0; i < count; i++)
-            store_few(&job->output, sum + i, f[i], t, rows[i], steps);
+        TLK_REAL_FN(tlk_block_few_columns)(&block, few.a, few.rows, few.bias, steps, sum);
+        for (int i = 0; i < few.count; i++)
+            store_few(&job->output, sum + i, few.begin[i], t, few.rows[i], steps);
     }
 }
 
