@@ -500,6 +500,8 @@ tl_status tl_gradient_bind(tl_node *node, tl_error *error)
     return status;
 }
 
+#define MAX_WRITTEN_OUT 4096 /* nodes of a graph before one more Gradient: each one of a chain triples them */
+
 tl_status tl_graph_write_out(tl_graph *graph, const tl_host *host, tl_error *error)
 {
     for (size_t i = 0; i < graph->node_count; i++) {
@@ -512,6 +514,9 @@ tl_status tl_graph_write_out(tl_graph *graph, const tl_host *host, tl_error *err
             char where[300];
             bool changed;
             tl_node_describe(node, where, sizeof where);
+            if (graph->node_count > MAX_WRITTEN_OUT)
+                return tl_error_set(error, TL_UNSUPPORTED, "%s: its graph has %zu nodes, more than %d", where,
+                                    graph->node_count, MAX_WRITTEN_OUT);
             status = tl_graph_attempt(graph, host, 0, node->op->decompose, node, &changed, error);
             if (status != TL_OK)
                 tl_error_prefix(error, "%s", where);

@@ -317,6 +317,23 @@ START_TEST(refused)
 }
 END_TEST
 
+/* Each derivative of a derivative is some times as long as what it is of: a file of a few nodes must not fill memory.
+ */
+START_TEST(bounded)
+{
+    static const char *const names[] = {"y", "d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8", "d9", "d10", "d11", "d12"};
+    static const function f = {"", "3", "3", {{"Mul", "a b", "s", ""}, {"Sigmoid", "s", "y", ""}}, 0};
+    model m = {0};
+    add_function(&m, &f);
+    for (int k = 1; k <= 12; k++)
+        add_gradient(&m, "a", "a", "", names[k - 1], names[k]);
+    add_output(&m, "d12", TL_DOUBLE);
+    outcome r = run(&m, true, NULL);
+    ck_assert_int_eq(r.status, TL_UNSUPPORTED);
+    ck_assert_msg(strstr(r.error.message, "more than 4096") != NULL, "%s", r.error.message);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("gradient");
@@ -326,6 +343,7 @@ int main(void)
     tcase_add_test(tests, second_order);
     tcase_add_test(tests, other_values);
     tcase_add_test(tests, refused);
+    tcase_add_test(tests, bounded);
     suite_add_tcase(suite, tests);
     return run_tests(suite);
 }
