@@ -58,10 +58,14 @@ static size_t phase_length(const tlk_sepconv *s)
 }
 
 /* Whether some tiles are computed with lanes of steps: those inside x, where that is faster, or all, where no window
- * can be had. */
+ * can be had. Lanes of channels cost 9/20 as much a tap, and what ROW_TAPS taps save for transposing, whether there are
+ * channels for all lanes or not. */
 static bool has_rows(const tlk_sepconv *s)
 {
-    const bool faster = E_IS_REAL && s->stride == 1 && (s->kernel_size <= ROW_TAPS || s->channels < VW / 2);
+    const double taps = (double)s->kernel_size;
+    const double lanes = (double)(s->channels / VW + (s->channels % VW != 0)) * VW;
+    const bool faster =
+        E_IS_REAL && s->stride == 1 && 20 * taps * (double)s->channels <= lanes * (9 * taps + 11 * ROW_TAPS);
     return !is_last(s) && (faster || phase_length(s) == SIZE_MAX);
 }
 
