@@ -96,12 +96,12 @@ void TLK_ELEMENT_FN(tlk_depthwise_pack)(const tlk_sepconv *s, const elem *depthw
 
 size_t TLK_ELEMENT_FN(tlk_depthwise_workspace)(const tlk_sepconv *s)
 {
-    /* The positions in bytes, so that no address computed from them overflows. */
+    /* What the taps reach, in bytes, so that no address computed from it overflows. */
     const size_t reach = tlk_size_mul((size_t)s->kernel_size, (size_t)s->dilation);
     const size_t bytes = tlk_size_mul(tlk_size_mul(reach, (size_t)s->channels), sizeof(elem));
     if (bytes > INT64_MAX / 2)
         return SIZE_MAX;
-    size_t size = tlk_size_mul((size_t)s->kernel_size, sizeof(int64_t) + sizeof(tlk_tap_group));
+    size_t size = tlk_size_mul((size_t)s->kernel_size, sizeof(tlk_tap_group));
     if (phase_length(s) != SIZE_MAX) /* one vector of steps more than asked for is read */
         size = tlk_size_add(size, ((size_t)s->stride * phase_length(s) + TLK_LANE_STEPS) * VW * sizeof(real) + 64);
     return tlk_size_round_up(size, 64);
@@ -116,21 +116,17 @@ void TLK_ELEMENT_FN(tlk_depthwise_prepare)(tlk_depthwise *depthwise, const tlk_s
     depthwise->by_lanes = weights;
     depthwise->by_rows = has_rows(s) ? weights + channels * s->multiplier * s->kernel_size : NULL;
     depthwise->groups = workspace;
-    depthwise->positions = (int64_t *)(depthwise->groups + s->kernel_size);
     depthwise->phase_length = 0;
     if (phase_length(s) != SIZE_MAX) {
         depthwise->phase_length = (int64_t)phase_length(s);
-        depthwise->window = (real *)(((uintptr_t)(depthwise->positions + s->kernel_size) + 63) / 64 * 64);
+        depthwise->window = (real *)(((uintptr_t)(depthwise->groups + s->kernel_size) + 63) / 64 * 64);
     }
     tlk_tap_group *group = depthwise->groups;
-    int64_t *position = depthwise->positions;
     FOR_EACH_GROUP(s, apart, first, taps)
     {
         const int64_t at = first * s->dilation;
         const int64_t phase = at % s->stride;
         *group++ = (tlk_tap_group){at, (phase * depthwise->phase_length + at / s->stride) * VW, taps};
-        for (int64_t q = 0; q < taps; q++)
-            *position++ = (first + q * apart) * s->dilation;
     }
     depthwise->group_count = group - depthwise->groups;
 }
@@ -341,15 +337,18 @@ static void fill_last(const struct tile *tile, int64_t c, int lanes)
 /* Step by step, where a window would be too large. */
 static void last_far(const struct tile *tile, int64_t c, int lanes, const real *weights, real *h)
 {
-    const tlk_sepconv *s = tile->depthwise->sepconv;
+    const tlk_depthwise *depthwise = tile->depthwise;
+    const tlk_sepconv *s = depthwise->sepconv;
     for (int t = 0; t < tile->steps; t++) {
+        const real *weight = weights;
         vec sum = v_zero();
-        for (int64_t k = 0; k < s->kernel_size; k++) {
-            const int64_t i = tlk_wrapping_at(tile->start + tile->depthwise->positions[k], t, s->stride);
-            const bool inside = i >= 0 && i < tile->length;
-            const elem *x = tile->x + (inside ? i : 0) * s->channels + c;
-            sum = v_fma(inside ? e_load_n(x, lanes) : v_zero(), v_load(weights + k * VW), sum);
-        }
+        for (int64_t g = 0; g < depthwise->group_count; g++)
+            for (int64_t q = 0; q < depthwise->groups[g].taps; q++, weight += VW) {
+                const int64_t i = tlk_wrapping_at(tile->start + depthwise->groups[g].position, t + q, s->stride);
+                const bool inside = i >= 0 && i < tile->length;
+                const elem *x = tile->x + (inside ? i : 0) * s->channels + c;
+                sum = v_fma(inside ? e_load_n(x, lanes) : v_zero(), v_load(weight), sum);
+            }
         v_store(h + t * VW, sum);
     }
 }

@@ -41,8 +41,7 @@ typedef struct tlk_depthwise {
     const tlk_sepconv *sepconv;
     const real *by_rows;   /* weights [D][C][K]; NULL where the lanes are always channels */
     const real *by_lanes;  /* weights [D][C in vectors][K in the order of summation][VW] */
-    int64_t *positions;    /* k * dilation of each tap, in the order of summation */
-    tlk_tap_group *groups; /* the same taps */
+    tlk_tap_group *groups; /* the taps, in the order of summation */
     int64_t group_count;
     int64_t phase_length; /* the window is [stride][phase_length][VW]; 0 if it would be too large */
     real *window;
@@ -66,9 +65,9 @@ TLK_INLINE real *tlk_h_vector(const tlk_row_tile *tile, int64_t j, int v)
 void TLK_REAL_FN(tlk_depthwise_rows)(const tlk_row_tile *tile, const real *data, int64_t data_step, int64_t c,
                                      int64_t count);
 
-/* TLK_LANE_STEPS steps of VW channels: the first tap of the first step lies at `window`, the weights are those of the
- * channels. In `lanes`, sum[i] are the channels of step i; in `steps`, h is a row of steps of each of `rows`
- * channels. */
+/* TLK_LANE_STEPS steps of VW channels, whose weights these are. The first tap of the first step lies at `window`, or in
+ * channels_last at `x`; h has a vector of channels for each step. Turned to channels_first, it has a row of steps for
+ * each of `rows` channels from j on; they are the tile's steps from t on, of which `steps` mean something. */
 void TLK_REAL_FN(tlk_depthwise_lanes)(const tlk_depthwise *depthwise, const real *window, const real *weights, real *h);
 void TLK_REAL_FN(tlk_depthwise_direct)(const tlk_depthwise *depthwise, const real *x, const real *weights, real *h);
 void TLK_REAL_FN(tlk_depthwise_steps)(const tlk_depthwise *depthwise, const real *window, const real *weights, int rows,

@@ -84,7 +84,8 @@ static TLK_NOINLINE void output_finish(const tlk_output *output, real *stage, in
     const vec add_scale = v_set1(output->add_scale);
     const vec low = v_set1(output->low);
     const vec high = v_set1(output->high);
-    for (int r = 0; r < rows; r++)
+    const bool first_pass = output->clamp || output->add != NULL || output->scale != 1;
+    for (int r = 0; r < rows && first_pass; r++)
         for (int i = 0; i < lanes; i += VW) {
             const int n = lanes - i < VW ? lanes - i : VW;
             vec y = scale * v_load(stage + r * stage_step + i);
