@@ -254,9 +254,8 @@ static void run_task(void *context, int64_t begin, int64_t end, int32_t thread)
     const product_job *job = context;
     (void)thread;
     while (begin < end) {
-        const int64_t first = begin % job->pieces, last = nn_min(job->pieces, first + end - begin);
-        run_pieces(job, begin / job->pieces, first, last);
-        begin += last - first;
+        const nn_run run = nn_take_run(&begin, end, job->pieces);
+        run_pieces(job, run.sample, run.first, run.last);
     }
 }
 

@@ -322,16 +322,14 @@ static void conv_task(void *context, int64_t begin, int64_t end, int32_t thread)
     const size_t out = (size_t)(g->group * g->filters * g->out_area) * size;
     void *scratch = (char *)nn_at(job->call, steps->scratch) + (size_t)thread * steps->scratch_size;
     while (begin < end) {
-        const int64_t sample = begin / job->pieces, first = begin % job->pieces;
-        const int64_t last = nn_min(job->pieces, first + end - begin);
+        const nn_run run = nn_take_run(&begin, end, job->pieces);
         tlk_step bound[TLK_MAX_STEPS];
         tlk_conv_data data = steps->data;
-        data.x = (const char *)job->call->inputs[IN_X]->data + (size_t)sample * in;
-        data.y = (char *)job->call->outputs[0]->data + (size_t)sample * out;
+        data.x = (const char *)job->call->inputs[IN_X]->data + (size_t)run.sample * in;
+        data.y = (char *)job->call->outputs[0]->data + (size_t)run.sample * out;
         data.steps = steps_bind(job->call, &((const conv_state *)job->call->state)->steps, IN_OPERANDS, steps->places,
-                                sample, 0, false, bound);
-        steps->kernel.kernel->run(&steps->kernel.conv, job->packed, &data, first, last, scratch);
-        begin += last - first;
+                                run.sample, 0, false, bound);
+        steps->kernel.kernel->run(&steps->kernel.conv, job->packed, &data, run.first, run.last, scratch);
     }
 }
 

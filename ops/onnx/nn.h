@@ -36,6 +36,19 @@ static inline int64_t nn_max(int64_t a, int64_t b)
 {
     return a > b ? a : b;
 }
+
+/* A loop over the same number of pieces of each of several samples (or products), cut where one ends: while (begin <
+ * end) take pieces run.first to run.last of run.sample. */
+typedef struct nn_run {
+    int64_t sample, first, last;
+} nn_run;
+static inline nn_run nn_take_run(int64_t *begin, int64_t end, int64_t pieces)
+{
+    const int64_t first = *begin % pieces;
+    const nn_run run = {*begin / pieces, first, nn_min(pieces, first + end - *begin)};
+    *begin += run.last - first;
+    return run;
+}
 /* a / b rounded up, for a >= 0, b >= 1. */
 static inline int64_t nn_ceil_div(int64_t a, int64_t b)
 {

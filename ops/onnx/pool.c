@@ -212,13 +212,11 @@ static void pool_pieces(void *context, int64_t begin, int64_t end, int32_t threa
     const size_t size = job->call->inputs[0]->type == TL_DOUBLE ? sizeof(double) : sizeof(float);
     void *scratch = (char *)nn_at(job->call, plan->scratch) + (size_t)thread * plan->scratch_size;
     while (begin < end) {
-        const int64_t sample = begin / job->pieces, first = begin % job->pieces;
-        const int64_t last = nn_min(job->pieces, first + end - begin);
+        const nn_run run = nn_take_run(&begin, end, job->pieces);
         tlk_conv_data data = plan->data;
-        data.x = (const char *)job->x + (size_t)(sample * plan->g.group * plan->g.in_area) * size;
-        data.y = (char *)job->y + (size_t)(sample * plan->g.group * plan->g.out_area) * size;
-        plan->kernel->run(&plan->conv, NULL, &data, first, last, scratch);
-        begin += last - first;
+        data.x = (const char *)job->x + (size_t)(run.sample * plan->g.group * plan->g.in_area) * size;
+        data.y = (char *)job->y + (size_t)(run.sample * plan->g.group * plan->g.out_area) * size;
+        plan->kernel->run(&plan->conv, NULL, &data, run.first, run.last, scratch);
     }
 }
 
