@@ -53,7 +53,7 @@ static tl_status find_version(const resolver *r, tl_node *node)
 /* ---- Arity */
 
 /* Checks the values of a node against the schema's parameters: one rule for inputs and outputs, but that an output
- * which nobody wants may be absent among the variadic ones. */
+ * which nobody wants may be absent among the variadic ones. An optional variadic one may have none, but no gaps. */
 static tl_status check_arity(const resolver *r, const char *what, tl_value *const *values, size_t count,
                              const tl_param *params, size_t param_count, bool gaps)
 {
@@ -65,7 +65,8 @@ static tl_status check_arity(const resolver *r, const char *what, tl_value *cons
                             param_count);
     for (size_t k = 0; k < count || k < param_count; k++) {
         const tl_param *param = &params[k < param_count ? k : param_count - 1];
-        bool may_miss = (param->flags & TL_PARAM_OPTIONAL) || (k >= param_count && gaps);
+        bool between = k < count && (param->flags & TL_PARAM_VARIADIC);
+        bool may_miss = between ? gaps && k >= param_count : (param->flags & TL_PARAM_OPTIONAL) != 0;
         if ((k >= count || !values[k]) && !may_miss)
             return tl_error_set(r->error, TL_INVALID_MODEL, "%s %zu ('%s') is absent, but required", what, k,
                                 param->name);
@@ -142,6 +143,9 @@ static tl_status resolve_node(const resolver *r, tl_node *node)
     if (!node->op)
         return tl_error_set(r->error, missing.status, "%s", missing.message);
     const tl_operator *op = node->op;
+    /* An empty name at the end is an input that is not there: what counts inputs shall not count it. */
+    while (node->input_count > 0 && !node->inputs[node->input_count - 1])
+        node->input_count--;
     status = name_required_outputs(r, node);
     if (status != TL_OK)
         return status;

@@ -161,7 +161,7 @@ END_TEST
 START_TEST(arity)
 {
     static const struct {
-        const char *op, *inputs, *outputs, *message; /* NULL: fine */
+        const char *op, *inputs, *outputs, *message; /* NULL: fine, and no absent input stays at the end */
     } cases[] = {
         {"One", "x", "x", NULL},
         {"One", "", "x", "input 0 ('X') is absent, but required"},
@@ -178,17 +178,23 @@ START_TEST(arity)
         {"Some", "x", "xx", "input 1 ('Rest') is absent"},
         {"Some", "xxxxx", "xx", NULL},
         {"Some", "xx-x", "xx", "input 2 ('Rest') is absent"},
+        {"Some", "xx--", "xx", NULL},
         {"Some", "xx", "xx-x", NULL},
         {"Some", "xx", "x", "output 1 ('Rest')"},
         {"Any", "", "x", NULL},
         {"Any", "xxxx", "x", NULL},
+        {"Any", "--", "x", NULL},
+        {"Any", "x-x", "x", "input 1 ('All') is absent"},
+        {"Any", "-x", "x", "input 0 ('All') is absent"},
     };
     for (size_t k = 0; k < TL_COUNT(cases); k++) {
-        node(graph, cases[k].op, cases[k].inputs, cases[k].outputs, 0);
-        if (cases[k].message)
+        const tl_node *n = node(graph, cases[k].op, cases[k].inputs, cases[k].outputs, 0);
+        if (cases[k].message) {
             bad(TL_INVALID_MODEL, cases[k].message);
-        else
-            good();
+            continue;
+        }
+        good();
+        ck_assert(n->input_count == 0 || n->inputs[n->input_count - 1]);
     }
 }
 END_TEST
