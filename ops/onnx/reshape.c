@@ -154,15 +154,9 @@ static tl_status flatten_reshape(tl_call *call)
 
 OP_DESCRIPTOR(Flatten, 1) = {VIEW_HEAD(Flatten, 1), OP_PARAMS(attribute, flatten_attrs), .reshape = flatten_reshape};
 
-/* ---- Identity */
+/* ---- Identity: also of what is no tensor */
 
-static tl_status identity_reshape(tl_call *call)
-{
-    op_copy_shape(call->outputs[0], call->inputs[0]);
-    return TL_OK;
-}
-
-OP_DESCRIPTOR(Identity, 1) = {VIEW_HEAD(Identity, 1), .reshape = identity_reshape};
+OP_DESCRIPTOR(Identity, 1) = {VIEW_HEAD(Identity, 1)};
 
 /* ---- Squeeze, Unsqueeze: axes were an attribute before version 13 */
 

@@ -281,8 +281,7 @@ static tl_status loop_infer(tl_call *call)
                        body->output_count, states, call->node->output_count);
     for (size_t k = 0; k < states; k++) {
         const tl_value *given = call->node->inputs[LOOP_FIXED + k];
-        tl_status status =
-            given ? match_body(call, given, body->inputs[LOOP_FIXED + k], "input", LOOP_FIXED + k) : TL_OK;
+        tl_status status = match_body(call, given, body->inputs[LOOP_FIXED + k], "input", LOOP_FIXED + k);
         if (status == TL_OK && body->inputs[LOOP_FIXED + k]->kind != TL_KIND_OPTIONAL)
             status = match_body(call, body->inputs[LOOP_FIXED + k], body->outputs[1 + k], "output", 1 + k);
         if (status != TL_OK)
@@ -354,11 +353,10 @@ static tl_status give_state(tl_call *call, const loop *l, size_t k)
     bool wrapped = l->inner->graph->inputs[LOOP_FIXED + k]->kind == TL_KIND_OPTIONAL;
     if (!out || !wrapped || out->kind == TL_KIND_OPTIONAL)
         return give_out(call, k, state);
-    const tl_list *optional = tl_slot_list(state);
-    if (optional->count == 0 || (out->kind == TL_KIND_TENSOR) != !optional->items[0]->list)
+    const tl_item *item = tl_optional_item(tl_slot_list(state), out->kind);
+    if (!item)
         return tl_fail(call, TL_INVALID_INPUT, "state %zu ends as an optional that is empty or holds something else",
                        k);
-    const tl_item *item = optional->items[0];
     tl_tensor list = {.data = (void *)(uintptr_t)item->list, .rank = TL_RANK_UNKNOWN};
     return give_out(call, k, item->list ? &list : &item->tensor);
 }
@@ -404,7 +402,7 @@ static tl_status loop_run(tl_call *call)
 static const tl_param loop_ins[] = {
     OP_OPT("M", TL_T(TL_INT64), 0),
     OP_OPT("cond", TL_T(TL_BOOL), 0),
-    {"v_initial", TL_T_ALL, 0, TL_PARAM_VARIADIC | TL_PARAM_MIXED | TL_PARAM_OPTIONAL},
+    {"v_initial", TL_T_ALL, 0, TL_PARAM_VARIADIC | TL_PARAM_MIXED | TL_PARAM_OPTIONAL | TL_PARAM_LIST},
 };
 static const tl_attribute_spec body_attrs[] = {{.name = "body", .kind = TL_ATTR_GRAPH, .flags = TL_ATTR_REQUIRED}};
 
@@ -469,8 +467,6 @@ static tl_status scan_infer(tl_call *call)
                        body->output_count, states, call->node->output_count);
     for (size_t k = 0; k < body->input_count && status == TL_OK; k++) {
         const tl_value *given = call->node->inputs[first + k];
-        if (!given || given->kind != TL_KIND_TENSOR)
-            return tl_fail(call, TL_INVALID_MODEL, "input %zu is no tensor", first + k);
         status = match_body(call, given, body->inputs[k], "input", k);
         if (status == TL_OK && k < states)
             status = match_body(call, given, body->outputs[k], "output", k);

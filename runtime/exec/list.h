@@ -30,6 +30,9 @@ tl_list *tl_list_new(tl_arena *heap, tl_kind kind, size_t count);
 /* An item that is a copy of a tensor, or refers to a list. NULL: refused. */
 const tl_item *tl_item_tensor(tl_arena *heap, const tl_tensor *tensor);
 const tl_item *tl_item_list(tl_arena *heap, const tl_list *list);
+/* What an optional holds, as a value of this kind; NULL: it is empty, or holds something else, which types in a file
+ * do not exclude. */
+const tl_item *tl_optional_item(const tl_list *optional, tl_kind kind);
 
 /* For operators. Of a call: where the run's lists live; at load, output 0 becomes a list of `element`; output 0 is this
  * list. */

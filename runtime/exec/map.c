@@ -123,7 +123,7 @@ static const tl_param zip_in[] = {OP_IN("X", TL_T(TL_FLOAT), 0)};
 static const tl_param zip_out[] = {OP_IN("Z", TL_T(TL_FLOAT), 0)};
 static const tl_attribute_spec zip_attrs[] = {OP_INTS("classlabels_int64s"),
                                               {.name = "classlabels_strings", .kind = TL_ATTR_STRINGS}};
-static const tl_param vector_in[] = {OP_IN("X", TL_T_ALL, 0)};
+static const tl_param vector_in[] = {{"X", TL_T_ALL, 0, TL_PARAM_LIST}};
 static const tl_param vector_out[] = {
     OP_IN("Y", TL_T(TL_INT64) | TL_T(TL_FLOAT) | TL_T(TL_DOUBLE) | TL_T(TL_STRING), 0)};
 static const tl_attribute_spec vector_attrs[] = {OP_INTS("int64_vocabulary"),

@@ -35,6 +35,12 @@ const tl_item *tl_item_list(tl_arena *heap, const tl_list *list)
     return item;
 }
 
+const tl_item *tl_optional_item(const tl_list *optional, tl_kind kind)
+{
+    const tl_item *item = optional->count ? optional->items[0] : NULL;
+    return item && kind == (item->list ? item->list->kind : TL_KIND_TENSOR) ? item : NULL;
+}
+
 /* ---- Kinds, at load */
 
 static tl_type element_type(const tl_value *value)
@@ -98,17 +104,13 @@ static const tl_type_info *type_of(tl_call *call, const tl_value *value)
     return type;
 }
 
-static tl_status wants_sequence(const tl_call *call, size_t k)
+/* Input 0 must be a sequence of tensors, as far as is known. */
+static tl_status wants_sequence(const tl_call *call)
 {
-    if (call->node->inputs[k]->kind != TL_KIND_SEQUENCE)
-        return tl_fail(call, TL_INVALID_MODEL, "input %zu is no sequence", k);
-    return TL_OK;
-}
-
-static tl_status wants_tensor(const tl_call *call, size_t k)
-{
-    if (k < call->node->input_count && call->node->inputs[k] && call->node->inputs[k]->kind != TL_KIND_TENSOR)
-        return tl_fail(call, TL_INVALID_MODEL, "input %zu is no tensor", k);
+    const tl_value *value = call->node->inputs[0];
+    const tl_type_info *element = value->type ? value->type->element : NULL;
+    if (value->kind != TL_KIND_SEQUENCE || (element && element->kind != TL_KIND_TENSOR))
+        return tl_fail(call, TL_INVALID_MODEL, "input 0 is no sequence of tensors");
     return TL_OK;
 }
 
@@ -165,6 +167,10 @@ static tl_status position(const tl_call *call, size_t k, size_t count, bool behi
     return TL_OK;
 }
 
+#define LIST_IN(name)                    \
+    {                                    \
+        name, TL_T_ALL, 0, TL_PARAM_LIST \
+    }
 #define SEQUENCE_OP(op, since, ins, outs, ...)                                                     \
     OP_DESCRIPTOR(op, since) = {OP_HEAD(op, since), .flags = TL_OP_RUNTIME, OP_PARAMS(input, ins), \
                                 OP_PARAMS(output, outs), __VA_ARGS__}
@@ -205,11 +211,6 @@ static tl_status construct_reshape(tl_call *call)
     op_unknown_shape(call);
     if (!ahead(call))
         return TL_OK;
-    for (size_t k = 0; k < call->node->input_count; k++) {
-        tl_status status = wants_tensor(call, k);
-        if (status != TL_OK)
-            return status;
-    }
     return tl_list_set_kind(call, TL_KIND_SEQUENCE, type_of(call, call->node->inputs[0]));
 }
 
@@ -232,12 +233,19 @@ static tl_status change_reshape(tl_call *call)
     op_unknown_shape(call);
     if (!ahead(call))
         return TL_OK;
-    tl_status status = wants_sequence(call, 0);
-    if (status == TL_OK && call->node->input_count > 1)
-        status = wants_tensor(call, 1);
+    tl_status status = wants_sequence(call);
     if (status == TL_OK)
         tl_value_copy_kind(call->node->outputs[0], call->node->inputs[0]);
     return status;
+}
+
+static tl_status insert_reshape(tl_call *call)
+{
+    const tl_type held = element_type(call->node->inputs[0]), added = call->inputs[1]->type;
+    if (held != added && held != TL_UNDEFINED && added != TL_UNDEFINED)
+        return tl_fail(call, TL_INVALID_MODEL, "the tensor is %s, but the sequence has %s", tl_type_name(added),
+                       tl_type_name(held));
+    return change_reshape(call);
 }
 
 static tl_status insert_run(tl_call *call)
@@ -273,10 +281,10 @@ static tl_status erase_run(tl_call *call)
     return tl_list_give(call, to);
 }
 
-static const tl_param insert_ins[] = {OP_IN("input_sequence", TL_T_ALL, 0), OP_IN("tensor", TL_T_ALL, 0),
+static const tl_param insert_ins[] = {LIST_IN("input_sequence"), OP_IN("tensor", TL_T_ALL, 0),
                                       OP_OPT("position", TL_T_INDEX, 0)};
-static const tl_param erase_ins[] = {OP_IN("input_sequence", TL_T_ALL, 0), OP_OPT("position", TL_T_INDEX, 0)};
-SEQUENCE_OP(SequenceInsert, 11, insert_ins, list_out, .reshape = change_reshape, .run = insert_run);
+static const tl_param erase_ins[] = {LIST_IN("input_sequence"), OP_OPT("position", TL_T_INDEX, 0)};
+SEQUENCE_OP(SequenceInsert, 11, insert_ins, list_out, .reshape = insert_reshape, .run = insert_run);
 SEQUENCE_OP(SequenceErase, 11, erase_ins, list_out, .reshape = change_reshape, .run = erase_run);
 
 /* ---- SequenceAt, SequenceLength */
@@ -286,7 +294,7 @@ static tl_status at_reshape(tl_call *call)
     op_unknown_shape(call);
     if (!ahead(call))
         return TL_OK;
-    tl_status status = wants_sequence(call, 0);
+    tl_status status = wants_sequence(call);
     if (status == TL_OK)
         call->outputs[0]->type = element_type(call->node->inputs[0]);
     return status;
@@ -304,13 +312,13 @@ static tl_status at_run(tl_call *call)
     return give_tensor(call, &list->items[at]->tensor);
 }
 
-static const tl_param at_ins[] = {OP_IN("input_sequence", TL_T_ALL, 0), OP_IN("position", TL_T_INDEX, 0)};
+static const tl_param at_ins[] = {LIST_IN("input_sequence"), OP_IN("position", TL_T_INDEX, 0)};
 SEQUENCE_OP(SequenceAt, 11, at_ins, tensor_out, .reshape = at_reshape, .run = at_run);
 
 static tl_status length_reshape(tl_call *call)
 {
     call->outputs[0]->rank = 0;
-    return ahead(call) ? wants_sequence(call, 0) : TL_OK;
+    return ahead(call) ? wants_sequence(call) : TL_OK;
 }
 
 static tl_status length_run(tl_call *call)
@@ -319,7 +327,7 @@ static tl_status length_run(tl_call *call)
     return TL_OK;
 }
 
-static const tl_param length_ins[] = {OP_IN("input_sequence", TL_T_ALL, 0)};
+static const tl_param length_ins[] = {LIST_IN("input_sequence")};
 static const tl_param length_outs[] = {OP_IN("length", TL_T(TL_INT64), 0)};
 SEQUENCE_OP(SequenceLength, 11, length_ins, length_outs, .reshape = length_reshape, .run = length_run);
 
@@ -378,7 +386,7 @@ static tl_status concat_run(tl_call *call)
 }
 
 static const tl_attribute_spec concat_attrs[] = {OP_REQUIRED_INT("axis"), OP_INT("new_axis", 0)};
-static const tl_param concat_ins[] = {OP_IN("input_sequence", TL_T_ALL, 0)};
+static const tl_param concat_ins[] = {LIST_IN("input_sequence")};
 SEQUENCE_OP(ConcatFromSequence, 11, concat_ins, tensor_out, OP_PARAMS(attribute, concat_attrs), .reshape = at_reshape,
             .run = concat_run);
 
@@ -389,8 +397,7 @@ static tl_status split_reshape(tl_call *call)
     op_unknown_shape(call);
     if (!ahead(call))
         return TL_OK;
-    tl_status status = wants_tensor(call, 0);
-    return status == TL_OK ? tl_list_set_kind(call, TL_KIND_SEQUENCE, type_of(call, call->node->inputs[0])) : status;
+    return tl_list_set_kind(call, TL_KIND_SEQUENCE, type_of(call, call->node->inputs[0]));
 }
 
 /* How long piece i is; the pieces' number. */
@@ -512,7 +519,7 @@ static tl_status optional_run(tl_call *call)
     return tl_list_give(call, list);
 }
 
-static const tl_param optional_ins[] = {OP_OPT("input", TL_T_ALL, 0)};
+static const tl_param optional_ins[] = {{"input", TL_T_ALL, 0, TL_PARAM_LIST | TL_PARAM_OPTIONAL}};
 static const tl_attribute_spec optional_attrs[] = {{.name = "type", .kind = (tl_attribute_kind)TL_ATTR_TYPE_PROTO}};
 OP_DESCRIPTOR(Optional, 15) = {OP_HEAD(Optional, 15),
                                .flags = TL_OP_RUNTIME | TL_OP_NONDETERMINISTIC,
@@ -575,12 +582,11 @@ static tl_status get_run(tl_call *call)
         return tl_list_give(call, list);
     if (list->count == 0)
         return tl_fail(call, TL_INVALID_INPUT, "the optional is empty");
-    const tl_item *item = list->items[0];
-    bool wants_list = call->node->outputs[0]->kind != TL_KIND_TENSOR;
-    if (wants_list != (item->list != NULL))
+    const tl_item *item = tl_optional_item(list, call->node->outputs[0]->kind);
+    if (!item)
         return tl_fail(call, TL_INVALID_INPUT, "the optional holds something else than its type says");
-    return wants_list ? tl_list_give(call, item->list) : give_tensor(call, &item->tensor);
+    return item->list ? tl_list_give(call, item->list) : give_tensor(call, &item->tensor);
 }
 
-static const tl_param get_ins[] = {OP_IN("input", TL_T_ALL, 0)};
+static const tl_param get_ins[] = {LIST_IN("input")};
 SEQUENCE_OP(OptionalGetElement, 15, get_ins, list_out, .reshape = get_reshape, .run = get_run);

@@ -92,8 +92,8 @@ static tl_status map_run(tl_call *call)
 }
 
 static const tl_param map_ins[] = {
-    OP_IN("input_sequence", TL_T_ALL, 0),
-    {"additional_inputs", TL_T_ALL, 0, TL_PARAM_VARIADIC | TL_PARAM_MIXED | TL_PARAM_OPTIONAL}};
+    {"input_sequence", TL_T_ALL, 0, TL_PARAM_LIST},
+    {"additional_inputs", TL_T_ALL, 0, TL_PARAM_VARIADIC | TL_PARAM_MIXED | TL_PARAM_OPTIONAL | TL_PARAM_LIST}};
 static const tl_param map_outs[] = {{"out_sequence", TL_T_ALL, 0, TL_PARAM_VARIADIC | TL_PARAM_MIXED}};
 static const tl_attribute_spec map_attrs[] = {{.name = "body", .kind = TL_ATTR_GRAPH, .flags = TL_ATTR_REQUIRED}};
 

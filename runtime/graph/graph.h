@@ -149,8 +149,9 @@ struct tl_graph {
     size_t bucket_count;
 };
 
-/* An operator's flag beyond the ABI's: it knows the graph and the executor, and takes values that are no tensors. */
+/* Flags beyond the ABI's: an operator knows the graph and the executor; an input may be no tensor. */
 #define TL_OP_RUNTIME 0x10000u
+#define TL_PARAM_LIST 0x80u
 
 typedef struct tl_opset {
     const char *domain; /* "" for "ai.onnx" too */

@@ -29,12 +29,21 @@ typedef struct bindings {
     tl_type types[128];
 } bindings;
 
+/* What a node hands on as it is, as Identity does, although it is no tensor; NULL: nothing. */
+static const tl_value *passed_list(const tl_node *node)
+{
+    const bool identity = node->op->flags & TL_OP_VIEW && !node->op->reshape && node->input_count == 1;
+    const tl_value *value = identity && node->output_count ? node->inputs[0] : NULL;
+    return value && value->kind != TL_KIND_TENSOR && node->outputs[0] ? value : NULL;
+}
+
 static tl_status check_inputs(const tl_node *node, bindings *bound, tl_error *error)
 {
     for (size_t k = 0; k < node->input_count; k++) {
         const tl_value *value = node->inputs[k];
         const tl_param *param = parameter(node->op->inputs, node->op->input_count, k);
-        if (value && value->kind != TL_KIND_TENSOR && !(node->op->flags & (TL_OP_RUNTIME | TL_OP_VIEW))) {
+        bool takes_lists = (param && param->flags & TL_PARAM_LIST) || value == passed_list(node);
+        if (value && value->kind != TL_KIND_TENSOR && !takes_lists) {
             char where[512];
             return tl_error_set(error, TL_INVALID_MODEL, "%s: input '%.200s' is no tensor",
                                 tl_node_describe(node, where, sizeof where), value->name);
@@ -155,12 +164,10 @@ tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error)
     bindings bound = {{TL_UNDEFINED}};
     if (status == TL_OK)
         status = check_inputs(node, &bound, error);
-    bool tensors_only = true;
     for (size_t k = 0; k < node->input_count && status == TL_OK; k++) {
         if (!node->inputs[k])
             continue;
         tl_value *value = tl_value_origin(node->inputs[k]);
-        tensors_only &= value->kind == TL_KIND_TENSOR;
         inputs[k] = value->constant ? &value->tensor : &node->inputs[k]->tensor;
         /* Small constants are lists of axes and the like, which shapes depend on; big ones are weights. */
         if (value->constant && value->constant->bytes <= 4096 && !tl_value_data(value))
@@ -175,18 +182,18 @@ tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error)
             found[k].dims[i] = TL_DIM_UNKNOWN;
         outputs[k] = &found[k];
     }
-    /* A view of a sequence is the sequence. */
-    bool passes_on = !tensors_only && node->op->flags & TL_OP_VIEW && node->inputs[0] && node->outputs[0];
-    if (status == TL_OK && passes_on) {
-        node->outputs[0]->kind = node->inputs[0]->kind;
-        node->outputs[0]->type = node->inputs[0]->type;
+    const tl_value *list = passed_list(node);
+    tl_value *same = list ? node->outputs[0] : NULL;
+    if (status == TL_OK && same) {
+        same->kind = list->kind;
+        same->type = list->type;
     } else if (status == TL_OK) {
         status = reshape(node, host, inputs, outputs, error);
     }
-    for (size_t k = 0; k < node->output_count && status == TL_OK && !passes_on; k++)
+    for (size_t k = 0; k < node->output_count && status == TL_OK && !same; k++)
         if (node->outputs[k] && node->outputs[k]->kind == TL_KIND_TENSOR)
             status = settle(node, k, &found[k], error);
-    if (status == TL_OK && !passes_on && !name_made_dims(node))
+    if (status == TL_OK && !same && !name_made_dims(node))
         status = tl_error_no_memory(error);
     tl_arena_free(&scratch);
     return status;

@@ -12,7 +12,7 @@ static tl_status leave_open(tl_call *call)
 
 /* Any values in, any values out: their types are those of the calls. */
 static const tl_param anything[] = {
-    {.name = "any", .types = TL_T_ALL, .flags = TL_PARAM_OPTIONAL | TL_PARAM_VARIADIC | TL_PARAM_MIXED}};
+    {"any", TL_T_ALL, 0, TL_PARAM_OPTIONAL | TL_PARAM_VARIADIC | TL_PARAM_MIXED | TL_PARAM_LIST}};
 static const tl_operator opaque = {
     .size = sizeof opaque,
     .domain = TL_DOMAIN_INTERNAL,

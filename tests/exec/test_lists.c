@@ -1,0 +1,401 @@
+/* Sequences, optionals and maps in graphs that say wrong things of them: each is refused, or the run fails. */
+#include <check.h>
+#undef fail /* Check's old name for ck_abort */
+
+#include <string.h>
+
+#include "load/message.h"
+#include "tapline/tapline.h"
+
+/* ---- Messages: types, attributes, graphs */
+
+enum { ATTR_INT = 2, ATTR_GRAPH = 5, ATTR_INTS = 7, ATTR_STRINGS = 8, ATTR_TYPE = 13 };
+enum { TYPE_TENSOR = 1, TYPE_SEQUENCE = 4, TYPE_MAP = 5, TYPE_OPTIONAL = 9 };
+
+static message tensor(tl_type type)
+{
+    message m = {.size = 0}, inner = {.size = 0};
+    put_int(&inner, 1, type);
+    put_message(&m, TYPE_TENSOR, &inner);
+    return m;
+}
+
+/* A sequence or an optional. */
+static message list_of(unsigned field, message element)
+{
+    message m = {.size = 0}, inner = {.size = 0};
+    put_message(&inner, 1, &element);
+    put_message(&m, field, &inner);
+    return m;
+}
+
+static message map_of(tl_type key, tl_type value)
+{
+    message m = {.size = 0}, inner = {.size = 0}, values = tensor(value);
+    put_int(&inner, 1, key);
+    put_message(&inner, 2, &values);
+    put_message(&m, TYPE_MAP, &inner);
+    return m;
+}
+
+static message attribute(const char *name, int kind)
+{
+    message m = {.size = 0};
+    put_text(&m, 1, name);
+    put_int(&m, 20, kind);
+    return m;
+}
+
+static message with_ints(message to, const char *name, size_t count)
+{
+    message a = attribute(name, ATTR_INTS);
+    for (size_t k = 1; k <= count; k++)
+        put_int(&a, 8, (int64_t)k);
+    put_message(&to, 5, &a);
+    return to;
+}
+
+static message with_message(message to, const char *name, int kind, unsigned field, message value)
+{
+    message a = attribute(name, kind);
+    put_message(&a, field, &value);
+    put_message(&to, 5, &a);
+    return to;
+}
+
+static message with_graph(message to, const char *name, message graph)
+{
+    return with_message(to, name, ATTR_GRAPH, 6, graph);
+}
+
+static void put_value(message *graph, unsigned field, const char *name, message type)
+{
+    message info = {.size = 0};
+    put_text(&info, 1, name);
+    put_message(&info, 2, &type);
+    put_message(graph, field, &info);
+}
+
+enum { GRAPH_NODE = 1, GRAPH_INPUT = 11, GRAPH_OUTPUT = 12, GRAPH_VALUE = 13 };
+
+/* The inputs of all models: x float [2, 3], flag bool, number int64, both 0; and the output y, of whatever kind. */
+static message graph;
+
+static void add(message n)
+{
+    put_message(&graph, GRAPH_NODE, &n);
+}
+
+static message ml(const char *op, const char *inputs, const char *outputs)
+{
+    return node(op, "ai.onnx.ml", inputs, outputs);
+}
+
+static message zip_map(const char *x, const char *maps)
+{
+    return with_ints(ml("ZipMap", x, maps), "classlabels_int64s", 3);
+}
+
+static message vectorizer(const char *map)
+{
+    return with_ints(ml("DictVectorizer", map, "y"), "int64_vocabulary", 2);
+}
+
+static message plain(const char *op, const char *inputs, const char *outputs)
+{
+    return node(op, NULL, inputs, outputs);
+}
+
+/* A graph that gives out one value. */
+static message branch(message first, message second, const char *output, message type)
+{
+    message g = {.size = 0};
+    put_message(&g, GRAPH_NODE, &first);
+    put_message(&g, GRAPH_NODE, &second);
+    put_value(&g, GRAPH_OUTPUT, output, type);
+    return g;
+}
+
+static message optional_map(void)
+{
+    return list_of(TYPE_OPTIONAL, map_of(TL_INT64, TL_FLOAT));
+}
+
+static message sequence(void)
+{
+    return list_of(TYPE_SEQUENCE, tensor(TL_FLOAT));
+}
+
+static message maps(void)
+{
+    return list_of(TYPE_SEQUENCE, map_of(TL_INT64, TL_FLOAT));
+}
+
+static message floats(void)
+{
+    return tensor(TL_FLOAT);
+}
+
+/* ---- Graphs */
+
+static void map_of_tensor(void)
+{
+    add(vectorizer("x"));
+}
+static void map_of_sequence(void)
+{
+    add(zip_map("x", "maps"));
+    add(vectorizer("maps"));
+}
+static void zip_of_sequence(void)
+{
+    add(plain("SequenceConstruct", "x", "s"));
+    add(zip_map("s", "y"));
+}
+static void zip_without_labels(void)
+{
+    add(ml("ZipMap", "x", "y"));
+}
+static void zip_with_both_labels(void)
+{
+    message a = attribute("classlabels_strings", ATTR_STRINGS), n = zip_map("x", "y");
+    put_text(&a, 9, "one");
+    put_message(&n, 5, &a);
+    add(n);
+}
+static void zip_of_other_width(void)
+{
+    add(with_ints(ml("ZipMap", "x", "y"), "classlabels_int64s", 4));
+}
+static void zip_of_rank_3(void)
+{
+    put_value(&graph, GRAPH_VALUE, "deep", tensor(TL_FLOAT));
+    add(plain("Unsqueeze", "x axis", "deep"));
+    add(zip_map("deep", "y"));
+}
+static void zip_of_integers(void)
+{
+    add(zip_map("number", "y"));
+}
+/* The else branch, which runs, holds a sequence; the other says that it is a map. */
+static void other_list_in_optional(void)
+{
+    const message empty = with_message(plain("Optional", "", "p"), "type", ATTR_TYPE, 14, map_of(TL_INT64, TL_FLOAT));
+    const message a = branch(empty, plain("Identity", "p", "q"), "q", optional_map());
+    const message b = branch(plain("SequenceConstruct", "x", "t"), plain("Optional", "t", "u"), "u",
+                             list_of(TYPE_OPTIONAL, sequence()));
+    add(with_graph(with_graph(plain("If", "flag", "o"), "then_branch", a), "else_branch", b));
+    add(plain("OptionalGetElement", "o", "m"));
+    add(vectorizer("m"));
+}
+/* A body that never runs says that the sequence is a map. */
+static void other_list_in_state(void)
+{
+    message body = {.size = 0};
+    const message keep = plain("Identity", "go", "on"), get = plain("OptionalGetElement", "state", "map");
+    put_message(&body, GRAPH_NODE, &keep);
+    put_message(&body, GRAPH_NODE, &get);
+    put_value(&body, GRAPH_INPUT, "round", tensor(TL_INT64));
+    put_value(&body, GRAPH_INPUT, "go", tensor(TL_BOOL));
+    put_value(&body, GRAPH_INPUT, "state", optional_map());
+    put_value(&body, GRAPH_OUTPUT, "on", tensor(TL_BOOL));
+    put_value(&body, GRAPH_OUTPUT, "map", map_of(TL_INT64, TL_FLOAT));
+    add(plain("SequenceConstruct", "x", "s"));
+    add(plain("Optional", "s", "o"));
+    add(with_graph(plain("Loop", "number - o", "m"), "body", body));
+    add(vectorizer("m"));
+}
+/* The file says of a value that it is a map. */
+static void other_type_of_value(void)
+{
+    put_value(&graph, GRAPH_VALUE, "p", optional_map());
+    add(plain("SequenceConstruct", "x", "s"));
+    add(plain("Optional", "s", "o"));
+    add(plain("Identity", "o", "p"));
+    add(plain("OptionalGetElement", "p", "m"));
+    add(vectorizer("m"));
+}
+static void empty_optional(void)
+{
+    add(with_message(plain("Optional", "", "o"), "type", ATTR_TYPE, 14, map_of(TL_INT64, TL_FLOAT)));
+    add(plain("OptionalGetElement", "o", "m"));
+    add(vectorizer("m"));
+}
+static void words_for_numbers(void)
+{
+    message n = ml("DictVectorizer", "m", "y"), a = attribute("string_vocabulary", ATTR_STRINGS);
+    put_text(&a, 9, "one");
+    put_message(&n, 5, &a);
+    add(with_message(plain("Optional", "", "o"), "type", ATTR_TYPE, 14, map_of(TL_INT64, TL_FLOAT)));
+    add(plain("OptionalGetElement", "o", "m"));
+    add(n);
+}
+static void elements_that_are_maps(void)
+{
+    add(zip_map("x", "maps"));
+    add(plain("SequenceAt", "maps number", "y"));
+}
+static void tensor_among_maps(void)
+{
+    add(zip_map("x", "maps"));
+    add(plain("SequenceInsert", "maps x", "y"));
+}
+static void map_among_tensors(void)
+{
+    add(zip_map("x", "maps"));
+    add(plain("SequenceConstruct", "x maps", "y"));
+}
+static void other_type_in_sequence(void)
+{
+    add(plain("SequenceConstruct", "x", "s"));
+    add(plain("SequenceInsert", "s number", "y"));
+}
+static void position_that_is_a_list(void)
+{
+    add(plain("SequenceConstruct", "x", "s"));
+    add(plain("SequenceAt", "s s", "y"));
+}
+static void shape_that_is_a_list(void)
+{
+    put_value(&graph, GRAPH_VALUE, "v", tensor(TL_FLOAT));
+    add(plain("SequenceConstruct", "x", "s"));
+    add(plain("Reshape", "x s", "v"));
+    add(plain("Relu", "v", "y"));
+}
+static void view_of_a_list(void)
+{
+    add(plain("SequenceConstruct", "x", "s"));
+    add(plain("Flatten", "s", "y"));
+}
+static void condition_that_is_a_list(void)
+{
+    const message give = branch(plain("Relu", "x", "a"), plain("Identity", "a", "b"), "b", tensor(TL_FLOAT));
+    add(plain("SequenceConstruct", "x", "s"));
+    add(with_graph(with_graph(plain("If", "s", "y"), "then_branch", give), "else_branch", give));
+}
+static void scanned_list(void)
+{
+    message body = {.size = 0}, count = attribute("num_scan_inputs", ATTR_INT), scan = plain("Scan", "s", "y");
+    const message relu = plain("Relu", "e", "r");
+    put_message(&body, GRAPH_NODE, &relu);
+    put_value(&body, GRAPH_INPUT, "e", tensor(TL_FLOAT));
+    put_value(&body, GRAPH_OUTPUT, "r", tensor(TL_FLOAT));
+    put_int(&count, 3, 1);
+    put_message(&scan, 5, &count);
+    add(plain("SequenceConstruct", "x", "s"));
+    add(with_graph(scan, "body", body));
+}
+static void state_that_is_absent(void)
+{
+    message body = {.size = 0};
+    const message keep = plain("Identity", "go", "on"), relu = plain("Relu", "a", "b");
+    put_message(&body, GRAPH_NODE, &keep);
+    put_message(&body, GRAPH_NODE, &relu);
+    put_value(&body, GRAPH_INPUT, "round", tensor(TL_INT64));
+    put_value(&body, GRAPH_INPUT, "go", tensor(TL_BOOL));
+    put_value(&body, GRAPH_INPUT, "a", tensor(TL_FLOAT));
+    put_value(&body, GRAPH_OUTPUT, "on", tensor(TL_BOOL));
+    put_value(&body, GRAPH_OUTPUT, "b", tensor(TL_FLOAT));
+    add(with_graph(plain("Loop", "number - -", "y"), "body", body));
+}
+
+static const struct {
+    void (*build)(void);
+    message (*type)(void); /* of y */
+    tl_status status;
+    const char *says;
+} cases[] = {
+    {map_of_tensor, floats, TL_INVALID_MODEL, "is no map"},
+    {map_of_sequence, floats, TL_INVALID_MODEL, "is no map"},
+    {zip_of_sequence, maps, TL_INVALID_MODEL, "input 's' is no tensor"},
+    {zip_without_labels, maps, TL_INVALID_MODEL, "must be given"},
+    {zip_with_both_labels, maps, TL_INVALID_MODEL, "must be given"},
+    {zip_of_other_width, maps, TL_INVALID_INPUT, "3 columns, but there are 4 labels"},
+    {zip_of_rank_3, maps, TL_INVALID_INPUT, "rank 3"},
+    {zip_of_integers, maps, TL_UNSUPPORTED, "int64"},
+    {other_list_in_optional, floats, TL_INVALID_INPUT, "something else"},
+    {other_list_in_state, floats, TL_INVALID_INPUT, "something else"},
+    {other_type_of_value, floats, TL_INVALID_MODEL, "is no map"},
+    {empty_optional, floats, TL_INVALID_INPUT, "is empty"},
+    {words_for_numbers, floats, TL_INVALID_MODEL, "vocabulary is of string"},
+    {elements_that_are_maps, floats, TL_INVALID_MODEL, "no sequence of tensors"},
+    {tensor_among_maps, maps, TL_INVALID_MODEL, "no sequence of tensors"},
+    {map_among_tensors, sequence, TL_INVALID_MODEL, "input 'maps' is no tensor"},
+    {other_type_in_sequence, sequence, TL_INVALID_MODEL, "is int64, but the sequence has float"},
+    {position_that_is_a_list, floats, TL_INVALID_MODEL, "input 's' is no tensor"},
+    {shape_that_is_a_list, floats, TL_INVALID_MODEL, "input 's' is no tensor"},
+    {view_of_a_list, sequence, TL_INVALID_MODEL, "input 's' is no tensor"},
+    {condition_that_is_a_list, floats, TL_INVALID_MODEL, "input 's' is no tensor"},
+    {scanned_list, floats, TL_INVALID_MODEL, "input 's' is no tensor"},
+    {state_that_is_absent, floats, TL_INVALID_MODEL, "the body takes 3 values, but gets 2"},
+};
+
+static message model(message type)
+{
+    static message m, opset, axis;
+    const int64_t one = 1, zero = 0;
+    axis.size = opset.size = 0;
+    put_tensor(&axis, "axis", TL_INT64, &one, 1);
+    put_blob(&axis, 9, &zero, sizeof zero);
+    put_message(&graph, 5, &axis);
+    put_value(&graph, GRAPH_INPUT, "x", floats());
+    put_value(&graph, GRAPH_INPUT, "flag", tensor(TL_BOOL));
+    put_value(&graph, GRAPH_INPUT, "number", tensor(TL_INT64));
+    put_value(&graph, GRAPH_OUTPUT, "y", type);
+    m = model_of(&graph);
+    put_text(&opset, 1, "ai.onnx.ml");
+    put_int(&opset, 2, 1);
+    put_message(&m, 8, &opset);
+    return m;
+}
+
+static tl_status run(tl_session *session, tl_error *error)
+{
+    float numbers[6] = {0};
+    bool flag = false;
+    int64_t number = 0;
+    const tl_tensor inputs[] = {
+        {numbers, TL_FLOAT, 2, {2, 3}}, {.data = &flag, .type = TL_BOOL}, {.data = &number, .type = TL_INT64}};
+    tl_context *context;
+    tl_status status = tl_context_create(session, &context, error);
+    for (size_t k = 0; k < sizeof inputs / sizeof *inputs && status == TL_OK; k++)
+        status = tl_context_set_input(context, k, &inputs[k], error);
+    if (status == TL_OK)
+        status = tl_context_run(context, error);
+    tl_context_destroy(context);
+    return status;
+}
+
+START_TEST(refused)
+{
+    static message m;
+    tl_runtime *runtime;
+    tl_session *session = NULL;
+    tl_error error = {TL_OK, ""};
+    graph.size = 0;
+    cases[_i].build();
+    m = model(cases[_i].type());
+    ck_assert_int_eq(tl_runtime_create(NULL, &runtime, &error), TL_OK);
+    tl_status status = tl_session_open_memory(runtime, m.bytes, m.size, NULL, &session, &error);
+    if (status == TL_OK)
+        status = run(session, &error);
+    tl_session_destroy(session);
+    tl_runtime_destroy(runtime);
+    ck_assert_msg(status == cases[_i].status, "case %d: %s, '%s'", _i, tl_status_name(status), error.message);
+    ck_assert_msg(strstr(error.message, cases[_i].says), "case %d: '%s' lacks '%s'", _i, error.message, cases[_i].says);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("lists");
+    TCase *tests = tcase_create("refused");
+    tcase_set_timeout(tests, 60);
+    tcase_add_loop_test(tests, refused, 0, (int)(sizeof cases / sizeof *cases));
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
