@@ -163,24 +163,21 @@ static tl_status concat_reshape(tl_call *call)
                        call->input_count);
     for (size_t k = 2; k < call->input_count; k += 3) {
         const tl_tensor *x = call->inputs[k];
-        if (!x || !call->inputs[k + 1] || x->type != call->inputs[2]->type || call->inputs[k + 1]->type != TL_FLOAT)
-            return tl_fail(call, TL_INVALID_MODEL, "inputs %zu and %zu are not bytes of one type and their scale", k,
-                           k + 1);
+        if (x->type != y->type || call->inputs[k + 1]->type != TL_FLOAT || call->inputs[k + 2]->type != y->type)
+            return tl_fail(call, TL_INVALID_MODEL,
+                           "inputs %zu to %zu are not bytes of one type, their scale, and their zero point", k, k + 2);
         if (x->rank == TL_RANK_UNKNOWN)
             return op_unknown_shape(call);
-        tl_status status = concat_axis(call, x->rank, &axis);
-        if (status != TL_OK)
-            return status;
-        if (k == 2) {
+        if (k == 2)
             op_copy_shape(y, x);
-            continue;
-        }
-        status = nn_check_rank(call, k, y->rank, y->rank);
+        tl_status status = k == 2 ? concat_axis(call, x->rank, &axis) : nn_check_rank(call, k, y->rank, y->rank);
         for (int32_t i = 0; i < y->rank && status == TL_OK; i++)
             if (i != axis)
                 status = nn_check_dim(call, k, i, y->dims[i], "as the first part has it");
         if (status != TL_OK)
             return status;
+        if (k == 2)
+            continue;
         if (x->dims[axis] < 0 || y->dims[axis] < 0)
             y->dims[axis] = TL_DIM_UNKNOWN;
         else if (!nn_add(y->dims[axis], x->dims[axis], &y->dims[axis]))
