@@ -283,9 +283,9 @@ typedef int32_t vec_half __attribute__((vector_size(TLK_VBYTES / 2)));
 typedef struct panel_lanes {
     int64_t lane;
     int count;
-    const int32_t *terms[2]; /* NULL: no such term */
-    const void *scale;       /* NULL: one for each row */
-    int32_t padded_terms[2][PANEL];
+    const int32_t *terms[TLK_BYTES_TERMS]; /* NULL: no such term */
+    const void *scale;                     /* NULL: one for each row */
+    int32_t padded_terms[TLK_BYTES_TERMS][PANEL];
     double padded_scale[PANEL];
     int runs;
     struct {
@@ -306,7 +306,7 @@ static void load_lanes(const tlk_bytes *p, int64_t lane, int count, panel_lanes 
 {
     lanes->lane = lane;
     lanes->count = count;
-    for (int t = 0; t < 2; t++)
+    for (int t = 0; t < TLK_BYTES_TERMS; t++)
         lanes->terms[t] = whole_panel(p->terms[t].lane, lane, count, sizeof(int32_t), lanes->padded_terms[t]);
     lanes->scale = whole_panel(p->scale_lane_step != 0 ? p->scale : NULL, lane, count,
                                p->form == TLK_BYTES_FLOATS ? sizeof(float) : sizeof(double), lanes->padded_scale);
@@ -371,10 +371,10 @@ static void to_bytes(const tlk_bytes *p, int64_t row, const panel_lanes *lanes, 
 
 static void finish_row(const tlk_bytes *p, int64_t row, const panel_lanes *lanes, int32_t *sums)
 {
-    for (int t = 0; t < 2; t++) {
+    for (int t = 0; t < TLK_BYTES_TERMS; t++) {
         if (lanes->terms[t] == NULL)
             continue;
-        const vecu factor = (vecu)vi_set1(p->terms[t].row[row]);
+        const vecu factor = (vecu)vi_set1(p->terms[t].row != NULL ? p->terms[t].row[row] : 1);
         for (int v = 0; v < VECTORS; v++) {
             const vecu sum = (vecu)vi_load(sums + v * TLK_W) + factor * (vecu)vi_load(lanes->terms[t] + v * TLK_W);
             vi_store(sums + v * TLK_W, (veci)sum);

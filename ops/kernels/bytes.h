@@ -10,8 +10,8 @@
  *     sum_k (A[i][k] - a[i]) * (B[k][j] - b[j]) = sum_k A[i][k] * B[k][j] - a[i] * (sum_k B[k][j] - depth * b[j])
  *                                                                        - b[j] * sum_k A[i][k]
  *
- * which the two terms are for. The depth is cut into `taps` runs of as many quads: a matrix product has one, a
- * convolution one for each tap of its window, and reads the data where it is. */
+ * which two terms are for; a bias is one more. The depth is cut into `taps` runs of as many quads: a matrix product has
+ * one, a convolution one for each tap of its window, and reads the data where it is. */
 #ifndef TLK_BYTES_H
 #define TLK_BYTES_H
 
@@ -19,7 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TLK_QUAD 4
+#define TLK_QUAD        4
+#define TLK_BYTES_TERMS 3
 
 /* Bytes of A: number k of run t of row i is at i * row_step + t * tap_step + k * step. */
 typedef struct tlk_bytes_left {
@@ -41,8 +42,8 @@ typedef struct tlk_bytes {
     int64_t b_step, b_lane_step;
     const int32_t *start; /* NULL: 0 */
     struct {
-        const int32_t *row, *lane; /* lane NULL: no such term */
-    } terms[2];
+        const int32_t *row, *lane; /* row NULL: 1; lane NULL: no such term */
+    } terms[TLK_BYTES_TERMS];
     tlk_bytes_form form;
     void *c; /* int32_t, float or bytes */
     int64_t c_row_step;

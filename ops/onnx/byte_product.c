@@ -240,6 +240,7 @@ static void run_pieces(const product_job *job, int64_t matrix, int64_t first, in
                          .zero = r->zero,
                          .low = r->low,
                          .high = r->high};
+    product.terms[2].lane = r->bias;
     if (r->b_zero_step) {
         product.terms[1].row = job->a_sums + row;
         product.terms[1].lane = job->b_zeros + column;

@@ -44,6 +44,7 @@ typedef struct byte_result {
     int64_t scale_step; /* along columns */
     const float *add;
     int64_t add_row_step;
+    const int32_t *bias; /* NULL: none; else added to each column's sums */
     int32_t zero, low, high;
 } byte_result;
 

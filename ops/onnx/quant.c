@@ -216,6 +216,7 @@ static void multiply(tl_call *call, size_t a, size_t a_zero, size_t b, size_t b_
         return;
     result->a_zeros = nn_at(call, plan->a_zeros);
     result->b_zeros = nn_at(call, plan->b_zeros);
+    result->bias = op_input(call, LINEAR_BIAS) ? call->inputs[LINEAR_BIAS]->data : NULL;
     result->a_zero_step = quant_zeros(op_input(call, a_zero), &rows, row_axis(&rows), nn_at(call, plan->a_zeros));
     result->b_zero_step = quant_zeros(op_input(call, b_zero), &columns, columns.rank - 1, nn_at(call, plan->b_zeros));
     byte_product_run(call, &plan->bytes, call->inputs[a]->data, call->inputs[b]->data, call->state, result);
@@ -286,6 +287,10 @@ static tl_status linear_matmul_reshape(tl_call *call)
         status = quant_check(call, by_row[i], y, row_axis(y));
     if (status == TL_OK)
         status = quant_check(call, LINEAR_B_SCALE, y, column_axis(y));
+    if (status == TL_OK)
+        status = nn_check_rank(call, LINEAR_BIAS, 1, 1);
+    if (status == TL_OK)
+        status = nn_check_dim(call, LINEAR_BIAS, 0, y->rank > 0 ? y->dims[y->rank - 1] : -1, "one for each column");
     if (status == TL_OK && call->plan)
         plan_linear(call, call->plan);
     return status;
@@ -360,20 +365,22 @@ static const tl_param linear_matmul_input_10[] = {LINEAR_MATMUL(QUANT_BYTES)};
 static const tl_param linear_matmul_input_21[] = {LINEAR_MATMUL(MATMUL_TYPES)};
 static const tl_param linear_matmul_output_21[] = {OP_IN("y", MATMUL_TYPES, 'Y')};
 static const tl_param linear_output[] = {OP_IN("y", QUANT_BYTES, 'Y')};
+static const tl_param fused_matmul_input[] = {LINEAR_MATMUL(QUANT_BYTES), OP_OPT("bias", TL_T(TL_INT32), 0)};
 
 OP_DESCRIPTOR(MatMulInteger, 10) = {OP_HEAD(MatMulInteger, 10),        OP_PARAMS(input, matmul_integer_input),
                                     OP_PARAMS(output, integer_output), .plan_size = sizeof(quant_plan),
                                     .create = integer_create,          .destroy = op_free_state,
                                     .reshape = matmul_integer_reshape, .run = matmul_integer_run};
-OP_DESCRIPTOR(QLinearMatMul, 10) = {OP_HEAD(QLinearMatMul, 10),       OP_PARAMS(input, linear_matmul_input_10),
-                                    OP_PARAMS(output, linear_output), .plan_size = sizeof(quant_plan),
-                                    .create = linear_create,          .destroy = op_free_state,
-                                    .reshape = linear_matmul_reshape, .run = linear_matmul_run};
-OP_DESCRIPTOR(QLinearMatMul, 21) = {OP_HEAD(QLinearMatMul, 21),
-                                    OP_PARAMS(input, linear_matmul_input_21),
-                                    OP_PARAMS(output, linear_matmul_output_21),
-                                    .plan_size = sizeof(quant_plan),
-                                    .create = linear_create,
-                                    .destroy = op_free_state,
-                                    .reshape = linear_matmul_reshape,
-                                    .run = linear_matmul_run};
+#define LINEAR_MATMUL_OPERATOR(head, in, out)                                                                          \
+    {                                                                                                                  \
+        head, OP_PARAMS(input, in), OP_PARAMS(output, out), .plan_size = sizeof(quant_plan), .create = linear_create,  \
+                                                            .destroy = op_free_state,                                  \
+                                                            .reshape = linear_matmul_reshape, .run = linear_matmul_run \
+    }
+OP_DESCRIPTOR(QLinearMatMul, 10) = LINEAR_MATMUL_OPERATOR(OP_HEAD(QLinearMatMul, 10), linear_matmul_input_10,
+                                                          linear_output);
+OP_DESCRIPTOR(QLinearMatMul, 21) = LINEAR_MATMUL_OPERATOR(OP_HEAD(QLinearMatMul, 21), linear_matmul_input_21,
+                                                          linear_matmul_output_21);
+/* The same with a bias, in units of the sums, as rules_quantized.c makes it of Gemm. */
+OP_DESCRIPTOR(FusedQLinearMatMul, 1) = LINEAR_MATMUL_OPERATOR(OP_HEAD_IN("tapline.internal", FusedQLinearMatMul, 1),
+                                                              fused_matmul_input, linear_output);

@@ -24,6 +24,23 @@ bool rules_scalar(const tl_host *host, tl_value *value, double *number)
     return true;
 }
 
+bool rules_clip(const tl_host *host, const tl_node *node, double bounds[2])
+{
+    if (!rules_is(host, node, "Clip"))
+        return false;
+    if (host->node_descriptor(node)->since_version < 11) {
+        bounds[0] = (double)host->attribute_float(node, "min");
+        bounds[1] = (double)host->attribute_float(node, "max");
+        return true;
+    }
+    for (size_t k = 0; k < 2; k++) {
+        bounds[k] = k ? (double)INFINITY : -(double)INFINITY;
+        if (host->node_input(node, k + 1) && !rules_scalar(host, host->node_input(node, k + 1), &bounds[k]))
+            return false;
+    }
+    return true;
+}
+
 int rules_other_input(const tl_host *host, const tl_node *node, const tl_value *value)
 {
     if (host->node_input_count(node) != 2)

@@ -22,6 +22,8 @@ bool rules_is(const tl_host *host, const tl_node *node, const char *op);
 tl_node *rules_only_user(const tl_host *host, const tl_value *value);
 /* A constant of a floating type with one element: its value. */
 bool rules_scalar(const tl_host *host, tl_value *value, double *number);
+/* A Clip with constant bounds, infinite where it has none: these. */
+bool rules_clip(const tl_host *host, const tl_node *node, double bounds[2]);
 /* The number of the input of an operator with two that is not `value`; -1: `value` is neither or both. */
 int rules_other_input(const tl_host *host, const tl_node *node, const tl_value *value);
 

@@ -1,4 +1,5 @@
 /* Pads in front of a convolution become the convolution's; steps cut off behind it are not computed. */
+#include "onnx/quant.h"
 #include "onnx/rules.h"
 
 #define MOST_SPATIAL (TL_MAX_RANK - 2)
@@ -8,10 +9,15 @@ typedef struct window_pads {
     int64_t pads[2 * MOST_SPATIAL]; /* of all beginnings, then of all ends */
 } window_pads;
 
+static bool is_quantized(const tl_host *host, const tl_node *conv)
+{
+    return rules_is(host, conv, "QLinearConv");
+}
+
 /* What a Conv adds around its input; false: it depends on the input's size. */
 static bool read_pads(const tl_host *host, const tl_node *conv, window_pads *w)
 {
-    const tl_value *weights = host->node_input(conv, 1);
+    const tl_value *weights = host->node_input(conv, is_quantized(host, conv) ? 3 : 1);
     const char *automatic = host->attribute_string(conv, "auto_pad", NULL);
     size_t count;
     const int64_t *pads = host->attribute_ints(conv, "pads", &count);
@@ -31,9 +37,11 @@ static bool read_pads(const tl_host *host, const tl_node *conv, window_pads *w)
 static tl_status replace(const tl_host *host, tl_rewrite *rewrite, const tl_node *conv, tl_value *x,
                          const window_pads *w, tl_value *y)
 {
-    tl_value *inputs[] = {x, host->node_input(conv, 1), host->node_input(conv, 2)};
-    tl_node *made =
-        host->new_node(rewrite, "", "Conv", host->node_name(conv), inputs, host->node_input_count(conv), &y, 1);
+    tl_value *inputs[9] = {x};
+    const size_t count = host->node_input_count(conv);
+    for (size_t k = 1; k < count && k < sizeof inputs / sizeof inputs[0]; k++)
+        inputs[k] = host->node_input(conv, k);
+    tl_node *made = host->new_node(rewrite, "", host->node_operator(conv), host->node_name(conv), inputs, count, &y, 1);
     if (!made)
         return TL_OK;
     host->copy_attributes(rewrite, made, conv);
@@ -54,12 +62,24 @@ static const int64_t *constant_list(const tl_host *host, tl_value *value, size_t
     return data;
 }
 
-/* What a Pad adds, if that is zeros; NULL if not. */
-static const int64_t *zeros_added(const tl_host *host, const tl_node *pad, size_t *count)
+/* Whether a Pad adds the same bytes as a QLinearConv: the zero point. */
+static bool adds_zero_point(const tl_host *host, const tl_node *pad, const tl_node *conv)
+{
+    tl_value *added = host->node_input(pad, 2), *zero = host->node_input(conv, 2);
+    return added && zero && host->value_is_constant(added) && host->value_is_constant(zero) &&
+           op_elements(host->value_tensor(added)) == 1 && op_elements(host->value_tensor(zero)) == 1 &&
+           host->value_data(added) && host->value_data(zero) &&
+           quant_byte(host->value_tensor(added), 0) == quant_byte(host->value_tensor(zero), 0);
+}
+
+/* What a Pad adds, if that is zeros, as `conv` has them; NULL if not. */
+static const int64_t *zeros_added(const tl_host *host, const tl_node *pad, const tl_node *conv, size_t *count)
 {
     double value = (double)host->attribute_float(pad, "value");
     if (strcmp(host->attribute_string(pad, "mode", NULL), "constant") != 0 || host->node_input(pad, 3))
         return NULL;
+    if (is_quantized(host, conv))
+        return adds_zero_point(host, pad, conv) ? constant_list(host, host->node_input(pad, 1), count) : NULL;
     if (host->node_descriptor(pad)->since_version < 11)
         return value == 0 ? host->attribute_ints(pad, "pads", count) : NULL;
     if (host->node_input(pad, 2) && (!rules_scalar(host, host->node_input(pad, 2), &value) || value != 0))
@@ -74,7 +94,7 @@ static tl_status pad_into_conv(const tl_host *host, tl_rewrite *rewrite, tl_node
     const tl_node *pad = host->value_producer(host->node_input(conv, 0));
     if (!rules_is(host, pad, "Pad") || !read_pads(host, conv, &w))
         return TL_OK;
-    const int64_t *added = zeros_added(host, pad, &count);
+    const int64_t *added = zeros_added(host, pad, conv, &count);
     const size_t rank = (size_t)w.spatial + 2;
     if (!added || count != 2 * rank)
         return TL_OK;
@@ -89,6 +109,7 @@ static tl_status pad_into_conv(const tl_host *host, tl_rewrite *rewrite, tl_node
     return replace(host, rewrite, conv, host->node_input(pad, 0), &w, host->node_output(conv, 0));
 }
 RULE(pad_into_conv, TL_PHASE_EPILOGUE, "", "Conv", pad_into_conv);
+RULE(pad_into_quantized_conv, TL_PHASE_EPILOGUE, "", "QLinearConv", pad_into_conv);
 
 /* One number of a list of as many; `otherwise` where there is no list. */
 static bool read_one(const tl_host *host, tl_value *list, int64_t otherwise, int64_t *number)

@@ -102,22 +102,15 @@ static tl_status hard_swish(const tl_host *host, tl_rewrite *rewrite, tl_node *s
 }
 RULE(hard_swish, TL_PHASE_EPILOGUE, "", "HardSigmoid", hard_swish);
 
-static bool clips(const tl_host *host, const tl_node *clip, double low, double high)
-{
-    double bounds[2] = {(double)host->attribute_float(clip, "min"), (double)host->attribute_float(clip, "max")};
-    for (size_t k = 0; k < 2 && host->node_descriptor(clip)->since_version >= 11; k++)
-        if (!rules_scalar(host, host->node_input(clip, k + 1), &bounds[k]))
-            return false;
-    return bounds[0] == low && bounds[1] == high;
-}
-
 /* x * clip(x + 3, 0, 6) / 6, in either order */
 static tl_status hard_swish_by_clip(const tl_host *host, tl_rewrite *rewrite, tl_node *clip)
 {
     const tl_value *sum = host->node_input(clip, 0), *y = output(host, clip);
     const tl_node *add = sum && host->value_use_count(sum) == 1 ? host->value_producer(sum) : NULL;
     tl_value *x;
-    if (!add || !is_with_number(host, add, "Add", 3, &x) || !clips(host, clip, 0, 6))
+    double bounds[2];
+    if (!add || !is_with_number(host, add, "Add", 3, &x) || !rules_clip(host, clip, bounds) || bounds[0] != 0 ||
+        bounds[1] != 6)
         return TL_OK;
     const tl_node *last = times(host, y, x);
     if (last)

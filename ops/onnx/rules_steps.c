@@ -95,17 +95,8 @@ static void append_parameter(steps_found *found, double value)
 /* Clip's bounds; false: they are computed. */
 static bool find_clip(steps_found *found, const tl_node *node)
 {
-    const tl_host *host = found->host;
-    double bounds[2] = {-(double)INFINITY, (double)INFINITY};
-    if (host->node_descriptor(node)->since_version < 11) {
-        bounds[0] = (double)host->attribute_float(node, "min");
-        bounds[1] = (double)host->attribute_float(node, "max");
-    } else {
-        for (size_t k = 0; k < 2; k++)
-            if (host->node_input(node, k + 1) && !rules_scalar(host, host->node_input(node, k + 1), &bounds[k]))
-                return false;
-    }
-    if (!(bounds[0] <= bounds[1]))
+    double bounds[2];
+    if (!rules_clip(found->host, node, bounds) || !(bounds[0] <= bounds[1]))
         return false; /* where they cross, or are NaN, orders differ */
     append(found, "Clip");
     append_parameter(found, bounds[0]);

@@ -61,7 +61,7 @@ static tl_status prepare(tl_session *session, const tl_session_options *options,
     if (status == TL_OK)
         status = tl_graph_write_out(graph, host, error);
     if (status == TL_OK && !as_is)
-        status = tl_graph_fold(graph, host, error);
+        status = tl_graph_fold(graph, host, TL_OP_EXPANDS, error);
     if (status == TL_OK && !tl_graph_link(graph, session->keep_values))
         status = tl_error_no_memory(error);
     if (status == TL_OK && !as_is && !tl_graph_free_invariants(graph))

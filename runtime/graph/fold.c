@@ -8,9 +8,9 @@
 /* All results together may have so many more than the ratio allows for the file's constants. */
 #define FOLD_TOTAL_SLACK ((int64_t)16 << 20)
 
-static bool can_fold(const tl_node *node)
+static bool can_fold(const tl_node *node, uint32_t keep)
 {
-    if (node->op->flags & (TL_OP_NONDETERMINISTIC | TL_OP_RUNTIME) || tl_node_subgraph(node, 0) ||
+    if (node->op->flags & (TL_OP_NONDETERMINISTIC | TL_OP_RUNTIME | keep) || tl_node_subgraph(node, 0) ||
         (!node->op->run && !(node->op->flags & TL_OP_VIEW)))
         return false;
     for (size_t k = 0; k < node->input_count; k++) {
@@ -143,7 +143,7 @@ static bool take_tensor(tl_value *value, const tl_attribute *a)
     return true;
 }
 
-tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error)
+tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, uint32_t keep, tl_error *error)
 {
     tl_runtime *runtime = tl_host_runtime(host);
     for (size_t i = 0; i < graph->node_count; i++) {
@@ -152,11 +152,11 @@ tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error)
         tl_status status = tl_node_infer(node, host, error);
         tl_graph *inner;
         for (size_t g = 0; status == TL_OK && (inner = tl_node_subgraph(node, g)); g++)
-            status = tl_graph_fold(inner, host, error);
+            status = tl_graph_fold(inner, host, keep, error);
         const tl_attribute *tensor;
         if (status == TL_OK && is_tensor(node, &tensor))
             status = take_tensor(node->outputs[0], tensor) ? TL_OK : tl_error_no_memory(error);
-        else if (status == TL_OK && can_fold(node))
+        else if (status == TL_OK && can_fold(node, keep))
             status = fold_node(node, runtime, error);
         if (status != TL_OK)
             return status;

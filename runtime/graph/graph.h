@@ -273,7 +273,8 @@ tl_status tl_graph_infer(tl_graph *graph, const tl_host *host, tl_error *error);
 tl_status tl_graph_check_types(const tl_graph *graph, tl_error *error);
 /* How much folding may add in all, in bytes; 0: a multiple of what the file's constants hold. */
 void tl_model_limit_folding(tl_model *model, size_t limit);
-tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, tl_error *error);
+/* Leaves alone operators with any of the flags `keep`. */
+tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, uint32_t keep, tl_error *error);
 /* Removes nodes whose outputs nobody needs (unless keep_dead), and values without use; sets users and indices anew.
  * The graph must be in order. False: memory refused. */
 bool tl_graph_link(tl_graph *graph, bool keep_dead);

@@ -194,7 +194,8 @@ static tl_node *new_node(tl_rewrite *rewrite, const char *domain, const char *op
     tl_error why;
     const tl_registry *registry = &rewrite->runtime->registry;
     node->op = tl_registry_find(registry, node->domain, op, node->version, &why);
-    if (!node->op && rewrite->phase == TL_PHASE_EPILOGUE) { /* never written to a file */
+    if (!node->op && (rewrite->phase == TL_PHASE_EPILOGUE || rewrite->phase == TL_PHASE_QUANTIZED)) {
+        /* never written to a file */
         node->version = tl_registry_newest(registry, node->domain);
         node->op = tl_registry_find(registry, node->domain, op, node->version, &why);
     }
@@ -437,6 +438,12 @@ static tl_status apply_rule(driver *d, size_t r, bool *any)
     return status;
 }
 
+static tl_status fold(tl_graph *graph, const tl_host *host, uint32_t keep, tl_error *error)
+{
+    const tl_status status = tl_graph_fold(graph, host, keep, error);
+    return status == TL_OK && !tl_graph_link(graph, false) ? tl_error_no_memory(error) : status;
+}
+
 static tl_status run_phase(driver *d, tl_phase phase)
 {
     const tl_registry *registry = &d->runtime->registry;
@@ -452,26 +459,24 @@ static tl_status run_phase(driver *d, tl_phase phase)
                 any |= again;
             }
         }
-        if (any && status == TL_OK) {
-            status = tl_graph_fold(d->graph, &d->runtime->host, d->error);
-            if (status == TL_OK && !tl_graph_link(d->graph, false))
-                status = tl_error_no_memory(d->error);
-        }
+        if (any && status == TL_OK)
+            status = fold(d->graph, &d->runtime->host, phase == TL_PHASE_QUANTIZED ? TL_OP_EXPANDS : 0, d->error);
     }
     return status;
 }
 
-static tl_status rewrite_graph(tl_graph *graph, const tl_host *host, const char *const *disabled, size_t *counts,
-                               tl_error *error)
+static tl_status run_phases(tl_graph *graph, const driver *outer, tl_phase first, tl_phase last)
 {
+    driver d = *outer;
     tl_status status = TL_OK;
     for (size_t i = 0; i < graph->node_count; i++) {
         tl_graph *inner;
         for (size_t g = 0; status == TL_OK && (inner = tl_node_subgraph(graph->nodes[i], g)); g++)
-            status = rewrite_graph(inner, host, disabled, counts, error);
+            status = run_phases(inner, outer, first, last);
     }
-    driver d = {tl_host_runtime(host), graph, disabled, counts, MOST_COMMITS * (graph->node_count + 1), error};
-    for (int phase = TL_PHASE_LAYOUT; phase <= TL_PHASE_EPILOGUE && status == TL_OK; phase++)
+    d.graph = graph;
+    d.budget = MOST_COMMITS * (graph->node_count + 1);
+    for (tl_phase phase = first; phase <= last && status == TL_OK; phase++)
         status = run_phase(&d, phase);
     return status;
 }
@@ -485,7 +490,12 @@ tl_status tl_graph_rewrite(tl_graph *graph, const tl_host *host, const char *con
     tl_rewrite_log *made = TL_NEW(arena, tl_rewrite_log, registry->rule_count);
     if (!counts || !made)
         return tl_error_no_memory(error);
-    tl_status status = rewrite_graph(graph, host, disabled, counts, error);
+    const driver d = {.runtime = tl_host_runtime(host), .disabled = disabled, .counts = counts, .error = error};
+    tl_status status = run_phases(graph, &d, TL_PHASE_QUANTIZED, TL_PHASE_QUANTIZED);
+    if (status == TL_OK)
+        status = fold(graph, host, 0, error);
+    if (status == TL_OK)
+        status = run_phases(graph, &d, TL_PHASE_LAYOUT, TL_PHASE_EPILOGUE);
     for (size_t r = 0; r < registry->rule_count; r++)
         made[r] = (tl_rewrite_log){registry->rules[r]->name, counts[r]};
     *log = made;

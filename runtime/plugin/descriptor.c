@@ -77,7 +77,7 @@ static tl_status check_operator(const tl_registrar *registrar, const tl_operator
         return tl_error_set(error, TL_PLUGIN, "until_version %d does not lie after since_version %d", op->until_version,
                             op->since_version);
     /* A flag that this runtime has never heard of may change what run means. */
-    uint32_t known = TL_OP_VIEW | TL_OP_ELEMENTWISE | TL_OP_NONDETERMINISTIC | TL_OP_SHAPE_ONLY;
+    uint32_t known = TL_OP_VIEW | TL_OP_ELEMENTWISE | TL_OP_NONDETERMINISTIC | TL_OP_SHAPE_ONLY | TL_OP_EXPANDS;
     if (op->flags & ~(registrar->built_in ? known | TL_OP_RUNTIME : known))
         return tl_error_set(error, TL_PLUGIN, "unknown flags %#x", (unsigned)op->flags);
     if (!op->run && !(op->flags & TL_OP_VIEW) && !(registrar->built_in && op->decompose))
@@ -119,7 +119,7 @@ tl_operator *tl_operator_normalize(const tl_registrar *registrar, const tl_opera
 
 static tl_status check_rule(const tl_rule *rule, tl_error *error)
 {
-    if (rule->phase < TL_PHASE_LAYOUT || rule->phase > TL_PHASE_EPILOGUE)
+    if (rule->phase < TL_PHASE_LAYOUT || rule->phase > TL_PHASE_QUANTIZED)
         return tl_error_set(error, TL_PLUGIN, "phase %d does not exist", (int)rule->phase);
     if (!rule->anchor_domain || !rule->anchor_name || !*rule->anchor_name)
         return tl_error_set(error, TL_PLUGIN, "no anchor");

@@ -226,7 +226,7 @@ static tl_status sweep(pass *p, tl_graph *graph)
 
 static tl_status fold(const pass *p, tl_graph *graph)
 {
-    tl_status status = tl_graph_fold(graph, &p->edit->runtime->host, p->error);
+    tl_status status = tl_graph_fold(graph, &p->edit->runtime->host, 0, p->error);
     if (status == TL_OK && !tl_graph_link(graph, false))
         status = tl_error_no_memory(p->error);
     count_loaded(p->edit, graph, false);

@@ -16,7 +16,7 @@ typedef struct problem {
 } problem;
 
 typedef struct buffers {
-    guarded a, b, start, rows[2], lanes[2], scale, floats, add, c;
+    guarded a, b, start, rows[2], lanes[3], scale, floats, add, c;
 } buffers;
 
 static uint32_t next(uint32_t *state)
@@ -64,6 +64,7 @@ static int32_t expected_sum(const problem *p, const buffers *b, int64_t i, int64
                    (byte_at(&b->b, p->b_signed, k * columns + j + t) + (p->b_signed ? 128 : 0));
     for (int t = 0; t < 2; t++)
         sum += (int64_t)int_at(&b->rows[t], i) * int_at(&b->lanes[t], j);
+    sum += int_at(&b->lanes[2], j);
     return (int32_t)(uint32_t)(uint64_t)sum;
 }
 
@@ -192,7 +193,8 @@ static void check_problem(const problem *p, uint32_t seed)
                  .b = random_bytes(p, p->b_signed, p->depth * (p->n + p->taps - 1), before, &state),
                  .start = random_ints(p->m, 1U << 20, before, &state),
                  .rows = {random_ints(p->m, 300, before, &state), random_ints(p->m, 1U << 24, before, &state)},
-                 .lanes = {random_ints(p->n, 1U << 24, before, &state), random_ints(p->n, 300, before, &state)},
+                 .lanes = {random_ints(p->n, 1U << 24, before, &state), random_ints(p->n, 300, before, &state),
+                           random_ints(p->n, 1U << 20, before, &state)},
                  .scale = guarded_alloc((size_t)(p->m > p->n ? p->m : p->n) * sizeof(double), before),
                  .add = guarded_alloc((size_t)(p->m * p->n) * sizeof(float), before)};
     b.floats = guarded_alloc(b.scale.size / 2, before);
@@ -225,6 +227,7 @@ static void check_problem(const problem *p, uint32_t seed)
                              .zero = is_signed ? -3 : 77,
                              .low = is_signed ? -128 : 0,
                              .high = is_signed ? 127 : 255};
+        product.terms[2].lane = b.lanes[2].data;
         check_form(p, &b, product);
         guarded_free(&b.c);
     }

@@ -91,6 +91,14 @@ double get_number(tl_type type, const void *data, int64_t i)
         return decode(((const uint16_t *)data)[i], 5, 10);
     case TL_BFLOAT16:
         return decode(((const uint16_t *)data)[i], 8, 7);
+    case TL_INT8:
+        return ((const int8_t *)data)[i];
+    case TL_UINT8:
+        return ((const uint8_t *)data)[i];
+    case TL_INT16:
+        return ((const int16_t *)data)[i];
+    case TL_INT32:
+        return ((const int32_t *)data)[i];
     default:
         return (double)((const float *)data)[i];
     }
@@ -107,6 +115,18 @@ void set_number(tl_type type, void *data, int64_t i, double value)
         break;
     case TL_BFLOAT16:
         ((uint16_t *)data)[i] = (uint16_t)encode(value, 8, 7);
+        break;
+    case TL_INT8:
+        ((int8_t *)data)[i] = (int8_t)value;
+        break;
+    case TL_UINT8:
+        ((uint8_t *)data)[i] = (uint8_t)value;
+        break;
+    case TL_INT16:
+        ((int16_t *)data)[i] = (int16_t)value;
+        break;
+    case TL_INT32:
+        ((int32_t *)data)[i] = (int32_t)value;
         break;
     default:
         ((float *)data)[i] = (float)value;

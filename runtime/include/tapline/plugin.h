@@ -137,7 +137,9 @@ enum {
                                    multidirectional broadcasting, and is written after they are read by the same thread:
                                    output 0 may lie over an input of the same size, and transposes move through */
     TL_OP_NONDETERMINISTIC = 4, /* not folded: the result differs from call to call */
-    TL_OP_SHAPE_ONLY = 8        /* run reads only the inputs' shapes, not their data, which may be NULL */
+    TL_OP_SHAPE_ONLY = 8,       /* run reads only the inputs' shapes, not their data, which may be NULL */
+    TL_OP_EXPANDS = 16          /* writes small numbers as larger ones: of constants only when the rules of
+                                   TL_PHASE_QUANTIZED have seen them */
 };
 
 /* An operator, at a range of versions of its domain. */
@@ -180,7 +182,12 @@ typedef struct tl_operator {
 
 /* ---- Rewrite rules --------------------------------------------------------------------------------------------- */
 
-typedef enum tl_phase { TL_PHASE_LAYOUT = 1, TL_PHASE_PLUGIN = 2, TL_PHASE_EPILOGUE = 3 } tl_phase;
+typedef enum tl_phase {
+    TL_PHASE_LAYOUT = 1,
+    TL_PHASE_PLUGIN = 2,
+    TL_PHASE_EPILOGUE = 3,
+    TL_PHASE_QUANTIZED = 4 /* before all others, in all graphs of the model */
+} tl_phase;
 
 /* A rule looks at one node, the anchor, and may change the graph around it, with the functions of the host below.
  * Changes count when apply returns TL_OK and called host->commit; else the graph stays as it was. Every commit must

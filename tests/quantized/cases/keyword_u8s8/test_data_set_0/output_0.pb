@@ -1,0 +1,1 @@
+Bv13_QuantizeLinear_OutputJmÚ…¿JEr¤+s‡I.

@@ -1,0 +1,1 @@
+Bv13_QuantizeLinear_OutputJmÜ„ÁKEs¦)s‰I/
