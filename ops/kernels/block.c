@@ -219,59 +219,46 @@ void TLK_REAL_FN(tlk_block_sum)(const tlk_block *block, int rows, int vectors)
     pool_all(false, vectors, block);
 }
 
-TLK_INLINE void few_columns(int steps, const tlk_block *block, const real *const a[4], const int rows[4],
-                            const real *const bias[4], vec y[16])
+TLK_INLINE void few_columns(int blocks, int steps, const tlk_block *block, const real *const a[], const int rows[],
+                            const real *const bias[], vec y[16])
 {
-    vec sum[4][4];
+    vec sum[16];
+    const real *next[TLK_FEW_BLOCKS];
     TLK_UNROLL
-    for (int s = 0; s < steps; s++)
+    for (int i = 0; i < blocks; i++) {
+        next[i] = a[i];
         TLK_UNROLL
-    for (int i = 0; i < 4; i++)
-        sum[s][i] = v_load(bias[i]);
-    const real *a0 = a[0];
-    const real *a1 = a[1];
-    const real *a2 = a[2];
-    const real *a3 = a[3];
+        for (int s = 0; s < steps; s++)
+            sum[s * blocks + i] = v_load(bias[i]);
+    }
     for (int64_t t = 0; t < block->taps; t++) {
         const real *b = block->b + block->offsets[t];
-        for (int64_t k = 0; k < block->depth; k++) {
-            const vec weights[4] = {v_load(a0), v_load(a1), v_load(a2), v_load(a3)};
+        for (int64_t k = 0; k < block->depth; k++, b += block->b_step)
             TLK_UNROLL
-            for (int s = 0; s < steps; s++) {
-                const vec column = v_set1(b[s]);
-                TLK_UNROLL
-                for (int i = 0; i < 4; i++)
-                    sum[s][i] = v_fma(weights[i], column, sum[s][i]);
-            }
-            a0 += rows[0];
-            a1 += rows[1];
-            a2 += rows[2];
-            a3 += rows[3];
-            b += block->b_step;
+        for (int i = 0; i < blocks; i++) {
+            const vec weights = v_load(next[i]);
+            next[i] += rows[i];
+            TLK_UNROLL
+            for (int s = 0; s < steps; s++)
+                sum[s * blocks + i] = v_fma(weights, v_set1(b[s]), sum[s * blocks + i]);
         }
     }
     TLK_UNROLL
-    for (int s = 0; s < steps; s++)
-        TLK_UNROLL
-    for (int i = 0; i < 4; i++)
-        y[s * 4 + i] = sum[s][i];
+    for (int i = 0; i < steps * blocks; i++)
+        y[i] = sum[i];
 }
 
-void TLK_REAL_FN(tlk_block_few_columns)(const tlk_block *block, const real *const a[4], const int rows[4],
-                                        const real *const bias[4], int steps, vec y[16])
+void TLK_REAL_FN(tlk_block_few_columns)(const tlk_block *block, const real *const a[], const int rows[],
+                                        const real *const bias[], int blocks, int steps, vec y[16])
 {
-    switch (steps) {
-    case 1:
-        few_columns(1, block, a, rows, bias, y);
-        break;
-    case 2:
-        few_columns(2, block, a, rows, bias, y);
-        break;
-    case 3:
-        few_columns(3, block, a, rows, bias, y);
-        break;
-    default:
-        few_columns(4, block, a, rows, bias, y);
-        break;
-    }
+    if (blocks == TLK_FEW_BLOCKS)
+        few_columns(TLK_FEW_BLOCKS, 1, block, a, rows, bias, y);
+    else if (steps == 1)
+        few_columns(4, 1, block, a, rows, bias, y);
+    else if (steps == 2)
+        few_columns(4, 2, block, a, rows, bias, y);
+    else if (steps == 3)
+        few_columns(4, 3, block, a, rows, bias, y);
+    else
+        few_columns(4, 4, block, a, rows, bias, y);
 }

@@ -61,10 +61,12 @@ void TLK_REAL_FN(tlk_block_sum)(const tlk_block *block, int rows, int vectors);
 /* a as [depth / VW][a_stride], in each group [row][VW]: as a vector over j stores it. A bias for each lane. */
 void TLK_REAL_FN(tlk_block_by_lanes)(const tlk_block *block, int rows, int vectors);
 
-/* Few columns: y[s][r] of up to 4 steps s and up to 4 neighbouring packed blocks of a (by rows), the lanes being the
- * rows. a[i] is the i-th packed block, of rows[i] rows, bias[i] its biases; at each, VW elements can be read. Of
- * `block` what describes b counts. Result: y[s * 4 + i], lanes from rows[i] on mean nothing. */
-void TLK_REAL_FN(tlk_block_few_columns)(const tlk_block *block, const real *const a[4], const int rows[4],
-                                        const real *const bias[4], int steps, vec y[16]);
+/* Few columns: the lanes are the rows of 4 neighbouring packed blocks of a (by rows), for 1 to 4 steps; or of
+ * TLK_FEW_BLOCKS for one step, whose sums would else wait for themselves. a[i] is the i-th packed block, of rows[i]
+ * rows, bias[i] its biases; at each, VW elements can be read. Of `block` what describes b counts. Result: y[s * blocks
+ * + i], lanes from rows[i] on mean nothing. */
+#define TLK_FEW_BLOCKS 8
+void TLK_REAL_FN(tlk_block_few_columns)(const tlk_block *block, const real *const a[], const int rows[],
+                                        const real *const bias[], int blocks, int steps, vec y[16]);
 
 #endif

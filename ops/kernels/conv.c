@@ -276,13 +276,13 @@ static void multiply_few(const struct job *job, const struct tile *tile, tlk_blo
     const int64_t filter = tile->group * conv->filters, depth = (int64_t)depth_of(conv);
     for (int64_t b = begin; b < end; b += 4) {
         const rowblock_few few =
-            rowblock_gather(conv->filters, b, end, depth, job->weights + filter * depth, job->biases + filter);
+            rowblock_gather(conv->filters, b, end, 4, depth, job->weights + filter * depth, job->biases + filter);
         real sums[4][TLK_MR * TLK_NR + VW];
         for (int lane = 0; lane < lanes; lane += 4) {
             const int steps = MIN(4, lanes - lane);
             vec sum[16];
             block->b = tile->data + row * tile->pitch + lane;
-            TLK_REAL_FN(tlk_block_few_columns)(block, few.a, few.rows, few.bias, steps, sum);
+            TLK_REAL_FN(tlk_block_few_columns)(block, few.a, few.rows, few.bias, 4, steps, sum);
             for (int s = 0; s < steps; s++)
                 for (int i = 0; i < few.count; i++) {
                     const vec v = v_max(low, v_min(high, sum[s * 4 + i]));

@@ -4,8 +4,10 @@
 #include "kernels/check.h"
 
 #define MAX_WINDOW 2048 /* positions; beyond that most of them would be copied for nothing */
+/* So few taps are faster with lanes of steps. */
+#define NEAR_TAPS 13
 #if defined TLK_ISA_AVX512
-#define ROW_TAPS 6 /* so few are faster with lanes of steps, though nearly every load crosses a cache line */
+#define ROW_TAPS 6 /* though nearly every load crosses a cache line */
 #else
 #define ROW_TAPS 24 /* fewer loads of shorter vectors do */
 #endif
@@ -57,15 +59,11 @@ static size_t phase_length(const tlk_sepconv *s)
     return tlk_size_round_up((span + (size_t)s->stride - 1) / (size_t)s->stride, VW);
 }
 
-/* Whether some tiles are computed with lanes of steps: those inside x, where that is faster, or all, where no window
- * can be had. Lanes of channels cost 9/20 as much a tap, and what ROW_TAPS taps save for transposing, whether there are
- * channels for all lanes or not. */
+/* Whether some tiles are computed with lanes of steps: where that is faster, or all, where no window can be had. */
 static bool has_rows(const tlk_sepconv *s)
 {
-    const double taps = (double)s->kernel_size;
-    const double lanes = (double)(s->channels / VW + (s->channels % VW != 0)) * VW;
-    const bool faster =
-        E_IS_REAL && s->stride == 1 && 20 * taps * (double)s->channels <= lanes * (9 * taps + 11 * ROW_TAPS);
+    const int64_t taps = tlk_taps_are_near(s) ? NEAR_TAPS : ROW_TAPS;
+    const bool faster = E_IS_REAL && s->stride == 1 && (s->kernel_size <= taps || s->channels < VW / 2);
     return !is_last(s) && (faster || phase_length(s) == SIZE_MAX);
 }
 
@@ -247,14 +245,14 @@ static void first_windows(const struct tile *tile, const tlk_row_tile *rows)
 }
 
 #if E_IS_REAL
-/* Straight from x, where no tap of the tile lies outside. */
-static void first_direct(const struct tile *tile, const tlk_row_tile *rows)
+/* With lanes of steps. */
+static void first_rows(const struct tile *tile, const tlk_row_tile *rows)
 {
     const int64_t channels = tile->depthwise->sepconv->channels;
     for (int64_t c = 0; c < channels; c += 8) {
         const int64_t count = MIN(8, channels - c);
         prefetch_channels(tile, c + count, MIN(8, channels - c - count));
-        TLK_REAL_FN(tlk_depthwise_rows)(rows, tile->x + c * tile->length + tile->start, tile->length, c, count);
+        TLK_REAL_FN(tlk_depthwise_rows)(rows, tile->x + c * tile->length, tile->length, tile->start, c, count);
     }
 }
 #endif
@@ -306,8 +304,9 @@ void TLK_ELEMENT_FN(tlk_depthwise_first)(const tlk_depthwise *depthwise, const e
                                                             : 8};
 #if E_IS_REAL
     const int64_t read = rows.vectors * VW + (s->kernel_size - 1) * s->dilation;
-    if (depthwise->by_rows != NULL && s->stride == 1 && tile.start >= 0 && tile.start + read <= length) {
-        first_direct(&tile, &rows);
+    const bool inside = tile.start >= 0 && tile.start + read <= length;
+    if (depthwise->by_rows != NULL && s->stride == 1 && (inside || tlk_taps_are_near(s))) {
+        first_rows(&tile, &rows);
         return;
     }
 #endif

@@ -6,7 +6,7 @@
  * for each position, and every tap is a vector that begins where a vector begins. Taps that are `period` apart read
  * the same vectors, one further each, so that they share loads when they are next to each other. Where there are few
  * taps in channels_first, or few channels, transposing would cost more than it saves: there the lanes are time steps,
- * and the taps read x (depthwise_rows.c).
+ * and the taps read x, where they do not reach beyond it (depthwise_rows.c).
  *
  * Taps are summed in blocks of TLK_SHARED_TAPS * period; in a block by k mod period; then ascending. The period is 1
  * or K where the stride is 1, so that both ways sum in ascending order there and give the same bits.
@@ -60,9 +60,21 @@ TLK_INLINE real *tlk_h_vector(const tlk_row_tile *tile, int64_t j, int v)
     return tile->h + v / TLK_NV * tile->panel + j * TLK_NR + v % TLK_NV * VW;
 }
 
-/* All outputs of `count` channels from c on, at stride 1. data is where the first tap of the first step lies,
- * data_step leads from channel to channel. */
-void TLK_REAL_FN(tlk_depthwise_rows)(const tlk_row_tile *tile, const real *data, int64_t data_step, int64_t c,
+/* Whether tlk_depthwise_rows has the taps of one step in two vectors; then a tile may reach beyond x, where zeros are.
+ */
+static inline bool tlk_taps_are_near(const tlk_sepconv *sepconv)
+{
+#if defined TLK_ISA_AVX512
+    return sepconv->kernel_size - 1 <= VW / sepconv->dilation;
+#else
+    (void)sepconv;
+    return false;
+#endif
+}
+
+/* All outputs of `count` channels from c on, at stride 1. x is channel c's; the first tap of the first step lies at
+ * `start`. */
+void TLK_REAL_FN(tlk_depthwise_rows)(const tlk_row_tile *tile, const real *x, int64_t length, int64_t start, int64_t c,
                                      int64_t count);
 
 /* TLK_LANE_STEPS steps of VW channels, whose weights these are. The first tap of the first step lies at `window`, or in

@@ -33,20 +33,20 @@ static inline void rowblock_pack(const elem *rows, int64_t count, int64_t row_st
 
 /* Neighbouring blocks for tlk_block_few_columns. */
 typedef struct rowblock_few {
-    int count;        /* of blocks; those that are not there repeat the last one */
-    int64_t begin[4]; /* the first rows */
-    int rows[4];      /* how many */
-    const real *a[4]; /* packed */
-    const real *bias[4];
+    int count;                     /* of blocks; those that are not there repeat the last one */
+    int64_t begin[TLK_FEW_BLOCKS]; /* the first rows */
+    int rows[TLK_FEW_BLOCKS];      /* how many */
+    const real *a[TLK_FEW_BLOCKS]; /* packed */
+    const real *bias[TLK_FEW_BLOCKS];
 } rowblock_few;
 
-/* Of all `rows`, blocks first <= block < end, but no more than four. */
-static inline rowblock_few rowblock_gather(int64_t rows, int64_t first, int64_t end, int64_t depth, const real *packed,
-                                           const real *bias)
+/* Of all `rows`, blocks first <= block < end, but no more than `most`: 4 or TLK_FEW_BLOCKS. */
+static inline rowblock_few rowblock_gather(int64_t rows, int64_t first, int64_t end, int most, int64_t depth,
+                                           const real *packed, const real *bias)
 {
-    rowblock_few few = {.count = end - first < 4 ? (int)(end - first) : 4};
+    rowblock_few few = {.count = end - first < most ? (int)(end - first) : most};
     int64_t next = rowblock_begin(rows, first);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < most; i++) {
         const bool there = i < few.count;
         few.begin[i] = there ? next : few.begin[i - 1];
         next = there ? rowblock_begin(rows, first + i + 1) : next;

@@ -104,24 +104,25 @@ struct job {
     tlk_output output; /* of this sample; rows are filters in channels_first, steps in channels_last */
 };
 
-/* `rows` lanes of the sums of `steps` steps, sums 4 apart, to y's rows from f on. */
-static void store_few(const tlk_output *output, const vec *sum, int64_t f, int64_t t, int rows, int steps)
+/* `rows` lanes of the sums of `steps` steps, sums `apart` apart, to y's rows from f on. */
+static void store_few(const tlk_output *output, const vec *sum, int apart, int64_t f, int64_t t, int rows, int steps)
 {
-    real stage[TLK_MR * VW] = {0};
+    real stage[TLK_MR * VW];
 #if E_IS_REAL
     if (output->direct) {
         elem *y = output->y + f * output->row_step + t;
         for (int s = 0; s < steps; s++) {
-            v_store(stage, v_max(v_set1(output->low), v_min(v_set1(output->high), sum[s * 4])));
+            v_store(stage, v_max(v_set1(output->low), v_min(v_set1(output->high), sum[s * apart])));
             for (int r = 0; r < rows; r++)
                 y[r * output->row_step + s] = stage[r];
         }
         return;
     }
 #endif
+    memset(stage, 0, sizeof stage);
     for (int s = 0; s < steps; s++)
         for (int r = 0; r < rows; r++)
-            stage[r * VW + s] = sum[s * 4][r];
+            stage[r * VW + s] = sum[s * apart][r];
     output_finish(output, stage, VW, f, t, rows, steps);
 }
 
@@ -130,13 +131,15 @@ static void store_few(const tlk_output *output, const vec *sum, int64_t f, int64
 static void few_steps(const struct job *job, const real *h, int64_t t, int steps)
 {
     const int64_t blocks = rowblock_count(job->s->filters);
+    const int most = steps == 1 ? TLK_FEW_BLOCKS : 4;
     const tlk_block block = {.depth = job->depth, .b = h, TLK_BLOCK_PANEL};
-    for (int64_t b = 0; b < blocks; b += 4) {
-        const rowblock_few few = rowblock_gather(job->s->filters, b, blocks, job->depth, job->pointwise, job->biases);
+    for (int64_t b = 0; b < blocks; b += most) {
+        const rowblock_few few =
+            rowblock_gather(job->s->filters, b, blocks, most, job->depth, job->pointwise, job->biases);
         vec sum[16];
-        TLK_REAL_FN(tlk_block_few_columns)(&block, few.a, few.rows, few.bias, steps, sum);
+        TLK_REAL_FN(tlk_block_few_columns)(&block, few.a, few.rows, few.bias, most, steps, sum);
         for (int i = 0; i < few.count; i++)
-            store_few(&job->output, sum + i, few.begin[i], t, few.rows[i], steps);
+            store_few(&job->output, sum + i, most, few.begin[i], t, few.rows[i], steps);
     }
 }
 
