@@ -17,8 +17,7 @@
 #define WINDOW      ((int64_t)(262144 / sizeof(real))) /* elements, roughly; of one channel, an eighth */
 #define COLUMNS     (16 * TLK_NR)                      /* outputs of a longer row are cut into tiles, of half as many */
 #define LEAST_LANES (4 * TLK_NR)                       /* of a tile, for which the filters are read once */
-#define STAGE       ((int64_t)1024) /* outputs of a plane, roughly, between their sums and the steps */
-#define PIECES      8               /* of one sample, at least, if there are filters enough */
+#define PIECES      8                                  /* of one sample, at least, if there are filters enough */
 
 /* ---- weights: biases, then for each group its blocks of filters, each [kh][kw][c][rows] ---- */
 
@@ -82,6 +81,7 @@ struct job {
     int64_t rows, columns; /* of a tile */
     int64_t down, across;  /* tiles */
     int64_t chunks;        /* that the blocks of filters are cut into */
+    int64_t plane_rows;    /* of a piece, if VW channels are computed together, or 0 */
     window window;         /* of one tile */
     real *elements;        /* its memory */
     real padding;
@@ -136,15 +136,21 @@ static struct job job_of(const tlk_conv *conv, const tlk_conv_data *data)
         job.data.out_size[0] = 1;
     }
     choose_tiles(&job);
+#if TLK_PLANES
+    job.plane_rows = TLK_FN(tlk_planes_rows)(conv, &job.data);
+#endif
     return job;
 }
 
 static size_t workspace_size(const tlk_conv *conv, const tlk_conv_data *data)
 {
     const struct job job = job_of(conv, data);
+#if TLK_PLANES
+    if (job.plane_rows > 0)
+        return TLK_FN(tlk_planes_size)(conv, &job.data, job.plane_rows) + 64;
+#endif
     const size_t size = window_size(conv, job.rows, job.columns);
-    const size_t rows = tlk_size_mul((size_t)job.window.axis[1].steps, TLK_PLANE_ROWS);
-    const size_t gaps = tlk_size_add(tlk_size_mul((size_t)conv->channels, (size_t)WINDOW_GAP), rows);
+    const size_t gaps = tlk_size_mul((size_t)conv->channels, (size_t)WINDOW_GAP);
     const size_t elements = tlk_size_add(tlk_size_add(size, gaps), VW);
     const size_t offsets = tlk_size_mul(depth_of(conv), 2 * sizeof(int64_t));
     const size_t bytes = tlk_size_add(tlk_size_add(tlk_size_mul(elements, sizeof(real)), offsets), 128);
@@ -156,6 +162,8 @@ static int64_t pieces(const tlk_conv *conv, const tlk_conv_data *data)
     if (data->out_size[0] == 0 || data->out_size[1] == 0)
         return 0;
     const struct job job = job_of(conv, data);
+    if (job.plane_rows > 0)
+        return (conv->groups + VW - 1) / VW * ((data->out_size[0] + job.plane_rows - 1) / job.plane_rows);
     return conv->groups * job.down * job.across * job.chunks;
 }
 
@@ -173,19 +181,9 @@ static void make_runs(const struct job *job, const window *w, int64_t channel, i
     runs->step = by_rows && together > 1 ? window_offset(conv, w, 0, 1) - window_offset(conv, w, 0, 0) : channel;
 }
 
-static void prepare(struct job *job, const void *packed, void *workspace)
+static void prepare(struct job *job, const void *packed)
 {
     const tlk_conv *conv = job->conv;
-    int64_t *offsets = (int64_t *)(((uintptr_t)workspace + 63) / 64 * 64);
-    make_runs(job, &job->window, job->window.channel, offsets, &job->in_window);
-    offsets += job->in_window.count;
-    if (conv->stride[0] == 1 && conv->stride[1] == 1) {
-        window whole = {.axis = {{.shared = true, .phases = 1}, {.shared = true, .phases = 1}}};
-        whole.axis[1].steps = job->data.size[1];
-        make_runs(job, &whole, job->data.size[0] * job->data.size[1], offsets, &job->directly);
-        offsets += job->directly.count;
-    }
-    job->elements = (real *)(((uintptr_t)offsets + 63) / 64 * 64);
     static const real lowest = -(real)INFINITY;
     static const real zero = 0;
     job->padding = conv->kind == TLK_CONV_MAXIMUM ? lowest : zero;
@@ -204,6 +202,20 @@ static void prepare(struct job *job, const void *packed, void *workspace)
                                .activation = &conv->activation,
                                .steps = job->data.steps};
     output_prepare(&job->output);
+}
+
+static void prepare_window(struct job *job, void *workspace)
+{
+    int64_t *offsets = (int64_t *)(((uintptr_t)workspace + 63) / 64 * 64);
+    make_runs(job, &job->window, job->window.channel, offsets, &job->in_window);
+    offsets += job->in_window.count;
+    if (job->conv->stride[0] == 1 && job->conv->stride[1] == 1) {
+        window whole = {.axis = {{.shared = true, .phases = 1}, {.shared = true, .phases = 1}}};
+        whole.axis[1].steps = job->data.size[1];
+        make_runs(job, &whole, job->data.size[0] * job->data.size[1], offsets, &job->directly);
+        offsets += job->directly.count;
+    }
+    job->elements = (real *)(((uintptr_t)offsets + 63) / 64 * 64);
 }
 
 /* ---- run ---- */
@@ -237,7 +249,7 @@ static void store_across(const struct job *job, const struct tile *tile, real *s
                 v_store(part + r * TLK_NR + i, v);
             }
         if (count > 0 && !job->output.direct)
-            output_finish(&job->output, part, TLK_NR, filter, at, rows, count);
+            TLK_ELEMENT_FN(tlk_output_finish)(&job->output, part, TLK_NR, filter, at, rows, count);
         lane += (int)MIN(lanes - lane, tile->pitch - column);
         column = 0;
     }
@@ -304,92 +316,10 @@ static int block_lanes(bool wide, int64_t left)
     return (int)MIN(left, TLK_NR);
 }
 
-#if TLK_PLANES && E_IS_REAL
-/* Of one channel, a filter; the tile has enough columns to fill vectors with them. */
-static void multiply_plane(const struct job *job, const struct tile *tile, tlk_plane *plane, int64_t filter)
-{
-    const int64_t width = job->data.out_size[1];
-    const int64_t at = tile->row * width + tile->column;
-    plane->columns = tile->columns;
-    if (job->output.direct) {
-        plane->rows = tile->rows;
-        plane->y = job->output.y + filter * job->output.row_step + at;
-        plane->y_pitch = width;
-        TLK_FN(tlk_plane_multiply)(plane);
-        return;
-    }
-    real stage[STAGE + TLK_PLANE_ROWS * COLUMNS + VW] __attribute__((aligned(64)));
-    const bool whole = tile->columns == width; /* its rows follow each other in y */
-    const int64_t pitch = whole ? width : (tile->columns + VW - 1) / VW * VW;
-    const int64_t band = (STAGE / pitch / TLK_PLANE_ROWS + 1) * TLK_PLANE_ROWS;
-    const real *data = plane->data;
-    plane->y = stage;
-    plane->y_pitch = pitch;
-    for (int64_t row = 0; row < tile->rows; row += plane->rows) {
-        if (tile->rows - row < TLK_PLANE_ROWS)
-            row = MAX(0, tile->rows - TLK_PLANE_ROWS);
-        plane->rows = MIN(band, tile->rows - row);
-        plane->data = data + row * tile->pitch;
-        TLK_FN(tlk_plane_multiply)(plane);
-        const int64_t lanes = whole ? plane->rows * width : tile->columns;
-        for (int64_t r = 0; r < (whole ? 1 : plane->rows); r++)
-            output_finish(&job->output, stage + r * pitch, pitch, filter, at + (row + r) * width, 1, (int)lanes);
-    }
-}
-
-/* Depthwise, and lanes that run on over the gaps between rows would not save half of the vectors. */
-static bool by_planes(const struct job *job, const struct tile *tile)
-{
-    const tlk_conv *conv = job->conv;
-    return conv->channels == 1 && conv->filters <= 2 && job->weights != NULL && tile->rows > 1 &&
-           tile->columns >= VW / 4;
-}
-
-static void run_planes(const struct job *job, const struct tile *tile, int64_t begin, int64_t end)
-{
-    const tlk_conv *conv = job->conv;
-    tlk_plane plane = {.data = tile->data,
-                       .pitch = tile->pitch,
-                       .taps = tile->runs->count,
-                       .depth = tile->runs->depth,
-                       .step = tile->runs->step,
-                       .offsets = tile->runs->offsets,
-                       .shared = tile->runs->count == conv->kernel[0] && conv->stride[0] == 1 && conv->dilation[0] == 1,
-                       .low = job->output.direct ? job->output.low : -(real)INFINITY,
-                       .high = job->output.direct ? job->output.high : (real)INFINITY};
-    for (int64_t f = begin; f < end; f++) {
-        const int64_t filter = tile->group * conv->filters + f;
-        plane.weights = job->weights + filter * (int64_t)depth_of(conv);
-        plane.bias = job->biases[filter];
-        plane.data = tile->data;
-        multiply_plane(job, tile, &plane, filter);
-    }
-}
-#else
-static bool by_planes(const struct job *job, const struct tile *tile)
-{
-    (void)job;
-    (void)tile;
-    return false;
-}
-
-static void run_planes(const struct job *job, const struct tile *tile, int64_t begin, int64_t end)
-{
-    (void)job;
-    (void)tile;
-    (void)begin;
-    (void)end;
-}
-#endif
-
 /* Blocks begin <= b < end of filters. */
 static void run_tile(const struct job *job, const struct tile *tile, int64_t begin, int64_t end)
 {
     const tlk_conv *conv = job->conv;
-    if (by_planes(job, tile)) {
-        run_planes(job, tile, begin, end);
-        return;
-    }
     const int64_t depth = (int64_t)depth_of(conv);
     const int64_t padded = (tile->columns + VW - 1) / VW * VW;
     const bool one_strip = tile->rows > 1 && tile->pitch <= padded;
@@ -433,8 +363,6 @@ static int64_t direct_columns(const struct job *job, const struct tile *tile)
     }
     if (begin[0] < 0 || end[0] > data->size[0] || begin[1] < 0)
         return 0;
-    if (by_planes(job, tile) && tile->rows < TLK_PLANE_ROWS) /* which may read the others */
-        return 0;
     /* The last vector may run on into the next row, not beyond the last one. */
     const int64_t beyond = end[0] < data->size[0] ? 0 : end[1] + VW - 1 - data->size[1];
     if (end[1] <= data->size[1] && (beyond <= 0 || tile->columns % VW == 0))
@@ -471,11 +399,39 @@ static void run_piece(const struct job *job, struct tile *tile, int64_t columns,
     }
 }
 
+#if TLK_PLANES
+static void run_planes(const struct job *job, int64_t begin, int64_t end, void *workspace)
+{
+    const tlk_conv *conv = job->conv;
+    const int64_t down = (job->data.out_size[0] + job->plane_rows - 1) / job->plane_rows;
+    tlk_planes planes = {.conv = conv,
+                         .data = &job->data,
+                         .output = &job->output,
+                         .window = (real *)(((uintptr_t)workspace + 63) / 64 * 64)};
+    for (int64_t piece = begin; piece < end; piece++) {
+        planes.row = piece % down * job->plane_rows;
+        planes.rows = MIN(job->plane_rows, job->data.out_size[0] - planes.row);
+        planes.channel = piece / down * VW;
+        planes.channels = (int)MIN(VW, conv->groups - planes.channel);
+        planes.biases = job->biases + planes.channel;
+        planes.weights = job->weights + planes.channel * (int64_t)depth_of(conv);
+        TLK_FN(tlk_planes_run)(&planes);
+    }
+}
+#endif
+
 static void run(const tlk_conv *conv, const void *packed, const tlk_conv_data *data, int64_t begin, int64_t end,
                 void *workspace)
 {
     struct job job = job_of(conv, data);
-    prepare(&job, packed, workspace);
+    prepare(&job, packed);
+#if TLK_PLANES
+    if (job.plane_rows > 0) {
+        run_planes(&job, begin, end, workspace);
+        return;
+    }
+#endif
+    prepare_window(&job, workspace);
     const int64_t blocks = block_count(conv);
     int64_t chunk = begin % job.chunks;
     int64_t across = begin / job.chunks % job.across;

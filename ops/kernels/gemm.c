@@ -200,7 +200,7 @@ static void run_few(const tlk_gemm *gemm, const void *a, int64_t a_row_step, con
         for (int c = 0; c < VW; c++)
             b_columns[c] = (const elem *)b + (column + MIN(c, columns - 1)) * b_column_step;
         (rows == 1 ? dot_one : dot_few)(a_rows, b_columns, gemm->depth, stage);
-        output_finish(&output, stage, VW, 0, column, rows, columns);
+        TLK_ELEMENT_FN(tlk_output_finish)(&output, stage, VW, 0, column, rows, columns);
     }
 }
 

@@ -1,163 +1,243 @@
-/* The register block of one channel: taps that rows share, and any. */
+/* Depthwise convolution of images with lanes of channels. */
 #include "kernels/plane.h"
+
+#include "kernels/check.h"
+#include "kernels/isa.h"
 
 #if TLK_PLANES
 
-#define ROWS TLK_PLANE_ROWS
-#if defined TLK_ISA_AVX512 || defined TLK_ISA_NEON
-#define BLOCKS 4 /* of 32 registers, 16 sums */
+#define MIN(a, b)        ((a) < (b) ? (a) : (b))
+#define MAX(a, b)        ((a) > (b) ? (a) : (b))
+#define CLAMP(x, lo, hi) ((x) < (lo) ? (lo) : (x) > (hi) ? (hi) : (x))
+
+#define WINDOW (65536 / (VW * (int64_t)sizeof(real))) /* vectors, roughly */
+#if defined TLK_ISA_AVX2
+#define COLUMNS 8 /* outputs of a block, a register each */
 #else
-#define BLOCKS 2
+#define COLUMNS 16
 #endif
-#define VECTORS 8 /* a sum and a pointer each */
+#define MAX_SIDE_BY_SIDE 5
 
-/* Any taps: a sum for each vector of outputs whose data begins at x[v]. */
-static TLK_NOINLINE void sum_any(const tlk_plane *plane, const real *const x[VECTORS], vec y[VECTORS])
+/* What `outputs` neighbouring ones of an axis read. */
+static size_t reach(const tlk_conv *conv, int axis, int64_t outputs)
 {
-    vec sum[VECTORS];
-    TLK_UNROLL
-    for (int v = 0; v < VECTORS; v++)
-        sum[v] = v_set1(plane->bias);
-    const real *weights = plane->weights;
-    for (int64_t t = 0; t < plane->taps; t++)
-        for (int64_t j = 0, at = plane->offsets[t]; j < plane->depth; j++, at += plane->step) {
-            const vec weight = v_set1(*weights++);
-            TLK_UNROLL
-            for (int v = 0; v < VECTORS; v++)
-                sum[v] = v_fma(weight, v_load(x[v] + at), sum[v]);
-        }
-    TLK_UNROLL
-    for (int v = 0; v < VECTORS; v++)
-        y[v] = sum[v];
+    return tlk_size_add(tlk_size_mul((size_t)(outputs - 1), (size_t)conv->stride[axis]),
+                        tlk_size_mul((size_t)(conv->kernel[axis] - 1), (size_t)conv->dilation[axis]) + 1);
 }
 
-typedef void sum_function(const tlk_plane *plane, const real *const x[BLOCKS], vec sum[BLOCKS][ROWS]);
-
-/* `height` rows of taps, a constant, that neighbouring rows of outputs share: each row of data is loaded once. */
-TLK_INLINE void sum_shared(int height, int blocks, const tlk_plane *plane, const real *const x[BLOCKS],
-                           vec y[BLOCKS][ROWS])
+/* In vectors, with what the last blocks and squares have too many. */
+static size_t window_vectors(const tlk_conv *conv, const tlk_conv_data *data, int64_t rows)
 {
-    vec sum[BLOCKS][ROWS];
-    TLK_UNROLL
-    for (int b = 0; b < blocks; b++)
+    return tlk_size_add(tlk_size_mul(reach(conv, 0, rows), reach(conv, 1, data->out_size[1])),
+                        tlk_size_add(tlk_size_mul(COLUMNS, (size_t)conv->stride[1]), VW));
+}
+
+static size_t sum_vectors(const tlk_conv_data *data, int64_t rows)
+{
+    return tlk_size_add(tlk_size_mul((size_t)rows, (size_t)data->out_size[1]), COLUMNS + VW);
+}
+
+size_t TLK_FN(tlk_planes_size)(const tlk_conv *conv, const tlk_conv_data *data, int64_t rows)
+{
+    const size_t taps = tlk_size_round_up(tlk_size_mul((size_t)conv->kernel[0], (size_t)conv->kernel[1]), VW);
+    const size_t vectors = tlk_size_add(tlk_size_add(window_vectors(conv, data, rows), sum_vectors(data, rows)), taps);
+    return tlk_size_mul(vectors, sizeof(vec));
+}
+
+int64_t TLK_FN(tlk_planes_rows)(const tlk_conv *conv, const tlk_conv_data *data)
+{
+    if (conv->kind != TLK_CONV_PRODUCTS || conv->channels != 1 || conv->filters != 1 ||
+        conv->groups * 4 < (conv->groups + VW - 1) / VW * VW * 3 || data->out_size[0] < 2 || data->out_size[1] < 1 ||
+        conv->stride[0] > conv->kernel[0] || conv->stride[1] > conv->kernel[1])
+        return 0;
+    int64_t rows = data->out_size[0];
+    while (rows > 0 && window_vectors(conv, data, rows) > WINDOW)
+        rows /= 2;
+    return rows;
+}
+
+/* A row of x of all channels; columns behind the window's end are left out. */
+static void fill_row(const tlk_planes *p, const real *x, int64_t width, real *out)
+{
+    const int64_t area = p->data->size[0] * p->data->size[1];
+    const int64_t first = p->data->pad[1];
+    const int64_t begin = CLAMP(first, 0, width);
+    const int64_t end = CLAMP(first + p->data->size[1], begin, width);
+    for (int64_t i = 0; i < begin; i++)
+        v_store(out + i * VW, v_zero());
+    for (int64_t i = begin; i < end; i += VW) {
+        const int n = (int)MIN(VW, end - i);
+        const real *from = x + i - first;
+        vec square[VW];
         TLK_UNROLL
-    for (int r = 0; r < ROWS; r++)
-        sum[b][r] = v_set1(plane->bias);
-    TLK_UNROLL
-    for (int i = 0; i < ROWS + height - 1; i++)
-        for (int64_t j = 0, at = i * plane->pitch; j < plane->depth; j++, at += plane->step) {
-            vec data[BLOCKS];
-            TLK_UNROLL
-            for (int b = 0; b < blocks; b++) {
-                data[b] = v_load(x[b] + at);
-                if (i > 0 && i < ROWS + height - 2) /* or it would be loaded for each row */
-                    TLK_IN_REGISTER(data[b]);
-            }
-            TLK_UNROLL
-            for (int r = 0; r < ROWS; r++) {
-                if (r > i || i - r >= height)
-                    continue;
-                const vec weight = v_set1(plane->weights[(i - r) * plane->depth + j]);
-                TLK_UNROLL
-                for (int b = 0; b < blocks; b++)
-                    sum[b][r] = v_fma(weight, data[b], sum[b][r]);
-            }
+        for (int c = 0; c < VW; c++) {
+            square[c] = n == VW ? v_load(from) : v_load_n(from, n);
+            from += c + 1 < p->channels ? area : 0;
         }
-    TLK_UNROLL
-    for (int b = 0; b < blocks; b++)
+        v_transpose(square);
         TLK_UNROLL
-    for (int r = 0; r < ROWS; r++)
-        y[b][r] = sum[b][r];
-}
-
-#define INSTANCE(name, call)                                                                                  \
-    static TLK_NOINLINE void name(const tlk_plane *plane, const real *const x[BLOCKS], vec sum[BLOCKS][ROWS]) \
-    {                                                                                                         \
-        call;                                                                                                 \
+        for (int j = 0; j < VW; j++)
+            v_store(out + (i + j) * VW, square[j]);
     }
-INSTANCE(sum_3_few, sum_shared(3, BLOCKS / 2, plane, x, sum))
-INSTANCE(sum_3, sum_shared(3, BLOCKS, plane, x, sum))
-INSTANCE(sum_5_few, sum_shared(5, BLOCKS / 2, plane, x, sum))
-INSTANCE(sum_5, sum_shared(5, BLOCKS, plane, x, sum))
-
-/* The way over the outputs, a row of blocks after the other. The last block of a row or a column overlaps with the one
- * before, rather than reaching beyond. */
-typedef struct walk {
-    const tlk_plane *plane;
-    int64_t height, last_row, last_column;
-    int64_t row, column, left; /* blocks */
-} walk;
-
-static walk walk_of(const tlk_plane *plane, int64_t height)
-{
-    return (walk){.plane = plane,
-                  .height = height,
-                  .last_row = plane->rows > height ? plane->rows - height : 0,
-                  .last_column = plane->columns > VW ? plane->columns - VW : 0,
-                  .left = (plane->rows + height - 1) / height * ((plane->columns + VW - 1) / VW)};
+    for (int64_t i = end; i < width; i++)
+        v_store(out + i * VW, v_zero());
 }
 
-/* The data and the outputs of the next `count` blocks; those that are not there repeat the last one. */
-static void walk_on(walk *w, int count, const real *x[], real *y[])
+static void fill(const tlk_planes *p, int64_t height, int64_t width)
 {
-    for (int i = 0; i < count; i++) {
-        x[i] = w->plane->data + w->row * w->plane->pitch + w->column;
-        y[i] = w->plane->y + w->row * w->plane->y_pitch + w->column;
-        if (--w->left <= 0)
-            continue;
-        if (w->column < w->last_column) {
-            w->column = w->column + VW < w->last_column ? w->column + VW : w->last_column;
-        } else {
-            w->row = w->row + w->height < w->last_row ? w->row + w->height : w->last_row;
-            w->column = 0;
+    const tlk_conv_data *data = p->data;
+    const real *x = (const real *)data->x + p->channel * data->size[0] * data->size[1];
+    for (int64_t r = 0; r < height; r++) {
+        const int64_t row = p->row * p->conv->stride[0] - data->pad[0] + r;
+        real *out = p->window + r * width * VW;
+        if (row >= 0 && row < data->size[0])
+            fill_row(p, x + row * data->size[1], width, out);
+        else
+            for (int64_t i = 0; i < width; i++)
+                v_store(out + i * VW, v_zero());
+    }
+}
+
+/* [tap][channel] */
+static void fill_weights(const tlk_planes *p, int64_t taps, real *weights)
+{
+    for (int64_t t = 0; t < taps; t += VW) {
+        vec square[VW];
+        for (int c = 0; c < VW; c++)
+            square[c] = v_load_n(p->weights + MIN(c, p->channels - 1) * taps + t, (int)MIN(VW, taps - t));
+        v_transpose(square);
+        for (int j = 0; j < VW; j++)
+            v_store(weights + (t + j) * VW, square[j]);
+    }
+}
+
+typedef void sum_function(const tlk_conv *conv, int64_t width, const real *weights, vec bias, const real *x, real *y);
+
+/* `count` neighbouring outputs, a constant. */
+TLK_INLINE void sum_any(int count, const tlk_conv *conv, int64_t width, const real *weights, vec bias, const real *x,
+                        real *y)
+{
+    const int64_t column = conv->stride[1] * VW;
+    vec sum[COLUMNS];
+    TLK_UNROLL
+    for (int i = 0; i < count; i++)
+        sum[i] = bias;
+    for (int64_t kh = 0; kh < conv->kernel[0]; kh++, x += conv->dilation[0] * width * VW) {
+        const real *tap = x;
+        for (int64_t kw = 0; kw < conv->kernel[1]; kw++, tap += conv->dilation[1] * VW, weights += VW) {
+            const vec weight = v_load(weights);
+            TLK_UNROLL
+            for (int i = 0; i < count; i++)
+                sum[i] = v_fma(weight, v_load(tap + i * column), sum[i]);
         }
     }
+    TLK_UNROLL
+    for (int i = 0; i < count; i++)
+        v_store(y + i * VW, sum[i]);
 }
 
-static void store(const tlk_plane *plane, vec sum, real *y)
+/* The same for strides and dilations of 1 and so many taps in a row, a constant: data are loaded once for all. */
+TLK_INLINE void sum_side_by_side(int taps, const tlk_conv *conv, int64_t width, const real *weights, vec bias,
+                                 const real *x, real *y)
 {
-    const vec v = v_max(v_set1(plane->low), v_min(v_set1(plane->high), sum));
-    if (plane->columns >= VW)
-        v_store(y, v);
-    else
-        v_store_n(y, v, (int)plane->columns);
+    vec sum[COLUMNS];
+    TLK_UNROLL
+    for (int i = 0; i < COLUMNS; i++)
+        sum[i] = bias;
+    for (int64_t kh = 0; kh < conv->kernel[0]; kh++, x += conv->dilation[0] * width * VW) {
+        vec weight[MAX_SIDE_BY_SIDE];
+        TLK_UNROLL
+        for (int kw = 0; kw < taps; kw++, weights += VW)
+            weight[kw] = v_load(weights);
+        TLK_UNROLL
+        for (int i = 0; i < COLUMNS + taps - 1; i++) {
+            vec data = v_load(x + i * VW);
+            TLK_IN_REGISTER(data);
+            TLK_UNROLL
+            for (int kw = taps - 1; kw >= 0; kw--)
+                if (i >= kw && i - kw < COLUMNS)
+                    sum[i - kw] = v_fma(weight[kw], data, sum[i - kw]);
+        }
+    }
+    TLK_UNROLL
+    for (int i = 0; i < COLUMNS; i++)
+        v_store(y + i * VW, sum[i]);
 }
 
-static void multiply_any(const tlk_plane *plane)
+#define INSTANCE(name, call)                                                                                         \
+    static TLK_NOINLINE void name(const tlk_conv *conv, int64_t width, const real *weights, vec bias, const real *x, \
+                                  real *y)                                                                           \
+    {                                                                                                                \
+        call;                                                                                                        \
+    }
+INSTANCE(sum_3, sum_side_by_side(3, conv, width, weights, bias, x, y))
+INSTANCE(sum_5, sum_side_by_side(5, conv, width, weights, bias, x, y))
+INSTANCE(sum_many, sum_any(COLUMNS, conv, width, weights, bias, x, y))
+INSTANCE(sum_half, sum_any(COLUMNS / 2, conv, width, weights, bias, x, y))
+INSTANCE(sum_few, sum_any(COLUMNS / 4, conv, width, weights, bias, x, y))
+
+/* Blocks run on over the end of a row into the next one's place, which comes later. */
+static void sum_rows(const tlk_planes *p, int64_t width, const real *weights, real *sums)
 {
-    for (walk w = walk_of(plane, 1); w.left > 0;) {
-        const real *x[VECTORS];
-        real *y[VECTORS];
-        vec sum[VECTORS];
-        walk_on(&w, VECTORS, x, y);
-        sum_any(plane, x, sum);
-        for (int v = 0; v < VECTORS; v++)
-            store(plane, sum[v], y[v]);
+    const tlk_conv *conv = p->conv;
+    const vec bias = v_load(p->biases);
+    const int64_t columns = p->data->out_size[1];
+    sum_function *many = sum_many;
+    if (conv->stride[1] == 1 && conv->dilation[1] == 1 && (conv->kernel[1] == 3 || conv->kernel[1] == 5))
+        many = conv->kernel[1] == 3 ? sum_3 : sum_5;
+    for (int64_t r = 0; r < p->rows; r++)
+        for (int64_t c = 0; c < columns;) {
+            const real *x = p->window + (r * conv->stride[0] * width + c * conv->stride[1]) * VW;
+            real *y = sums + (r * columns + c) * VW;
+            const int64_t left = columns - c;
+            const int count = left > COLUMNS * 3 / 4 ? COLUMNS : left > COLUMNS / 4 ? COLUMNS / 2 : COLUMNS / 4;
+            (count == COLUMNS ? many : count == COLUMNS / 2 ? sum_half : sum_few)(conv, width, weights, bias, x, y);
+            c += count;
+        }
+}
+
+/* Sums of VW positions to all channels, or to a column of the stage. */
+TLK_INLINE void turn(const real *sums, vec low, vec high, real *y, int64_t step)
+{
+    vec square[VW];
+    TLK_UNROLL
+    for (int j = 0; j < VW; j++)
+        square[j] = v_load(sums + j * VW);
+    v_transpose(square);
+    TLK_UNROLL
+    for (int c = 0; c < VW; c++, y += step)
+        v_store(y, v_max(low, v_min(high, square[c])));
+}
+
+static void store(const tlk_planes *p, const real *sums)
+{
+    const tlk_output *output = p->output;
+    const int64_t first = p->row * p->data->out_size[1];
+    const int64_t count = p->rows * p->data->out_size[1];
+    const vec low = v_set1(output->direct ? output->low : -(real)INFINITY);
+    const vec high = v_set1(output->direct ? output->high : (real)INFINITY);
+    for (int64_t i = 0; i < count; i += 2 * VW) {
+        real stage[VW * 2 * VW] __attribute__((aligned(64)));
+        const int n = (int)MIN(2 * VW, count - i);
+        const bool whole = output->direct && n == 2 * VW && p->channels == VW;
+        real *y = whole ? output->y + p->channel * output->row_step + first + i : stage;
+        for (int half = 0; half < n; half += VW)
+            turn(sums + (i + half) * VW, low, high, y + half, whole ? output->row_step : 2 * VW);
+        if (!whole)
+            TLK_ELEMENT_FN(tlk_output_finish)(output, stage, (int64_t)2 * VW, p->channel, first + i, p->channels, n);
     }
 }
 
-static void multiply_shared(const tlk_plane *plane)
+void TLK_FN(tlk_planes_run)(const tlk_planes *p)
 {
-    sum_function *const many = plane->taps == 3 ? sum_3 : sum_5;
-    sum_function *const few = plane->taps == 3 ? sum_3_few : sum_5_few;
-    for (walk w = walk_of(plane, ROWS); w.left > 0;) {
-        const int blocks = w.left > BLOCKS / 2 ? BLOCKS : BLOCKS / 2;
-        const real *x[BLOCKS];
-        real *y[BLOCKS];
-        vec sum[BLOCKS][ROWS];
-        walk_on(&w, blocks, x, y);
-        (blocks == BLOCKS ? many : few)(plane, x, sum);
-        for (int b = 0; b < blocks; b++)
-            for (int r = 0; r < ROWS && r < plane->rows; r++)
-                store(plane, sum[b][r], y[b] + r * plane->y_pitch);
-    }
-}
-
-void TLK_FN(tlk_plane_multiply)(const tlk_plane *plane)
-{
-    if (plane->shared && (plane->taps == 3 || plane->taps == 5))
-        multiply_shared(plane);
-    else
-        multiply_any(plane);
+    const tlk_conv *conv = p->conv;
+    const int64_t height = (int64_t)reach(conv, 0, p->rows);
+    const int64_t width = (int64_t)reach(conv, 1, p->data->out_size[1]);
+    real *sums = p->window + window_vectors(conv, p->data, p->rows) * VW;
+    real *weights = sums + sum_vectors(p->data, p->rows) * VW;
+    fill(p, height, width);
+    fill_weights(p, conv->kernel[0] * conv->kernel[1], weights);
+    sum_rows(p, width, weights, sums);
+    store(p, sums);
 }
 #endif

@@ -1,37 +1,40 @@
-/* The register block of a convolution that reads one channel, depthwise ones above all: there is nothing to multiply a
- * vector with but a number, and a tap of several rows of outputs reads the same data. So a block is four rows of
- * outputs, several of which are computed at once. Sums run over the taps in the order of tlk_block, from the bias. */
+/* Depthwise convolution of images: there is nothing to multiply a vector with but a number, unless the lanes are
+ * channels. So VW channels are transposed into a window, [row][column][channel], in which every tap begins where a
+ * vector begins, at any stride and dilation; the sums are transposed back on their way out. Sums run over the taps in
+ * the order of tlk_block, from the bias. */
 #ifndef TLK_PLANE_H
 #define TLK_PLANE_H
 
 #include <stdbool.h>
 
-#include "kernels/vreal.h"
+#include "kernels/conv.h"
+#include "kernels/output.h"
 
-#define TLK_PLANE_ROWS 4
-
-/* Doubles and the portable kernels do without: less code, less speed, the same bits. */
-#if defined TLK_DOUBLE || defined TLK_ISA_PORTABLE
+/* Doubles, half types and the portable kernels do without: less code, less speed, the same bits. */
+#if defined TLK_DOUBLE || !E_IS_REAL || defined TLK_ISA_PORTABLE
 #define TLK_PLANES 0
 #else
 #define TLK_PLANES 1
 #endif
 
-/* y[row][column] = clamp(bias + sum_t sum_j weights[t * depth + j] * data[row * pitch + column + offsets[t] + j *
- * step])
- *
- * Of at least TLK_PLANE_ROWS rows and VW columns all that they read must be there, even if there are fewer of them. */
-typedef struct tlk_plane {
-    int64_t rows, columns;
-    const real *weights, *data;
-    int64_t taps, depth, step, pitch;
-    const int64_t *offsets;
-    bool shared; /* offsets[t] is t * pitch: rows share what they read */
-    real bias, low, high;
-    real *y;
-    int64_t y_pitch;
-} tlk_plane;
+/* Outputs [row, row + rows) of `channels` <= VW neighbouring channels. */
+typedef struct tlk_planes {
+    const tlk_conv *conv;
+    const tlk_conv_data *data;
+    const tlk_output *output;
+    int64_t row, rows;
+    int64_t channel;
+    int channels;
+    const real *weights, *biases; /* of the first channel: [taps], one behind the other; a vector of biases */
+    real *window;                 /* aligned memory of tlk_planes_size() */
+} tlk_planes;
 
-void TLK_FN(tlk_plane_multiply)(const tlk_plane *plane);
+/* How many rows of outputs are best computed together; 0 if other ways are better. */
+int64_t TLK_FN(tlk_planes_rows)(const tlk_conv *conv, const tlk_conv_data *data);
+
+/* Bytes for that many. */
+size_t TLK_FN(tlk_planes_size)(const tlk_conv *conv, const tlk_conv_data *data, int64_t rows);
+
+void TLK_FN(tlk_planes_run)(const tlk_planes *planes);
 
 #endif

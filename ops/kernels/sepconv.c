@@ -123,7 +123,7 @@ static void store_few(const tlk_output *output, const vec *sum, int apart, int64
     for (int s = 0; s < steps; s++)
         for (int r = 0; r < rows; r++)
             stage[r * VW + s] = sum[s * apart][r];
-    output_finish(output, stage, VW, f, t, rows, steps);
+    TLK_ELEMENT_FN(tlk_output_finish)(output, stage, VW, f, t, rows, steps);
 }
 
 /* channels_first, the last few steps of a tile: whole vectors of steps would be mostly empty, so the lanes are filters.

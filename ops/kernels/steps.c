@@ -1,115 +1,304 @@
-/* Programs of elementwise steps over a tile. */
-#include "kernels/steps_stage.h"
+/* The way of sums to the output tensor, and of elements through a chain of elementwise operators: one pass over the
+ * stage for all that is arithmetic, a few vectors at a time, which stay in registers from step to step; one more for
+ * each function in between. */
+#include "kernels/steps.h"
 
-#include "kernels/finish.h"
+#include "kernels/activate_f64.h"
 #include "kernels/isa.h"
+#include "kernels/output.h"
 
-#define TILE 512
+#define TILE  512
+#define GROUP (TLK_MR > 8 ? 8 : 4) /* vectors; with operands, twice as many registers */
 
-TLK_INLINE vec combine(tlk_step_kind kind, vec x, vec v)
+#define EACH(expression)                  \
+    do {                                  \
+        TLK_UNROLL                        \
+        for (int k = 0; k < GROUP; k++) { \
+            const vec y = x[k];           \
+            x[k] = expression;            \
+        }                                 \
+    } while (0)
+
+/* A group is a few rows of two vectors of `n` elements each. Where one vector is enough the other repeats it, and so do
+ * rows behind the last one. */
+typedef struct group {
+    int64_t row[GROUP / 2]; /* counted from the first one of the pass */
+    int64_t lane[2];
+    int n[2];
+} group;
+
+#define ROW(k)  (g->row[(k) / 2])
+#define LANE(k) (g->lane[(k) % 2])
+#define N(k)    (g->n[(k) % 2])
+
+static TLK_NOINLINE vec gather(const elem *from, int64_t step, int n)
+{
+    real lanes[VW] = {0};
+    for (int i = 0; i < n; i++)
+        lanes[i] = e_get(from + i * step);
+    return v_load(lanes);
+}
+
+/* n elements that are `step` apart. */
+TLK_INLINE vec load_lanes(const elem *from, int64_t step, int n)
+{
+    if (step == 1)
+        return n == VW ? e_load(from) : e_load_n(from, n);
+    return step == 0 ? v_set1(e_get(from)) : gather(from, step, n);
+}
+
+/* Of an operand whose first element is that of the pass. */
+TLK_INLINE void load_operand(const elem *operand, int64_t row_step, int64_t lane_step, const group *g, vec v[GROUP])
+{
+    if (row_step == 0 && lane_step == 0) {
+        v[0] = v_set1(e_get(operand));
+        TLK_UNROLL
+        for (int k = 1; k < GROUP; k++)
+            v[k] = v[0];
+    } else if (lane_step == 1 && N(0) == VW && N(1) == VW) {
+        TLK_UNROLL
+        for (int k = 0; k < GROUP; k++)
+            v[k] = e_load(operand + ROW(k) * row_step + LANE(k));
+    } else {
+        TLK_UNROLL
+        for (int k = 0; k < GROUP; k++)
+            v[k] = load_lanes(operand + ROW(k) * row_step + LANE(k) * lane_step, lane_step, N(k));
+    }
+}
+
+TLK_INLINE void combine(tlk_step_kind kind, const vec v[GROUP], vec x[GROUP])
 {
     switch (kind) {
     case TLK_STEP_ADD:
-        return x + v;
+        EACH(y + v[k]);
+        break;
     case TLK_STEP_SUB:
-        return x - v;
+        EACH(y - v[k]);
+        break;
     case TLK_STEP_SUB_FROM:
-        return v - x;
+        EACH(v[k] - y);
+        break;
     case TLK_STEP_MUL:
-        return x * v;
+        EACH(y * v[k]);
+        break;
     case TLK_STEP_DIV:
-        return x / v;
+        EACH(y / v[k]);
+        break;
     case TLK_STEP_DIV_INTO:
-        return v / x;
+        EACH(v[k] / y);
+        break;
     case TLK_STEP_MIN:
-        return v_select((x < v) | (x != x), x, v);
+        EACH(v_select((y < v[k]) | (y != y), y, v[k]));
+        break;
     case TLK_STEP_MAX:
-        return v_select((x > v) | (x != x), x, v);
+        EACH(v_select((y > v[k]) | (y != y), y, v[k]));
+        break;
     case TLK_STEP_PRELU:
-        return v_select(x < (real)0, x * v, x);
-    default:
-        return x;
-    }
-}
-
-/* One row; `kind` is a constant. */
-TLK_INLINE void combine_row(tlk_step_kind kind, const elem *operand, int64_t step, real *y, int lanes)
-{
-    const vec one = v_set1(e_get(operand));
-    for (int i = 0; i < lanes; i += VW) {
-        const int n = lanes - i < VW ? lanes - i : VW;
-        vec v = one;
-        if (step == 1) {
-            v = n == VW ? e_load(operand + i) : e_load_n(operand + i, n);
-        } else if (step != 0) {
-            real gathered[VW] = {0};
-            for (int k = 0; k < n; k++)
-                gathered[k] = e_get(operand + (i + k) * step);
-            v = v_load(gathered);
-        }
-        v_store(y + i, combine(kind, v_load(y + i), v));
-    }
-}
-
-#define COMBINE(kind)                                                                                        \
-    case kind:                                                                                               \
-        for (int r = 0; r < rows; r++)                                                                       \
-            combine_row(kind, operand + r * step->row_step, step->lane_step, stage + r * stage_step, lanes); \
-        break
-
-static void combine_rows(const tlk_step *step, real *stage, int64_t stage_step, int64_t row, int64_t lane, int rows,
-                         int lanes)
-{
-    const elem *operand = (const elem *)step->operand + row * step->row_step + lane * step->lane_step;
-    if (step->row_step == 0 && step->lane_step == 0 && lanes == stage_step) { /* one number: the rows are one */
-        lanes *= rows;
-        rows = 1;
-    }
-    switch (step->kind) {
-        COMBINE(TLK_STEP_ADD);
-        COMBINE(TLK_STEP_SUB);
-        COMBINE(TLK_STEP_SUB_FROM);
-        COMBINE(TLK_STEP_MUL);
-        COMBINE(TLK_STEP_DIV);
-        COMBINE(TLK_STEP_DIV_INTO);
-        COMBINE(TLK_STEP_MIN);
-        COMBINE(TLK_STEP_MAX);
-        COMBINE(TLK_STEP_PRELU);
+        EACH(v_select(y < (real)0, y * v[k], y));
+        break;
     default:
         break;
     }
 }
 
-static void apply_function(tlk_unary function, real *y, int64_t n)
+/* An activation that is_arithmetic. */
+TLK_INLINE void activate(const tlk_activation *activation, vec x[GROUP])
+{
+    real low;
+    real high;
+    const vec a = v_set1((real)activation->a);
+    const vec b = v_set1((real)activation->b);
+    const vec one = v_set1(1);
+    switch (activation->kind) {
+    case TLK_LINEAR:
+        break;
+    case TLK_LEAKY_RELU:
+        EACH(v_select(y < (real)0, a * y, y));
+        break;
+    case TLK_HARD_SIGMOID:
+        EACH(v_min(one, v_max(v_zero(), a * y + b)));
+        break;
+    case TLK_HARD_SWISH:
+        EACH(y * v_min(one, v_max(v_zero(), (y + (real)3) * (real)(1.0 / 6))));
+        break;
+    default:
+        (void)activation_is_clamp(activation, &low, &high);
+        EACH(v_max(v_set1(low), v_min(v_set1(high), y))); /* as tlk_block does it */
+        break;
+    }
+}
+
+static bool is_arithmetic(const tlk_step *step)
+{
+    return tlk_step_has_operand(step) || (step->kind == TLK_STEP_ACTIVATE && step->activation.kind < TLK_FIRST_VMATH);
+}
+
+/* On the first n elements of y, of which whole vectors can be read and written. */
+static void apply_activation(const tlk_activation *activation, real *y, int64_t n)
 {
 #if defined TLK_DOUBLE
-    tlk_unary_f64(function, y, n);
+    tlk_activate_f64(activation, y, n);
 #else
-    TLK_FN(tlk_unary)(function, y, y, n);
+    TLK_FN(tlk_activate)(activation, y, y, n);
 #endif
 }
 
-void TLK_ELEMENT_FN(tlk_steps_stage)(const tlk_steps *steps, real *stage, int64_t stage_step, int64_t row, int64_t lane,
-                                     int rows, int lanes)
+static void apply_function(const tlk_step *step, real *y, int64_t n)
 {
-    for (int s = 0; s < steps->count; s++) {
-        const tlk_step *step = &steps->steps[s];
-        if (tlk_step_has_operand(step)) {
-            combine_rows(step, stage, stage_step, row, lane, rows, lanes);
+    if (step->kind == TLK_STEP_ACTIVATE)
+        apply_activation(&step->activation, y, n);
+    else
+#if defined TLK_DOUBLE
+        tlk_unary_f64(step->function, y, n);
+#else
+        TLK_FN(tlk_unary)(step->function, y, y, n);
+#endif
+}
+
+/* What Gemm asks for behind the product; others have a step for it. */
+static void scale_and_add(const tlk_output *output, real *stage, int64_t stage_step, int64_t row, int64_t lane,
+                          int rows, int lanes)
+{
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < lanes; i += VW) {
+            const int n = lanes - i < VW ? lanes - i : VW;
+            vec y = v_set1(output->scale) * v_load(stage + r * stage_step + i);
+            if (output->add != NULL)
+                y = v_fma(
+                    v_set1(output->add_scale),
+                    load_lanes(output->add + (row + r) * output->add_row_step + (lane + i) * output->add_lane_step,
+                               output->add_lane_step, n),
+                    y);
+            v_store(stage + r * stage_step + i, y);
+        }
+}
+
+static TLK_NOINLINE void store_lanes(elem *y, int64_t step, vec value, int n)
+{
+    elem lanes[VW];
+    if (step == 1) {
+        e_store_n(y, value, n);
+        return;
+    }
+    e_store(lanes, value);
+    for (int i = 0; i < n; i++)
+        y[i * step] = lanes[i];
+}
+
+/* Rows of at most two vectors on the stage, the first element of which is (row, lane) of all tensors. */
+typedef struct stage_area {
+    real *stage;
+    int64_t stage_step;
+    int64_t row, lane;
+    int64_t rows;
+    int lanes;
+    bool folded; /* these rows are one row of the tensors */
+} stage_area;
+
+static int64_t row_step_of(const stage_area *area, int64_t row_step, int64_t lane_step)
+{
+    return area->folded ? area->lanes * lane_step : row_step;
+}
+
+/* Steps begin <= step < end, all arithmetic: to the output, or in place if there is none. */
+static void run_pass(const tlk_output *output, const tlk_step *const *begin, const tlk_step *const *end,
+                     const stage_area *area)
+{
+    const bool wide = area->lanes > VW;
+    group places = {.lane = {0, wide ? VW : 0}};
+    group *g = &places;
+    places.n[0] = wide ? VW : area->lanes;
+    places.n[1] = wide ? area->lanes - VW : area->lanes;
+    for (int64_t r = 0; r < area->rows; r += GROUP / 2) {
+        vec x[GROUP];
+        TLK_UNROLL
+        for (int k = 0; k < GROUP; k++) {
+            ROW(k) = r + k / 2 < area->rows ? r + k / 2 : area->rows - 1;
+            x[k] = v_load(area->stage + ROW(k) * area->stage_step + LANE(k));
+        }
+        for (const tlk_step *const *s = begin; s < end; s++) {
+            const tlk_step *step = *s;
+            if (tlk_step_has_operand(step)) {
+                vec v[GROUP];
+                load_operand((const elem *)step->operand + area->row * step->row_step + area->lane * step->lane_step,
+                             row_step_of(area, step->row_step, step->lane_step), step->lane_step, g, v);
+                combine(step->kind, v, x);
+            } else {
+                activate(&step->activation, x);
+            }
+        }
+        if (output == NULL) {
+            TLK_UNROLL
+            for (int k = 0; k < GROUP; k++)
+                v_store(area->stage + ROW(k) * area->stage_step + LANE(k), x[k]);
             continue;
         }
+        elem *const y = output->y + area->row * output->row_step + area->lane * output->lane_step;
+        const int64_t row_step = row_step_of(area, output->row_step, output->lane_step);
+        if (output->lane_step == 1 && area->lanes % VW == 0) {
+            TLK_UNROLL
+            for (int k = 0; k < GROUP; k++)
+                e_store(y + ROW(k) * row_step + LANE(k), x[k]);
+        } else {
+            TLK_UNROLL
+            for (int k = 0; k < GROUP; k++)
+                store_lanes(y + ROW(k) * row_step + LANE(k) * output->lane_step, output->lane_step, x[k], N(k));
+        }
+    }
+}
+
+/* Longer rows are folded. */
+static void run_passes(const tlk_output *output, const tlk_step *const *begin, const tlk_step *const *end,
+                       stage_area all)
+{
+    if (all.lanes <= 2 * VW) {
+        run_pass(output, begin, end, &all);
+        return;
+    }
+    for (int64_t r = 0; r < all.rows; r++) {
+        const int rest = all.lanes % (2 * VW);
+        stage_area part = {all.stage + r * all.stage_step, 2 * VW, all.row + r, all.lane,
+                           all.lanes / (2 * VW),           2 * VW, true};
+        run_pass(output, begin, end, &part);
+        part.stage += all.lanes - rest;
+        part.lane += all.lanes - rest;
+        part.rows = 1;
+        part.lanes = rest;
+        if (rest > 0)
+            run_pass(output, begin, end, &part);
+    }
+}
+
+void TLK_ELEMENT_FN(tlk_output_finish)(const tlk_output *output, real *stage, int64_t stage_step, int64_t row,
+                                       int64_t lane, int rows, int lanes)
+{
+    const tlk_step activation = {.kind = TLK_STEP_ACTIVATE, .activation = *output->activation};
+    const tlk_step *program[1 + TLK_MAX_STEPS];
+    int count = 0;
+    if (activation.activation.kind != TLK_LINEAR)
+        program[count++] = &activation;
+    for (int s = 0; s < output->steps.count; s++)
+        program[count++] = &output->steps.steps[s];
+    if (output->add != NULL || output->scale != 1)
+        scale_and_add(output, stage, stage_step, row, lane, rows, lanes);
+    for (int begin = 0, end = 0;; begin = ++end) {
+        while (end < count && is_arithmetic(program[end]))
+            end++;
+        if (begin < end || end == count)
+            run_passes(end == count ? output : NULL, program + begin, program + end,
+                       (stage_area){stage, stage_step, row, lane, rows, lanes, false});
+        if (end == count)
+            return;
         const bool dense = lanes == stage_step;
-        const int64_t n = dense ? (int64_t)rows * lanes : lanes;
         for (int r = 0; r < (dense ? 1 : rows); r++)
-            if (step->kind == TLK_STEP_ACTIVATE)
-                activate(&step->activation, stage + r * stage_step, n);
-            else
-                apply_function(step->function, stage + r * stage_step, n);
+            apply_function(program[end], stage + r * stage_step, dense ? (int64_t)rows * lanes : lanes);
     }
 }
 
 static void run(const tlk_steps *steps, const void *x, int x_step, void *y, int64_t n)
 {
+    static const tlk_activation linear = {.kind = TLK_LINEAR};
+    const tlk_output output = {.y = y, .lane_step = 1, .scale = 1, .activation = &linear, .steps = *steps};
     real stage[TILE] __attribute__((aligned(64)));
     const vec one = v_set1(n > 0 ? e_get(x) : 0);
     for (int64_t i = 0; i < n; i += TILE) {
@@ -117,9 +306,7 @@ static void run(const tlk_steps *steps, const void *x, int x_step, void *y, int6
         const elem *from = (const elem *)x + i * x_step;
         for (int k = 0; k < count; k += VW)
             v_store(stage + k, x_step == 0 ? one : count - k < VW ? e_load_n(from + k, count - k) : e_load(from + k));
-        TLK_ELEMENT_FN(tlk_steps_stage)(steps, stage, TILE, 0, i, 1, count);
-        for (int k = 0; k < count; k += VW)
-            e_store_n((elem *)y + i + k, v_load(stage + k), count - k < VW ? count - k : VW);
+        TLK_ELEMENT_FN(tlk_output_finish)(&output, stage, TILE, 0, i, 1, count);
     }
 }
 

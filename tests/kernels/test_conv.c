@@ -145,6 +145,7 @@ START_TEST(test_random_shapes)
     static const int64_t strides[] = {1, 1, 1, 2, 3};
     static const int64_t dilations[] = {1, 1, 2, 3, 5000};
     static const int64_t channels[] = {1, 2, 3, 5, 8, 16, 17};
+    static const int64_t depthwise[] = {6, 7, 8, 12, 14, 16, 31, 40}; /* about a vector of channels */
     static const tlk_activation_kind activations[] = {TLK_LINEAR, TLK_RELU, TLK_HARD_SWISH};
     uint32_t state = 11U + (uint32_t)_i;
 #define PICK(list) (list)[random_below(&state, (int64_t)(sizeof(list) / sizeof((list)[0])))]
@@ -161,6 +162,10 @@ START_TEST(test_random_shapes)
             p.conv.channels = p.conv.filters = 1;
             p.conv.activation.kind = TLK_LINEAR;
             p.bias = false;
+        }
+        if (_i % 2 == 1 && i % 3 == 1) {
+            p.conv.groups = PICK(depthwise);
+            p.conv.channels = p.conv.filters = 1;
         }
         for (int axis = 0; axis < 2; axis++) {
             p.conv.kernel[axis] = axis == 0 && p.size[0] == 1 ? 1 : PICK(kernels);
