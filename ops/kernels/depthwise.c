@@ -112,7 +112,8 @@ void TLK_ELEMENT_FN(tlk_depthwise_prepare)(tlk_depthwise *depthwise, const tlk_s
     const int64_t channels = (int64_t)tlk_size_round_up((size_t)s->channels, VW);
     depthwise->sepconv = s;
     depthwise->by_lanes = weights;
-    depthwise->by_rows = has_rows(s) ? weights + channels * s->multiplier * s->kernel_size : NULL;
+    depthwise->by_rows = weights + channels * s->multiplier * s->kernel_size;
+    depthwise->has_rows = has_rows(s);
     depthwise->groups = workspace;
     depthwise->phase_length = 0;
     if (phase_length(s) != SIZE_MAX) {
@@ -305,7 +306,7 @@ void TLK_ELEMENT_FN(tlk_depthwise_first)(const tlk_depthwise *depthwise, const e
 #if E_IS_REAL
     const int64_t read = rows.vectors * VW + (s->kernel_size - 1) * s->dilation;
     const bool inside = tile.start >= 0 && tile.start + read <= length;
-    if (depthwise->by_rows != NULL && s->stride == 1 && (inside || tlk_taps_are_near(s))) {
+    if (depthwise->has_rows && s->stride == 1 && (inside || tlk_taps_are_near(s))) {
         first_rows(&tile, &rows);
         return;
     }

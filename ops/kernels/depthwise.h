@@ -39,8 +39,9 @@ typedef struct tlk_tap_group {
 /* What a run of the stage needs beside the data; lies in the workspace. */
 typedef struct tlk_depthwise {
     const tlk_sepconv *sepconv;
-    const real *by_rows;   /* weights [D][C][K]; NULL where the lanes are always channels */
     const real *by_lanes;  /* weights [D][C in vectors][K in the order of summation][VW] */
+    const real *by_rows;   /* [D][C][K] */
+    bool has_rows;         /* whether there are such: the lanes are not always channels */
     tlk_tap_group *groups; /* the taps, in the order of summation */
     int64_t group_count;
     int64_t phase_length; /* the window is [stride][phase_length][VW]; 0 if it would be too large */
