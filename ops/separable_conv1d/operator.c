@@ -16,27 +16,20 @@ typedef struct sepconv_plan {
     sepconv_engine engine;
 } sepconv_plan;
 
-static void get_inputs(const tl_call *call, const tl_tensor *inputs[SEPCONV_INPUTS])
-{
-    for (size_t k = 0; k < SEPCONV_INPUTS; k++)
-        inputs[k] = k < call->input_count ? call->inputs[k] : NULL;
-}
-
-static sepconv_weights get_weights(const tl_tensor *const inputs[SEPCONV_INPUTS])
+static sepconv_weights get_weights(const tl_tensor *const *inputs)
 {
     return (sepconv_weights){inputs[SEPCONV_DEPTHWISE]->data, inputs[SEPCONV_POINTWISE]->data,
                              inputs[SEPCONV_BIAS] != NULL ? inputs[SEPCONV_BIAS]->data : NULL};
 }
 
-static bool are_constant(const tl_tensor *const inputs[SEPCONV_INPUTS])
+static bool are_constant(const tl_tensor *const *inputs)
 {
     return inputs[SEPCONV_DEPTHWISE]->data != NULL && inputs[SEPCONV_POINTWISE]->data != NULL &&
            (inputs[SEPCONV_BIAS] == NULL || inputs[SEPCONV_BIAS]->data != NULL);
 }
 
 /* Packs constant weights into the state. */
-static tl_status pack(tl_call *call, sepconv_state *state, const sepconv_shape *shape,
-                      const tl_tensor *const inputs[SEPCONV_INPUTS])
+static tl_status pack(tl_call *call, sepconv_state *state, const sepconv_shape *shape, const tl_tensor *const *inputs)
 {
     const tl_host *host = call->host;
     const sepconv_weights weights = get_weights(inputs);
@@ -77,8 +70,7 @@ static tl_status create(tl_call *call)
     sepconv_text why = {""};
     sepconv_params params;
     sepconv_shape shape;
-    const tl_tensor *inputs[SEPCONV_INPUTS];
-    get_inputs(call, inputs);
+    const tl_tensor *const *inputs = call->inputs;
     tl_status status = sepconv_read(host, call->node, &params, &why);
     if (status == TL_OK)
         status = sepconv_shape_find(&params, inputs, TL_INVALID_MODEL, &shape, &why);
@@ -128,8 +120,7 @@ static tl_status reshape(tl_call *call)
     sepconv_text why = {""};
     sepconv_params params;
     sepconv_shape shape;
-    const tl_tensor *inputs[SEPCONV_INPUTS];
-    get_inputs(call, inputs);
+    const tl_tensor *const *inputs = call->inputs;
     tl_status status = TL_OK;
     if (loading)
         status = sepconv_read(call->host, call->node, &params, &why);
@@ -194,8 +185,7 @@ static tl_status run(tl_call *call)
     int64_t sample_step[3];
     const sepconv_state *state = call->state;
     const sepconv_plan *plan = call->plan;
-    const tl_tensor *inputs[SEPCONV_INPUTS];
-    get_inputs(call, inputs);
+    const tl_tensor *const *inputs = call->inputs;
     const sepconv_job job = {
         .engine = &plan->engine,
         .shape = &plan->shape,

@@ -126,7 +126,7 @@ static tl_status call_create(creation *c, tl_node *node, uint64_t *packed)
 {
     tl_arena scratch;
     tl_arena_init(&scratch, node->graph->model->allocator, 0);
-    const tl_tensor **inputs = TL_NEW(&scratch, const tl_tensor *, node->input_count + 1);
+    const tl_tensor **inputs = TL_NEW(&scratch, const tl_tensor *, tl_node_call_inputs(node) + 1);
     tl_status status = inputs ? TL_OK : tl_error_no_memory(c->error);
     for (size_t k = 0; k < node->input_count && status == TL_OK; k++) {
         if (!node->inputs[k])

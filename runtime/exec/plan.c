@@ -19,8 +19,8 @@ static bool is_shaped(const tl_tensor *tensor)
 static tl_status init_step(const planner *p, tl_step *step, tl_node *node)
 {
     tl_arena *memory = &p->plan->memory;
-    const tl_tensor **inputs = TL_NEW(memory, const tl_tensor *, node->input_count + 1);
-    tl_tensor **outputs = TL_NEW(memory, tl_tensor *, node->output_count + 1);
+    const tl_tensor **inputs = TL_NEW(memory, const tl_tensor *, tl_node_call_inputs(node) + 1);
+    tl_tensor **outputs = TL_NEW(memory, tl_tensor *, tl_node_call_outputs(node) + 1);
     void *plan_data = node->op->plan_size ? tl_arena_alloc(memory, 1, node->op->plan_size, TL_ALIGNMENT) : NULL;
     if (!inputs || !outputs || (node->op->plan_size && !plan_data))
         return tl_error_no_memory(p->error);
@@ -36,9 +36,9 @@ static tl_status init_step(const planner *p, tl_step *step, tl_node *node)
                            .host = &p->runtime->host,
                            .node = node,
                            .inputs = inputs,
-                           .input_count = node->input_count,
+                           .input_count = tl_node_call_inputs(node),
                            .outputs = outputs,
-                           .output_count = node->output_count,
+                           .output_count = tl_node_call_outputs(node),
                            .state = node->state,
                            .plan = plan_data,
                            .thread_count = p->runtime->pool.thread_count},

@@ -73,8 +73,8 @@ static bool fits(const tl_node *node, int64_t limit)
 static tl_status evaluate(tl_node *node, tl_runtime *runtime, tl_arena *scratch, int64_t limit, tl_error *error)
 {
     tl_model *model = node->graph->model;
-    const tl_tensor **inputs = TL_NEW(scratch, const tl_tensor *, node->input_count + 1);
-    tl_tensor **outputs = TL_NEW(scratch, tl_tensor *, node->output_count + 1);
+    const tl_tensor **inputs = TL_NEW(scratch, const tl_tensor *, tl_node_call_inputs(node) + 1);
+    tl_tensor **outputs = TL_NEW(scratch, tl_tensor *, tl_node_call_outputs(node) + 1);
     tl_tensor *results = TL_NEW(scratch, tl_tensor, node->output_count + 1);
     if (!inputs || !outputs || !results)
         return tl_error_no_memory(error);

@@ -282,6 +282,21 @@ bool tl_graph_link(tl_graph *graph, bool keep_dead);
 bool tl_graph_free_invariants(tl_graph *graph);
 /* Types and shapes of one node's outputs, from its inputs. */
 tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error);
+/* Inputs and outputs in a call of the node: its own, and absent ones for the rest of the operator's parameters. */
+static inline size_t tl_call_values(size_t given, const tl_param *params, size_t count)
+{
+    if (count > 0 && params[count - 1].flags & TL_PARAM_VARIADIC)
+        count--;
+    return given > count ? given : count;
+}
+static inline size_t tl_node_call_inputs(const tl_node *node)
+{
+    return tl_call_values(node->input_count, node->op->inputs, node->op->input_count);
+}
+static inline size_t tl_node_call_outputs(const tl_node *node)
+{
+    return tl_call_values(node->output_count, node->op->outputs, node->op->output_count);
+}
 /* The graphs inside a node, k = 0, 1, ...; NULL beyond the last. */
 tl_graph *tl_node_subgraph(const tl_node *node, size_t k);
 

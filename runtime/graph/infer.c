@@ -115,9 +115,9 @@ static tl_status reshape(tl_node *node, const tl_host *host, const tl_tensor **i
                  .host = host,
                  .node = node,
                  .inputs = inputs,
-                 .input_count = node->input_count,
+                 .input_count = tl_node_call_inputs(node),
                  .outputs = outputs,
-                 .output_count = node->output_count,
+                 .output_count = tl_node_call_outputs(node),
                  .thread_count = 1},
         .error = error,
         .ahead = true,
@@ -157,8 +157,8 @@ tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error)
 {
     tl_arena scratch;
     tl_arena_init(&scratch, node->graph->model->allocator, 0);
-    const tl_tensor **inputs = TL_NEW(&scratch, const tl_tensor *, node->input_count + 1);
-    tl_tensor **outputs = TL_NEW(&scratch, tl_tensor *, node->output_count + 1);
+    const tl_tensor **inputs = TL_NEW(&scratch, const tl_tensor *, tl_node_call_inputs(node) + 1);
+    tl_tensor **outputs = TL_NEW(&scratch, tl_tensor *, tl_node_call_outputs(node) + 1);
     tl_tensor *found = TL_NEW(&scratch, tl_tensor, node->output_count + 1);
     tl_status status = inputs && outputs && found ? TL_OK : tl_error_no_memory(error);
     bindings bound = {{TL_UNDEFINED}};

@@ -19,14 +19,16 @@ static tl_status run_half(tl_call *call)
     return TL_OK;
 }
 
-/* Y = X + (Y or 0), and Z = X - that, if wanted. */
+/* Y = X + (Y or 0), and Z = X - that, if wanted. What is absent is there as NULL. */
 static tl_status run_both(tl_call *call)
 {
+    if (call->input_count != 2 || call->output_count != 2)
+        return tl_fail(call, TL_INTERNAL, "%zu inputs and %zu outputs", call->input_count, call->output_count);
     const float *x = call->inputs[0]->data, *y = call->inputs[1] ? call->inputs[1]->data : NULL;
     for (int64_t i = 0; i < tl_tensor_elements(call->inputs[0]); i++) {
         float other = y ? y[i] : 0;
         ((float *)call->outputs[0]->data)[i] = x[i] + other;
-        if (call->output_count > 1 && call->outputs[1])
+        if (call->outputs[1])
             ((float *)call->outputs[1]->data)[i] = x[i] - other;
     }
     return TL_OK;

@@ -230,6 +230,13 @@ typedef struct frame {
 
 enum { DATA_NONE, DATA_CONSTANT, DATA_ALL };
 
+/* Absent ones stand for parameters that are not given, but for a variadic one. */
+static size_t values(size_t given, const tl_param *params, size_t count)
+{
+    size_t least = count > 0 && params[count - 1].flags & TL_PARAM_VARIADIC ? count - 1 : count;
+    return given > least ? given : least;
+}
+
 static void set_frame(fake_case *test, frame *f, int data)
 {
     memset(f, 0, sizeof *f);
@@ -238,8 +245,8 @@ static void set_frame(fake_case *test, frame *f, int data)
     f->call.node = (const tl_node *)(const void *)test;
     f->call.inputs = f->input_pointers;
     f->call.outputs = f->output_pointers;
-    f->call.input_count = test->input_count > test->op->input_count ? test->input_count : test->op->input_count;
-    f->call.output_count = test->output_count > test->op->output_count ? test->output_count : test->op->output_count;
+    f->call.input_count = values(test->input_count, test->op->inputs, test->op->input_count);
+    f->call.output_count = values(test->output_count, test->op->outputs, test->op->output_count);
     f->call.thread_count = test->threads ? test->threads : 3;
     test->call = &f->call;
     for (size_t k = 0; k < test->input_count; k++)

@@ -97,8 +97,9 @@ typedef struct tl_attribute_spec {
 
 /* What a callback of an operator gets. Owned by the runtime, valid during the call.
  *
- * inputs[k] is NULL where an optional input is absent; there are input_count of them, the schema's at least (absent
- * ones padded), more if variadic. Likewise outputs[k]: NULL where nobody asked for an optional output.
+ * inputs[k] is NULL where an optional input is absent; there are input_count of them: one for each parameter of the
+ * schema, whether the node has it or not, but of a variadic one as many as the node has. Likewise outputs[k]: NULL
+ * where nobody asked for an optional output.
  *
  *            | create              | reshape                              | run
  *  inputs    | type; shape where   | type, shape; data where known now,   | type, shape, data
