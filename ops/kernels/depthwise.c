@@ -62,8 +62,8 @@ static size_t phase_length(const tlk_sepconv *s)
 /* Whether some tiles are computed with lanes of steps: where that is faster, or all, where no window can be had. */
 static bool has_rows(const tlk_sepconv *s)
 {
-    const int64_t taps = tlk_taps_are_near(s) ? NEAR_TAPS : ROW_TAPS;
-    const bool faster = E_IS_REAL && s->stride == 1 && (s->kernel_size <= taps || s->channels < VW / 2);
+    const int64_t taps = tlk_taps_are_near(s) ? NEAR_TAPS : s->stride == 1 ? ROW_TAPS : 0;
+    const bool faster = E_IS_REAL && (s->kernel_size <= taps || (s->stride == 1 && s->channels < VW / 2));
     return !is_last(s) && (faster || phase_length(s) == SIZE_MAX);
 }
 
@@ -306,7 +306,7 @@ void TLK_ELEMENT_FN(tlk_depthwise_first)(const tlk_depthwise *depthwise, const e
 #if E_IS_REAL
     const int64_t read = rows.vectors * VW + (s->kernel_size - 1) * s->dilation;
     const bool inside = tile.start >= 0 && tile.start + read <= length;
-    if (depthwise->has_rows && s->stride == 1 && (inside || tlk_taps_are_near(s))) {
+    if (depthwise->has_rows && (tlk_taps_are_near(s) || (inside && s->stride == 1))) {
         first_rows(&tile, &rows);
         return;
     }

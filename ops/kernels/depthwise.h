@@ -9,7 +9,8 @@
  * and the taps read x, where they do not reach beyond it (depthwise_rows.c).
  *
  * Taps are summed in blocks of TLK_SHARED_TAPS * period; in a block by k mod period; then ascending. The period is 1
- * or K where the stride is 1, so that both ways sum in ascending order there and give the same bits.
+ * or K where the stride is 1. So is all ascending there, as it is with lanes of steps: some tiles have those and others
+ * windows, and both give the same bits. At a stride of 2 all tiles have the one or the other.
  */
 #ifndef TLK_DEPTHWISE_H
 #define TLK_DEPTHWISE_H
@@ -66,15 +67,15 @@ TLK_INLINE real *tlk_h_vector(const tlk_row_tile *tile, int64_t j, int v)
 static inline bool tlk_taps_are_near(const tlk_sepconv *sepconv)
 {
 #if defined TLK_ISA_AVX512
-    return sepconv->kernel_size - 1 <= VW / sepconv->dilation;
+    return sepconv->stride <= 2 && sepconv->kernel_size - 1 <= VW * sepconv->stride / sepconv->dilation;
 #else
     (void)sepconv;
     return false;
 #endif
 }
 
-/* All outputs of `count` channels from c on, at stride 1. x is channel c's; the first tap of the first step lies at
- * `start`. */
+/* All outputs of `count` channels from c on, at stride 1 or of near taps. x is channel c's; the first tap of the first
+ * step lies at `start`. */
 void TLK_REAL_FN(tlk_depthwise_rows)(const tlk_row_tile *tile, const real *x, int64_t length, int64_t start, int64_t c,
                                      int64_t count);
 
