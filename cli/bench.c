@@ -123,8 +123,8 @@ static void print_results(const results *r)
            time_text(times->runs[0], b, sizeof b), time_text(percentile(times, 0.99), c, sizeof c), times->count);
     double flops = cli_profile_flops(r->profile);
     if (flops > 0)
-        printf("%-12s%s each, %.1f GFLOP/s\n", "work", cli_flops_text(flops, a, sizeof a),
-               flops / median(times) * 1e-9);
+        printf("%-12s%s each, %.1f GFLOP/s, %.0f %% of %.0f\n", "work", cli_flops_text(flops, a, sizeof a),
+               flops / median(times) * 1e-9, 100 * flops / median(times) / r->profile->peak, r->profile->peak * 1e-9);
     printf("%-12s%s at most\n", "memory", cli_bytes_text(r->peak, a, sizeof a));
     cli_profile_print(r->profile, r->options->verbose);
 }
@@ -146,6 +146,7 @@ static tl_status write_json(const results *r, const char *path, tl_error *error)
     cli_json_number(&json, run, "count", (double)times->count);
     cli_json_number(&json, json.root, "peak_bytes", r->peak);
     cli_json_number(&json, json.root, "flops", cli_profile_flops(r->profile));
+    cli_json_number(&json, json.root, "peak_flops_per_second", r->profile->peak);
     cli_profile_add_json(r->profile, &json, json.root);
     tl_status status = cli_json_write(&json, path, error);
     cli_json_free(&json);
@@ -180,7 +181,7 @@ static tl_status bench(results *r, timing *times, tl_context *context, tl_error 
     r->peak = peak_memory();
     cli_profile profile = {0};
     if (status == TL_OK)
-        status = cli_profile_run(&profile, context, seconds / 4, error);
+        status = cli_profile_run(&profile, context, thread_count(r->options), seconds / 4, error);
     r->profile = &profile;
     if (status == TL_OK)
         status = report(r, error);
@@ -226,7 +227,9 @@ const cli_command cli_command_bench = {
     .least = 1,
     .most = 1,
     .summary = "Measures load time, first run, runs, memory, and the time of each operator.",
-    .details = "The times of whole runs are taken without profiling; the operators' in runs of their own afterwards.",
+    .details = "The times of whole runs are taken without profiling; the operators' in runs of their own afterwards. "
+               "The peak is what the threads do in multiply-adds on registers alone; bytes are those of the tensors "
+               "that a node reads and writes.",
     .options = option_table,
     .option_count = TL_COUNT(option_table),
     .run = run,

@@ -185,6 +185,28 @@ double cli_node_flops(const cli_shapes *shapes, const tl_node *node)
     return 0;
 }
 
+/* Of those of `count` values that are there and hold tensors. */
+static double bytes_of(const cli_shapes *shapes, tl_value *const *values, size_t count)
+{
+    double bytes = 0;
+    for (size_t k = 0; k < count; k++) {
+        if (!values[k] || values[k]->kind != TL_KIND_TENSOR)
+            continue;
+        const int64_t each = tl_tensor_bytes(cli_shape(shapes, values[k]));
+        if (each < 0)
+            return -1;
+        bytes += (double)each;
+    }
+    return bytes;
+}
+
+double cli_node_bytes(const cli_shapes *shapes, const tl_node *node)
+{
+    const double read = bytes_of(shapes, node->inputs, node->input_count);
+    const double written = bytes_of(shapes, node->outputs, node->output_count);
+    return read < 0 || written < 0 ? -1 : read + written;
+}
+
 static bool is_weight(const tl_value *value)
 {
     return value->constant && value->kind == TL_KIND_TENSOR && value->tensor.type != TL_INT64 &&

@@ -17,6 +17,9 @@ const tl_tensor *cli_shape(const cli_shapes *shapes, const tl_value *value);
  * fused activation or bias, elementwise operators and reductions one per element; pools one per element of a window;
  * BatchNormalization two, Softmax three, other normalizations five per element; moving data nothing. */
 double cli_node_flops(const cli_shapes *shapes, const tl_node *node);
+/* Bytes of the tensors that one node reads and writes, constants as the graph has them; -1 where a shape is not known.
+ */
+double cli_node_bytes(const cli_shapes *shapes, const tl_node *node);
 /* Elements of the constants that a node reads, as far as they are weights: not int64, bool or strings, which hold
  * shapes and axes. A constant with several readers counts for each; cli_graph_parameters() counts it once. */
 int64_t cli_node_parameters(const tl_node *node);

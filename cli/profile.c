@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include "cli.h"
+#include "kernels/kernels.h"
 #include "profile.h"
 #include "view.h"
 
@@ -47,7 +48,22 @@ static void trace(void *user, const tl_node *node, bool begin)
         (cli_profile_call){at, profile->began - profile->start, now - profile->start};
 }
 
-tl_status cli_profile_run(cli_profile *profile, tl_context *context, double seconds, tl_error *error)
+/* Operations a second of one core: the best of some short runs, which a busy machine lets through. */
+static double measure_peak(void)
+{
+    const double end = cli_now() + 0.02;
+    double best = 0;
+    do {
+        const double begin = cli_now();
+        const double flops = tlk_get()->multiply_adds(2000);
+        const double seconds = cli_now() - begin;
+        if (seconds > 0 && flops / seconds > best)
+            best = flops / seconds;
+    } while (cli_now() < end);
+    return best;
+}
+
+tl_status cli_profile_run(cli_profile *profile, tl_context *context, int threads, double seconds, tl_error *error)
 {
     const tl_graph *graph = tl_session_graph(context->session);
     *profile = (cli_profile){.count = graph->node_count};
@@ -70,8 +86,11 @@ tl_status cli_profile_run(cli_profile *profile, tl_context *context, double seco
         status = tl_error_no_memory(error);
     const tl_plan *plan = tl_context_last_plan(context);
     cli_shapes shapes = {graph, plan ? plan->slots : NULL};
-    for (size_t i = 0; i < profile->count; i++)
+    for (size_t i = 0; i < profile->count; i++) {
         profile->entries[i].flops = cli_node_flops(&shapes, graph->nodes[i]);
+        profile->entries[i].bytes = cli_node_bytes(&shapes, graph->nodes[i]);
+    }
+    profile->peak = measure_peak() * threads;
     return status;
 }
 
@@ -94,8 +113,8 @@ double cli_profile_flops(const cli_profile *profile)
 /* ---- Tables */
 
 typedef struct row {
-    const tl_node *node;   /* of the operator, or the node itself */
-    double seconds, flops; /* of one run */
+    const tl_node *node;          /* of the operator, or the node itself */
+    double seconds, flops, bytes; /* of one run */
     size_t nodes;
 } row;
 
@@ -110,12 +129,19 @@ static bool same_operator(const tl_node *a, const tl_node *b)
     return strcmp(a->op_type, b->op_type) == 0 && strcmp(a->domain, b->domain) == 0;
 }
 
-static void print_row(const row *r, double total)
+#define TABLE_HEAD "\n  %10s  %7s  %8s  %7s  %9s", "us", "share", "GFLOP/s", "of peak", "bytes"
+
+static void print_row(const row *r, double total, double peak)
 {
-    char flops[32] = "";
-    if (r->flops > 0 && r->seconds > 0)
-        snprintf(flops, sizeof flops, "%.2f", r->flops / r->seconds * 1e-9);
-    printf("  %10.1f  %5.1f %%  %8s", r->seconds * 1e6, total > 0 ? 100 * r->seconds / total : 0, flops);
+    char speed[32] = "", part[32] = "", bytes[32] = "";
+    if (r->flops > 0 && r->seconds > 0) {
+        snprintf(speed, sizeof speed, "%.2f", r->flops / r->seconds * 1e-9);
+        snprintf(part, sizeof part, "%.1f %%", 100 * r->flops / r->seconds / peak);
+    }
+    if (r->bytes > 0)
+        cli_bytes_text(r->bytes, bytes, sizeof bytes);
+    printf("  %10.1f  %5.1f %%  %8s  %7s  %9s", r->seconds * 1e6, total > 0 ? 100 * r->seconds / total : 0, speed, part,
+           bytes);
 }
 
 /* Fills rows, one per node or one per operator; returns how many. */
@@ -133,6 +159,7 @@ static size_t make_rows(const cli_profile *profile, row *rows, bool by_operator)
             rows[count++] = (row){.node = entry->node};
         rows[at].seconds += entry->seconds / (double)profile->runs;
         rows[at].flops += entry->flops > 0 ? entry->flops : 0;
+        rows[at].bytes += entry->bytes > 0 ? entry->bytes : 0;
         rows[at].nodes++;
     }
     if (count)
@@ -150,9 +177,10 @@ void cli_profile_print(const cli_profile *profile, bool more)
     size_t count = make_rows(profile, rows, true);
     for (size_t k = 0; k < count; k++)
         total += rows[k].seconds;
-    printf("\n  %10s  %7s  %8s  %5s  operator\n", "us", "share", "GFLOP/s", "nodes");
+    printf(TABLE_HEAD);
+    printf("  %5s  operator\n", "nodes");
     for (size_t k = 0; k < count; k++) {
-        print_row(&rows[k], total);
+        print_row(&rows[k], total, profile->peak);
         printf("  %5zu  ", rows[k].nodes);
         cli_print_clean(stdout, cli_view_operator(rows[k].node, text, sizeof text));
         putchar('\n');
@@ -160,9 +188,10 @@ void cli_profile_print(const cli_profile *profile, bool more)
     memset(rows, 0, (profile->count + 1) * sizeof rows[0]);
     count = make_rows(profile, rows, false);
     size_t shown = more || count < 10 ? count : 10;
-    printf("\n  %10s  %7s  %8s  node\n", "us", "share", "GFLOP/s");
+    printf(TABLE_HEAD);
+    printf("  node\n");
     for (size_t k = 0; k < shown; k++) {
-        print_row(&rows[k], total);
+        print_row(&rows[k], total, profile->peak);
         printf("  ");
         cli_print_clean(stdout, cli_view_operator(rows[k].node, text, sizeof text));
         printf("  ");
@@ -190,6 +219,7 @@ void cli_profile_add_json(const cli_profile *profile, cli_json *json, cJSON *to)
         cli_json_text(json, item, "domain", entry->node->domain);
         cli_json_seconds(json, item, "us", seconds);
         cli_json_number(json, item, "flops", entry->flops < 0 ? 0 : entry->flops);
+        cli_json_number(json, item, "bytes", entry->bytes < 0 ? 0 : entry->bytes);
     }
 }
 
@@ -214,6 +244,8 @@ tl_status cli_profile_write_trace(const cli_profile *profile, const char *path, 
         cli_json_text(&json, arguments, "op", cli_view_operator(entry->node, text, sizeof text));
         if (entry->flops > 0)
             cli_json_number(&json, arguments, "flops", entry->flops);
+        if (entry->bytes > 0)
+            cli_json_number(&json, arguments, "bytes", entry->bytes);
     }
     tl_status status = cli_json_write(&json, path, error);
     cli_json_free(&json);

@@ -9,7 +9,7 @@
 /* One node, over all profiled runs. */
 typedef struct cli_profile_entry {
     const tl_node *node;
-    double flops; /* of one run; -1: not known */
+    double flops, bytes; /* of one run; -1: not known */
     double seconds;
     size_t calls;
 } cli_profile_entry;
@@ -26,13 +26,15 @@ typedef struct cli_profile {
     cli_profile_call *calls; /* of the first runs, up to a limit */
     size_t call_count, call_capacity;
     size_t runs;
+    double peak; /* operations a second that the threads do in multiply-adds on registers alone */
     /* while it is taken */
     double start, began;
     bool failed;
 } cli_profile;
 
-/* Runs the context, at least once and for about `seconds`, and times every operator. */
-tl_status cli_profile_run(cli_profile *profile, tl_context *context, double seconds, tl_error *error);
+/* Runs the context, at least once and for about `seconds`, and times every operator; then the peak of so many threads,
+ * each taken to do what one does alone. */
+tl_status cli_profile_run(cli_profile *profile, tl_context *context, int threads, double seconds, tl_error *error);
 void cli_profile_free(cli_profile *profile);
 
 /* Operations of one run, as far as known. */

@@ -290,9 +290,9 @@ said "needs Graphviz"; no_file none.svg
 # ---- bench
 expect 1 bench "$models/add.onnx"; said "missing inputs"
 expect 0 bench "$models/separable.onnx" --random 1 --dim T=50 --seconds 0.05
-for word in load "first run" median p99 memory SeparableConv1D; do printed "$word"; done
+for word in load "first run" median p99 memory "of peak" bytes SeparableConv1D; do printed "$word"; done
 expect 0 bench -q "$models/separable.onnx" --random 1 --seconds 0 --json bench.json --profile trace.json --threads 2; silent
-for field in load_us first_run_us run_us min median p99 count peak_bytes threads isa operators name op us; do
+for field in load_us first_run_us run_us min median p99 count peak_bytes threads isa operators name op us flops bytes peak_flops_per_second; do
     value bench.json "\"$field\":"
 done
 value bench.json '"threads":2'
