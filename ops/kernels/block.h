@@ -65,7 +65,7 @@ void TLK_REAL_FN(tlk_block_by_lanes)(const tlk_block *block, int rows, int vecto
  * TLK_FEW_BLOCKS for one step, whose sums would else wait for themselves. a[i] is the i-th packed block, of rows[i]
  * rows, bias[i] its biases; at each, VW elements can be read. Of `block` what describes b counts. Result: y[s * blocks
  * + i], lanes from rows[i] on mean nothing. */
-#define TLK_FEW_BLOCKS 8
+#define TLK_FEW_BLOCKS 5 /* so many make 64 or 128 rows */
 void TLK_REAL_FN(tlk_block_few_columns)(const tlk_block *block, const real *const a[], const int rows[],
                                         const real *const bias[], int blocks, int steps, vec y[16]);
 
