@@ -413,8 +413,10 @@ static void run_planes(const struct job *job, int64_t begin, int64_t end, void *
         planes.rows = MIN(job->plane_rows, job->data.out_size[0] - planes.row);
         planes.channel = piece / down * VW;
         planes.channels = (int)MIN(VW, conv->groups - planes.channel);
-        planes.biases = job->biases + planes.channel;
-        planes.weights = job->weights + planes.channel * (int64_t)depth_of(conv);
+        if (job->weights != NULL) {
+            planes.biases = job->biases + planes.channel;
+            planes.weights = job->weights + planes.channel * (int64_t)depth_of(conv);
+        }
         TLK_FN(tlk_planes_run)(&planes);
     }
 }

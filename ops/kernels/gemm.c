@@ -39,6 +39,23 @@ TLK_INLINE vec load_some(const elem *from, int64_t n)
     return n >= VW ? e_load(from) : e_load_n(from, (int)(n > 0 ? n : 0));
 }
 
+/* A square of up to `count` lines and `n` elements of each; `lanes` of each vector of lines are stored. */
+static TLK_NOINLINE void pack_square(const elem *source, int64_t step, int64_t count, int64_t n, real *packed,
+                                     int64_t width, int64_t lanes)
+{
+    vec square[VW];
+    TLK_UNROLL
+    for (int j = 0; j < VW; j++)
+        square[j] = j < count ? load_some(source + j * step, n) : v_zero();
+    v_transpose(square);
+    TLK_UNROLL
+    for (int j = 0; j < VW; j++)
+        if (j < n && lanes >= VW)
+            v_store(packed + j * width, square[j]);
+        else if (j < n)
+            v_store_n(packed + j * width, square[j], (int)lanes);
+}
+
 /* packed[k][i] = source[i * step + k * depth_step] for i < count, zero up to width. */
 static TLK_NOINLINE void pack_lines(const elem *source, int64_t step, int64_t depth_step, int64_t count, int64_t width,
                                     int64_t depth, real *packed)
@@ -51,14 +68,9 @@ static TLK_NOINLINE void pack_lines(const elem *source, int64_t step, int64_t de
     }
     if (depth_step == 1 && count > 1) { /* squares of VW lines */
         for (int64_t i = 0; i < width; i += VW)
-            for (int64_t k = 0; k < depth; k += VW) {
-                vec square[VW];
-                for (int64_t j = 0; j < VW; j++)
-                    square[j] = i + j < count ? load_some(source + (i + j) * step + k, depth - k) : v_zero();
-                v_transpose(square);
-                for (int64_t j = 0; j < VW && k + j < depth; j++)
-                    v_store_n(packed + (k + j) * width + i, square[j], (int)MIN(VW, width - i));
-            }
+            for (int64_t k = 0; k < depth; k += VW)
+                pack_square(source + i * step + k, step, count - i, depth - k, packed + k * width + i, width,
+                            width - i);
         return;
     }
     for (int64_t k = 0; k < depth; k++, source += depth_step, packed += width)

@@ -46,7 +46,7 @@ size_t TLK_FN(tlk_planes_size)(const tlk_conv *conv, const tlk_conv_data *data, 
 
 int64_t TLK_FN(tlk_planes_rows)(const tlk_conv *conv, const tlk_conv_data *data)
 {
-    if (conv->kind != TLK_CONV_PRODUCTS || conv->channels != 1 || conv->filters != 1 ||
+    if (conv->kind == TLK_CONV_MAXIMUM || conv->channels != 1 || conv->filters != 1 ||
         conv->groups * 4 < (conv->groups + VW - 1) / VW * VW * 3 || data->out_size[0] < 2 || data->out_size[1] < 1 ||
         conv->stride[0] > conv->kernel[0] || conv->stride[1] > conv->kernel[1])
         return 0;
@@ -101,6 +101,10 @@ static void fill(const tlk_planes *p, int64_t height, int64_t width)
 /* [tap][channel] */
 static void fill_weights(const tlk_planes *p, int64_t taps, real *weights)
 {
+    for (int64_t t = 0; t < taps && p->weights == NULL; t++)
+        v_store(weights + t * VW, v_set1(1));
+    if (p->weights == NULL)
+        return;
     for (int64_t t = 0; t < taps; t += VW) {
         vec square[VW];
         for (int c = 0; c < VW; c++)
@@ -180,7 +184,7 @@ INSTANCE(sum_few, sum_any(COLUMNS / 4, conv, width, weights, bias, x, y))
 static void sum_rows(const tlk_planes *p, int64_t width, const real *weights, real *sums)
 {
     const tlk_conv *conv = p->conv;
-    const vec bias = v_load(p->biases);
+    const vec bias = p->weights == NULL ? v_zero() : v_load(p->biases);
     const int64_t columns = p->data->out_size[1];
     sum_function *many = sum_many;
     if (conv->stride[1] == 1 && conv->dilation[1] == 1 && (conv->kernel[1] == 3 || conv->kernel[1] == 5))

@@ -25,7 +25,8 @@ typedef struct tlk_planes {
     int64_t row, rows;
     int64_t channel;
     int channels;
-    const real *weights, *biases; /* of the first channel: [taps], one behind the other; a vector of biases */
+    const real *weights, *biases; /* of the first channel: [taps], one behind the other; a vector of biases. Or NULL: */
+                                  /* what lies under the taps is added */
     real *window;                 /* aligned memory of tlk_planes_size() */
 } tlk_planes;
 

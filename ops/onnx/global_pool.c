@@ -1,4 +1,5 @@
 /* GlobalAveragePool, GlobalMaxPool and GlobalLpPool: one number for each channel, over all spatial axes. */
+#include "kernels/kernels.h"
 #include "onnx/nn.h"
 
 typedef enum global_kind { GLOBAL_AVERAGE, GLOBAL_MAX, GLOBAL_LP } global_kind;
@@ -84,12 +85,24 @@ static tl_status global_lp_reshape(tl_call *call)
 GLOBAL(f32, float)
 GLOBAL(f64, double)
 
+/* Averages and maxima of floats. */
+static void rows_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const global_job *job = context;
+    float *y = (float *)job->y + begin;
+    (void)thread;
+    tlk_get()->reduce_rows(job->kind == GLOBAL_MAX ? TLK_MAXIMUM : TLK_SUM, (const float *)job->x + begin * job->area,
+                           y, end - begin, job->area, NULL);
+    for (int64_t i = 0; i < end - begin && job->kind == GLOBAL_AVERAGE; i++)
+        y[i] /= (float)job->area;
+}
+
 static tl_status global_real(tl_call *call, global_kind kind, int64_t p)
 {
     const tl_tensor *x = call->inputs[0], *y = call->outputs[0];
     global_job job = {x->data, y->data, op_product(x, 2, x->rank), p, kind};
-    call->host->parallel_for(call, x->type == TL_DOUBLE ? task_f64 : task_f32, &job, op_elements(y),
-                             nn_grain(job.area, 1 << 14));
+    const tl_task task = x->type == TL_DOUBLE ? task_f64 : kind == GLOBAL_LP || job.area == 0 ? task_f32 : rows_task;
+    call->host->parallel_for(call, task, &job, op_elements(y), nn_grain(job.area, 1 << 14));
     return TL_OK;
 }
 

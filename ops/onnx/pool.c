@@ -23,6 +23,7 @@ typedef struct pool_plan {
     tlk_conv conv;
     tlk_conv_data data; /* of one sample, x and y still open */
     size_t scratch, scratch_size;
+    size_t counts; /* of an average, in the workspace */
 } pool_plan;
 
 static tl_status pool_parse(const tl_call *call, pool_kind kind, pool_state *state)
@@ -121,6 +122,8 @@ static void choose_kernel(tl_call *call, pool_plan *plan)
     plan->kernel = tlk_get()->conv[type == TL_DOUBLE ? TLK_F64 : TLK_F32];
     plan->scratch_size = (plan->kernel->workspace_size(&plan->conv, &plan->data) + 63) / 64 * 64;
     plan->scratch = nn_place(call, call->thread_count, plan->scratch_size);
+    plan->counts = nn_place(call, plan->kind == POOL_AVERAGE ? g->out_area : 0,
+                            type == TL_DOUBLE ? sizeof(double) : sizeof(float));
 }
 
 static tl_status pool_reshape(tl_call *call, pool_kind kind)
@@ -211,11 +214,13 @@ static void pool_pieces(void *context, int64_t begin, int64_t end, int32_t threa
     const pool_plan *plan = job->plan;
     const size_t size = job->call->inputs[0]->type == TL_DOUBLE ? sizeof(double) : sizeof(float);
     void *scratch = (char *)nn_at(job->call, plan->scratch) + (size_t)thread * plan->scratch_size;
+    const tlk_step divide = {.kind = TLK_STEP_DIV, .operand = nn_at(job->call, plan->counts), .lane_step = 1};
     while (begin < end) {
         const nn_run run = nn_take_run(&begin, end, job->pieces);
         tlk_conv_data data = plan->data;
         data.x = (const char *)job->x + (size_t)(run.sample * plan->g.group * plan->g.in_area) * size;
         data.y = (char *)job->y + (size_t)(run.sample * plan->g.group * plan->g.out_area) * size;
+        data.steps = (tlk_steps){&divide, plan->kind == POOL_AVERAGE};
         plan->kernel->run(&plan->conv, NULL, &data, run.first, run.last, scratch);
     }
 }
@@ -234,12 +239,15 @@ static tl_status pool_real(tl_call *call)
         return TL_OK;
     if (plan->kernel) {
         job.pieces = plan->kernel->pieces(&plan->conv, &plan->data);
+        if (plan->kind == POOL_AVERAGE && x->type == TL_DOUBLE)
+            pool_counts_f64(plan, nn_at(call, plan->counts));
+        else if (plan->kind == POOL_AVERAGE)
+            pool_counts_f32(plan, nn_at(call, plan->counts));
         call->host->parallel_for(call, pool_pieces, &job, g->batch * job.pieces,
                                  nn_grain(g->group * g->out_area / job.pieces, 1 << 14));
-        task = plan->kind == POOL_MAX ? NULL : x->type == TL_FLOAT ? pool_averages_f32 : pool_averages_f64;
+        return TL_OK;
     }
-    if (task)
-        call->host->parallel_for(call, task, &job, g->batch * g->group, nn_grain(g->out_area, 1 << 13));
+    call->host->parallel_for(call, task, &job, g->batch * g->group, nn_grain(g->out_area, 1 << 13));
     return TL_OK;
 }
 

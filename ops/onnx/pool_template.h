@@ -119,19 +119,17 @@ static void T(pool_finish)(const pool_plan *plan, const int64_t *index, REAL *y)
 #endif
 
 #if POOL_SUMS
-/* What the kernel left as sums. */
-static void T(pool_averages)(void *context, int64_t begin, int64_t end, int32_t thread)
+/* What the kernel's sums are to be divided by, for each position: the sum of nothing by 1. */
+static void T(pool_counts)(const pool_plan *plan, REAL *counts)
 {
-    const pool_job *job = context;
-    const conv_geometry *g = &job->plan->g;
-    const int64_t width = g->out_size[g->spatial - 1];
-    (void)thread;
-    for (int64_t channel = begin; channel < end; channel++) {
-        int64_t index[CONV_MAX_SPATIAL] = {0};
-        for (int64_t row = 0; row < g->out_area; row += width) {
-            T(pool_finish)(job->plan, index, (REAL *)job->y + channel * g->out_area + row);
-            conv_step(index, g->out_size, g->spatial - 1);
-        }
+    const conv_geometry *g = &plan->g;
+    const int64_t width = g->out_size[g->spatial - 1], rows = g->out_area / width;
+    for (int64_t t = 0; t < width; t++)
+        counts[t] = (REAL)pool_count(plan, g->spatial - 1, t);
+    for (int64_t row = rows - 1; row >= 0; row--) {
+        const REAL others = g->spatial > 1 ? (REAL)pool_count(plan, 0, row) : 1;
+        for (int64_t t = 0; t < width; t++)
+            counts[row * width + t] = others * counts[t] > 0 ? others * counts[t] : 1;
     }
 }
 #endif
