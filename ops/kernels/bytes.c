@@ -3,6 +3,7 @@
 
 #include "kernels/check.h"
 #include "kernels/isa.h"
+#include "kernels/vbytes.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -32,6 +33,11 @@ TLK_INLINE quads_b load_quads(const uint32_t *b)
 TLK_INLINE veci multiply_add(const int32_t *a, quads_b b, veci sum)
 {
     return (veci)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)b, _mm512_set1_epi32(*a));
+}
+/* For quads whose last three bytes are 0. */
+TLK_INLINE veci multiply_add_bytes(const int32_t *a, veci b, veci sum)
+{
+    return multiply_add(a, b, sum);
 }
 #else
 #define WORDS 2
@@ -63,6 +69,10 @@ TLK_INLINE veci multiply_add(const int32_t *a, quads_b b, veci sum)
 {
     const vecu products = (vecu)pairs((vecs)vi_set1(a[0]), b.even) + (vecu)pairs((vecs)vi_set1(a[1]), b.odd);
     return (veci)((vecu)sum + products);
+}
+TLK_INLINE veci multiply_add_bytes(const int32_t *a, veci b, veci sum)
+{
+    return (veci)((vecu)sum + (vecu)pairs((vecs)vi_set1(a[0]), (vecs)b));
 }
 #endif
 
@@ -102,63 +112,93 @@ static size_t packed_size(int64_t rows, int64_t taps, int64_t depth)
     return bytes > INT64_MAX ? SIZE_MAX : bytes;
 }
 
+/* The sum of n bytes as packed. */
+static int32_t sum_bytes(const uint8_t *from, int64_t step, int64_t n, uint8_t flip)
+{
+    int32_t sum = 0;
+    if (step == 1)
+        for (int64_t i = 0; i < n; i++)
+            sum += (int8_t)(from[i] ^ flip);
+    else
+        for (int64_t i = 0; i < n; i++)
+            sum += (int8_t)(from[i * step] ^ flip);
+    return sum;
+}
+
 static void pack(const tlk_bytes_left *a, int64_t begin, int64_t end, void *packed, int32_t *sums)
 {
     const int64_t quads = (a->depth + TLK_QUAD - 1) / TLK_QUAD;
     const uint32_t flip = a->is_signed ? 0 : 0x80808080;
-    for (int64_t row = begin * BLOCK; row < MIN(end * BLOCK, a->rows); row++) {
-        const int64_t first = row / BLOCK * BLOCK;
-        const int64_t width = padded(MIN(BLOCK, a->rows - first));
-        int32_t *to = (int32_t *)packed + (first * quads * a->taps + (row - first)) * WORDS;
-        uint32_t sum = 0;
+    for (int64_t first = begin * BLOCK; first < MIN(end * BLOCK, a->rows); first += BLOCK) {
+        const int64_t rows = MIN(BLOCK, a->rows - first);
+        const int64_t width = padded(rows);
+        int32_t *to = (int32_t *)packed + first * quads * a->taps * WORDS;
         for (int64_t t = 0; t < a->taps; t++) {
-            const uint8_t *from = (const uint8_t *)a->data + row * a->row_step + t * a->tap_step;
+            const uint8_t *block = (const uint8_t *)a->data + first * a->row_step + t * a->tap_step;
             for (int64_t k = 0; k < a->depth; k += TLK_QUAD, to += width * WORDS) {
                 const int64_t count = MIN(TLK_QUAD, a->depth - k);
-                uint8_t bytes[TLK_QUAD] = {0};
-                uint32_t quad;
-                if (a->step == 1 && count == TLK_QUAD) {
-                    quad = load_quad(from + k) ^ flip;
-                } else {
-                    for (int64_t i = 0; i < count; i++)
-                        bytes[i] = (uint8_t)(from[(k + i) * a->step] ^ (flip & 0xff));
-                    quad = load_quad(bytes);
+                for (int64_t r = 0; r < rows; r++) {
+                    const uint8_t *from = block + r * a->row_step + k * a->step;
+                    uint8_t bytes[TLK_QUAD] = {0};
+                    for (int64_t i = 0; i < count && (a->step != 1 || count < TLK_QUAD); i++)
+                        bytes[i] = (uint8_t)(from[i * a->step] ^ (flip & 0xff));
+                    const bool whole = a->step == 1 && count == TLK_QUAD;
+                    store_quad(whole ? load_quad(from) ^ flip : load_quad(bytes), to + r * WORDS);
                 }
-                store_quad(quad, to);
-                for (int i = 0; sums != NULL && i < TLK_QUAD; i++)
-                    sum += (uint32_t)(int8_t)(quad >> (8 * i));
+                if (width > rows)
+                    memset(to + rows * WORDS, 0, (size_t)(width - rows) * WORDS * sizeof *to);
             }
+            for (int64_t r = 0; sums != NULL && r < rows; r++)
+                sums[first + r] = (t == 0 ? 0 : sums[first + r]) +
+                                  sum_bytes(block + r * a->row_step, a->step, a->depth, (uint8_t)flip);
         }
-        if (sums != NULL)
-            sums[row] = (int32_t)sum;
     }
-    /* Rows that pad the last block. */
-    const int64_t first = a->rows / BLOCK * BLOCK;
-    const int64_t rows = a->rows - first;
-    if (end * BLOCK <= a->rows || rows == padded(rows))
-        return;
-    for (int64_t q = 0; q < quads * a->taps; q++)
-        memset((int32_t *)packed + (first * quads * a->taps + q * padded(rows) + rows) * WORDS, 0,
-               (size_t)(padded(rows) - rows) * WORDS * sizeof(int32_t));
+}
+
+/* Every byte, or every second one of what may be one byte longer. */
+TLK_INLINE vecu load_bytes(const uint8_t *p, int step)
+{
+    typedef uint16_t vecpairs __attribute__((vector_size(2 * TLK_W)));
+    vecb bytes;
+    vecpairs pairs_of_two;
+    if (step == 1) {
+        memcpy(&bytes, p, sizeof bytes);
+        return (vecu)bytes_widen(bytes, 0);
+    }
+    memcpy(&pairs_of_two, p, sizeof pairs_of_two);
+    return __builtin_convertvector(pairs_of_two & 0xff, vecu);
+}
+
+/* The last vector goes over the one before it; returns how many quads at the front it could not do. */
+TLK_INLINE int64_t quads_by_vectors(const uint8_t *const rows[TLK_QUAD], int count, uint32_t flip, int step, int64_t n,
+                                    uint32_t *to)
+{
+    const uint32_t mask = (uint32_t)((UINT64_C(1) << (8 * count)) - 1);
+    const int64_t end = n - (step - 1); /* what is read behind the last byte is the caller's */
+    for (int64_t at = 0; end >= TLK_W && at < end; at += TLK_W) {
+        const int64_t i = MIN(at, end - TLK_W);
+        vecu quad = load_bytes(rows[0] + i * step, step);
+        for (int k = 1; k < count; k++)
+            quad |= load_bytes(rows[k] + i * step, step) << (uint32_t)(8 * k);
+        quad = (quad ^ flip) & mask;
+        memcpy(to + i, &quad, sizeof quad);
+    }
+    return end >= TLK_W ? end : 0;
 }
 
 static void quads(const uint8_t *const rows[TLK_QUAD], int count, bool is_signed, int64_t step, int64_t n, uint32_t *to)
 {
-    const uint32_t mask = (uint32_t)((UINT64_C(1) << (8 * count)) - 1);
     const uint32_t flip = is_signed ? 0x80808080 : 0;
+    int64_t i = step == 1   ? quads_by_vectors(rows, count, flip, 1, n, to)
+                : step == 2 ? quads_by_vectors(rows, count, flip, 2, n, to)
+                            : 0;
+    const uint32_t mask = (uint32_t)((UINT64_C(1) << (8 * count)) - 1);
     const uint8_t *restrict a = rows[0];
     const uint8_t *restrict b = rows[count > 1 ? 1 : 0];
     const uint8_t *restrict c = rows[count > 2 ? 2 : 0];
     const uint8_t *restrict d = rows[count > 3 ? 3 : 0];
-    uint32_t *restrict y = to;
-#define QUAD(i) (a[i] | (uint32_t)b[i] << 8 | (uint32_t)c[i] << 16 | (uint32_t)d[i] << 24)
-    if (step == 1)
-        for (int64_t i = 0; i < n; i++)
-            y[i] = (QUAD(i) ^ flip) & mask;
-    else
-        for (int64_t i = 0; i < n; i++)
-            y[i] = (QUAD(i * step) ^ flip) & mask;
-#undef QUAD
+    for (int64_t at = i * step; i < n; i++, at += step)
+        to[i] = ((a[at] | (uint32_t)b[at] << 8 | (uint32_t)c[at] << 16 | (uint32_t)d[at] << 24) ^ flip) & mask;
 }
 
 static void pack_panels(const void *b, bool is_signed, int64_t n, int64_t depth, int64_t begin, int64_t end,
@@ -233,6 +273,20 @@ TLK_INLINE void multiply(int rows, int phases, const tlk_bytes *p, const int32_t
     }
 }
 
+/* One row, and bytes for quads. */
+static void multiply_narrow(const tlk_bytes *p, const int32_t *a, const uint8_t *b, const int32_t *start, int32_t *y)
+{
+    veci sum[VECTORS];
+    for (int v = 0; v < VECTORS; v++)
+        sum[v] = vi_set1(*start);
+    for (int64_t t = 0; t < p->taps; t++, a += WORDS)
+        TLK_UNROLL
+    for (int v = 0; v < VECTORS; v++)
+        sum[v] = multiply_add_bytes(a, (veci)load_bytes(b + p->offsets[t] + v * TLK_W, 1), sum[v]);
+    for (int v = 0; v < VECTORS; v++)
+        vi_store(y + v * TLK_W, sum[v]);
+}
+
 #define INSTANCE(rows, phases)                                                                        \
     static TLK_NOINLINE void multiply_##rows(const tlk_bytes *p, const int32_t *a, const uint32_t *b, \
                                              const int32_t *start, int32_t *y)                        \
@@ -277,16 +331,15 @@ static void multiply_block(int64_t rows, const tlk_bytes *p, const int32_t *a, c
 
 /* ---- What comes out */
 
-typedef int32_t vec_half __attribute__((vector_size(TLK_VBYTES / 2)));
-
 /* What the lanes of a panel bring with them, as whole panels; and where they go: runs of neighbours. */
 typedef struct panel_lanes {
     int64_t lane;
+    int64_t line; /* of the next panel's first lane */
     int count;
     const int32_t *terms[TLK_BYTES_TERMS]; /* NULL: no such term */
-    const void *scale;                     /* NULL: one for each row */
+    const float *scale;                    /* NULL: one for each row */
     int32_t padded_terms[TLK_BYTES_TERMS][PANEL];
-    double padded_scale[PANEL];
+    float padded_scale[PANEL];
     int runs;
     struct {
         int begin, end;
@@ -308,10 +361,10 @@ static void load_lanes(const tlk_bytes *p, int64_t lane, int count, panel_lanes 
     lanes->count = count;
     for (int t = 0; t < TLK_BYTES_TERMS; t++)
         lanes->terms[t] = whole_panel(p->terms[t].lane, lane, count, sizeof(int32_t), lanes->padded_terms[t]);
-    lanes->scale = whole_panel(p->scale_lane_step != 0 ? p->scale : NULL, lane, count,
-                               p->form == TLK_BYTES_FLOATS ? sizeof(float) : sizeof(double), lanes->padded_scale);
+    lanes->scale =
+        whole_panel(p->scale_lane_step != 0 ? p->scale : NULL, lane, count, sizeof(float), lanes->padded_scale);
     lanes->runs = 0;
-    int64_t line = lane < p->pitch ? 0 : lane / p->pitch;
+    int64_t line = lanes->line;
     int64_t inside = lane - line * p->pitch;
     for (int at = 0; at < count; line++, inside = 0) {
         const int stored = (int)MIN(count, at + p->width - inside);
@@ -322,51 +375,44 @@ static void load_lanes(const tlk_bytes *p, int64_t lane, int count, panel_lanes 
         }
         at = (int)MIN(count, at + p->pitch - inside);
     }
+    lanes->line = lane + count < line * p->pitch ? line - 1 : line;
 }
 
-static void to_floats(const tlk_bytes *p, int64_t row, const panel_lanes *lanes, int32_t *sums)
+/* `to` may be the sums. */
+static void to_numbers(const tlk_bytes *p, int64_t row, const panel_lanes *lanes, const int32_t *sums, char *to)
 {
     const float *add = p->add == NULL ? NULL : p->add + row * p->add_row_step + lanes->lane;
+    const float low = (float)(p->low - p->zero);
+    const float high = (float)(p->high - p->zero);
     for (int i = 0; i < PANEL; i += TLK_W) {
-        const vecf scale = lanes->scale != NULL ? vf_load((const float *)lanes->scale + i)
-                                                : vf_set1(((const float *)p->scale)[row * p->scale_row_step]);
+        const vecf scale =
+            lanes->scale != NULL ? vf_load(lanes->scale + i) : vf_set1(p->scale[row * p->scale_row_step]);
         vecf x = vf_from_int(vi_load(sums + i)) * scale;
+        if (p->form == TLK_BYTES_BYTES) {
+            const vecb bytes = bytes_from_floats(x, low, high, p->zero);
+            memcpy(to + i, &bytes, sizeof bytes);
+            continue;
+        }
         if (add != NULL && i < lanes->count)
             x = x + vf_load_n(add + i, MIN(TLK_W, lanes->count - i));
-        memcpy(sums + i, &x, sizeof x);
+        memcpy(to + (size_t)i * sizeof(float), &x, sizeof x);
     }
 }
 
-/* The larger one; NaN in x gives the bound. */
-TLK_INLINE vecd more(vecd x, vecd bound)
+/* Fewer bytes than a panel has, without a call: what is left goes over what is done. */
+TLK_INLINE void copy_some(char *to, const char *from, size_t n)
 {
-#if defined TLK_ISA_NEON
-    return vd_select(x > bound, x, bound);
-#else
-    return vd_max(x, bound);
-#endif
-}
-
-/* At the front of the sums. */
-static void to_bytes(const tlk_bytes *p, int64_t row, const panel_lanes *lanes, int32_t *sums)
-{
-    const double magic = 6755399441055744; /* 1.5 * 2^52: adding it leaves the whole number in the lowest bits */
-    const vecd low = vd_set1(p->low - p->zero);
-    const vecd high = vd_set1(p->high - p->zero);
-    uint8_t bytes[PANEL];
-    for (int i = 0; i < PANEL; i += TLK_WD) {
-        vec_half numbers;
-        memcpy(&numbers, sums + i, sizeof numbers);
-        const vecd scale = lanes->scale != NULL ? vd_load((const double *)lanes->scale + i)
-                                                : vd_set1(((const double *)p->scale)[row * p->scale_row_step]);
-        const vecd x = __builtin_convertvector(numbers, vecd) * scale;
-        const vecd held = vd_min(high, more(x, low));
-        numbers = __builtin_convertvector((vecl)(held + vd_set1(magic)), vec_half) + p->zero;
-        memcpy(sums + i, &numbers, sizeof numbers);
-    }
-    for (int j = 0; j < PANEL; j++)
-        bytes[j] = (uint8_t)sums[j];
-    memcpy(sums, bytes, sizeof bytes);
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        memcpy(to + i, from + i, 16);
+    if (i > 0)
+        memcpy(to + n - 16, from + n - 16, 16);
+    else if (n >= 4)
+        for (; i < n; i += 4)
+            memcpy(to + MIN(i, n - 4), from + MIN(i, n - 4), 4);
+    else
+        for (; i < n; i++)
+            to[i] = from[i];
 }
 
 static void finish_row(const tlk_bytes *p, int64_t row, const panel_lanes *lanes, int32_t *sums)
@@ -380,21 +426,18 @@ static void finish_row(const tlk_bytes *p, int64_t row, const panel_lanes *lanes
             vi_store(sums + v * TLK_W, (veci)sum);
         }
     }
-    if (p->form == TLK_BYTES_FLOATS)
-        to_floats(p, row, lanes, sums);
-    if (p->form == TLK_BYTES_BYTES)
-        to_bytes(p, row, lanes, sums);
     const size_t size = p->form == TLK_BYTES_BYTES ? 1 : sizeof(int32_t);
     char *c = (char *)p->c + (size_t)(row * p->c_row_step) * size;
-    for (int i = 0; i < lanes->runs; i++) {
-        const int begin = lanes->run[i].begin;
-        char *to = c + (size_t)lanes->run[i].to * size;
-        if (lanes->run[i].end - begin < PANEL)
-            memcpy(to, (char *)sums + (size_t)begin * size, (size_t)(lanes->run[i].end - begin) * size);
-        else if (size == 1)
-            memcpy(to, sums, PANEL);
-        else
-            memcpy(to, sums, PANEL * sizeof *sums);
+    const bool whole = lanes->runs == 1 && lanes->run[0].end - lanes->run[0].begin == PANEL;
+    char *to = whole ? c + (size_t)lanes->run[0].to * size : (char *)sums;
+    if (p->form != TLK_BYTES_SUMS)
+        to_numbers(p, row, lanes, sums, to);
+    else if (whole)
+        memcpy(to, sums, PANEL * sizeof *sums);
+    for (int i = 0; i < lanes->runs && !whole; i++) {
+        const size_t begin = (size_t)lanes->run[i].begin;
+        copy_some(c + (size_t)lanes->run[i].to * size, (char *)sums + begin * size,
+                  ((size_t)lanes->run[i].end - begin) * size);
     }
 }
 
@@ -410,9 +453,13 @@ static void run(const tlk_bytes *p, const void *packed_a, int64_t block_begin, i
         int32_t start[BLOCK] = {0};
         if (p->start != NULL)
             memcpy(start, p->start + row, (size_t)rows * sizeof *start);
+        lanes.line = lane_begin / p->pitch;
         for (int64_t lane = lane_begin; lane < lane_end; lane += PANEL) {
             load_lanes(p, lane, (int)MIN(PANEL, lane_end - lane), &lanes);
-            multiply_block(rows, p, a, p->b + lane * p->b_lane_step, start, sums);
+            if (p->narrow)
+                multiply_narrow(p, a, (const uint8_t *)p->b + lane, start, sums);
+            else
+                multiply_block(rows, p, a, (const uint32_t *)p->b + lane * p->b_lane_step, start, sums);
             for (int64_t r = 0; r < rows; r++)
                 finish_row(p, row + r, &lanes, sums + r * PANEL);
         }

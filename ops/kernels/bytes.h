@@ -30,14 +30,15 @@ typedef struct tlk_bytes_left {
     int64_t row_step, tap_step, step;
 } tlk_bytes_left;
 
-/* How C is stored. Floats: sum * scale + add, in float. Bytes: sum * scale in double, rounded to the nearest integer,
+/* How C is stored. Floats: sum * scale + add, in float. Bytes: sum * scale in float, rounded to the nearest integer,
  * ties to even, plus `zero`, held in [low, high]; NaN gives `low`. */
 typedef enum tlk_bytes_form { TLK_BYTES_SUMS, TLK_BYTES_FLOATS, TLK_BYTES_BYTES } tlk_bytes_form;
 
 typedef struct tlk_bytes {
     int64_t rows, lanes;
     int64_t depth, taps; /* quads in each run */
-    const uint32_t *b;   /* quad q of run t for lane j is at offsets[t] + q * b_step + j * b_lane_step */
+    const void *b;       /* quad q of run t for lane j is at offsets[t] + q * b_step + j * b_lane_step */
+    bool narrow;         /* of one row, and a depth of 1: B has bytes for quads whose others are 0; b_lane_step is 1 */
     const int64_t *offsets;
     int64_t b_step, b_lane_step;
     const int32_t *start; /* NULL: 0 */
@@ -50,7 +51,7 @@ typedef struct tlk_bytes {
     /* Lane j of a row is at j / pitch * width + j % pitch, and is not stored where j % pitch >= width: lanes of a
      * convolution go over the edge of the data's rows. */
     int64_t pitch, width;
-    const void *scale; /* of floats or, for bytes, doubles */
+    const float *scale;
     int64_t scale_row_step, scale_lane_step;
     const float *add; /* NULL: nothing is added; else a row of all lanes for each row, the same if the step is 0 */
     int64_t add_row_step;

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "kernels/isa.h"
+#include "kernels/vbytes.h"
 #include "kernels/vmath.h"
 
 /* Elements ahead at which data are asked for: far enough for a page that is not in the TLB. */
@@ -247,38 +248,14 @@ void TLK_FN(tlk_sine)(const float *x, float *y, int64_t n, int cosine)
 
 /* ---- bytes ---- */
 
-typedef uint8_t vecb __attribute__((vector_size(TLK_W)));
-
-/* The compiler would do some of these element by element. */
-TLK_INLINE veci bytes_widen(vecb bytes, int is_signed)
+/* x / scale, as far as rounding it to a byte can tell: x * inverse, which decides all but what lies next to the middle
+ * between two whole numbers, and is as good as 512 beyond that. */
+TLK_INLINE vecf quotient(vecf x, float scale, float inverse)
 {
-    typedef int8_t vecsb __attribute__((vector_size(TLK_W)));
-#if defined TLK_ISA_AVX512
-    return (veci)(is_signed ? _mm512_cvtepi8_epi32((__m128i)bytes) : _mm512_cvtepu8_epi32((__m128i)bytes));
-#elif defined TLK_ISA_AVX2
-    const __m128i low = _mm_cvtsi64_si128((int64_t)bytes);
-    return (veci)(is_signed ? _mm256_cvtepi8_epi32(low) : _mm256_cvtepu8_epi32(low));
-#endif
-    return is_signed ? __builtin_convertvector((vecsb)bytes, veci) : __builtin_convertvector(bytes, veci);
-}
-
-TLK_INLINE vecb bytes_narrow(veci v)
-{
-#if defined TLK_ISA_AVX2
-    const __m256i lowest = _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4, 8, 12,
-                                            -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
-    const __m256i halves = _mm256_shuffle_epi8((__m256i)v, lowest);
-    return (vecb)_mm_cvtsi128_si64(
-        _mm_unpacklo_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
-#endif
-    return __builtin_convertvector(v, vecb);
-}
-
-TLK_INLINE vecb quantized(vecf quotient, float low, float high, int32_t zero)
-{
-    const vecf bottom = vf_set1(low);
-    const vecf held = vf_min(vf_set1(high), vf_select(quotient > bottom, quotient, bottom));
-    return bytes_narrow(vf_to_int(held) + zero);
+    const vecf magic = vf_set1(12582912); /* 1.5 * 2^23: adding it leaves the whole number */
+    const vecf product = vf_max(vf_set1(-512), vf_min(vf_set1(512), x * inverse));
+    const veci sure = vf_abs(product - ((product + magic) - magic)) < vf_set1(0.4999F);
+    return vf_any_nan((vecf)~sure) ? x / scale : product;
 }
 
 void TLK_FN(tlk_quantize_bytes)(const float *x, uint8_t *y, int64_t n, float scale, int32_t zero, int32_t low,
@@ -286,10 +263,11 @@ void TLK_FN(tlk_quantize_bytes)(const float *x, uint8_t *y, int64_t n, float sca
 {
     const float bottom = (float)(low - zero);
     const float top = (float)(high - zero);
+    const float inverse = scale > 0x1p-100F && scale < 0x1p100F ? 1 / scale : NAN; /* NaN: always divides */
     for (int64_t i = 0; i < n; i += TLK_W) {
         const int count = n - i < TLK_W ? (int)(n - i) : TLK_W;
         const vecf v = count == TLK_W ? vf_load(x + i) : vf_load_n(x + i, count);
-        const vecb bytes = quantized(v / scale, bottom, top, zero);
+        const vecb bytes = bytes_from_floats(quotient(v, scale, inverse), bottom, top, zero);
         if (count == TLK_W)
             memcpy(y + i, &bytes, sizeof bytes);
         else

@@ -34,22 +34,27 @@ static uint8_t to_byte(tl_type type, float x, int32_t zero)
 /* ---- Two operands, under broadcasting */
 
 typedef struct pairs {
-    const uint8_t *a, *b;
+    const uint8_t *in[2];
     uint8_t *y;
     const op_map *map;
-    tl_type type;
-    bool product;
-    int32_t zero;
-    float a_values[256], b_values[256]; /* in units of the result's scale, together */
+    tlk_binary function;
+    int32_t is_signed, zeros[2], zero, low;
+    float units[2]; /* what a step of each operand is, in steps of the result, together */
 } pairs;
 
 static void pair_row(const void *context, const int64_t *in, int64_t at, int64_t n)
 {
+    enum { BLOCK = 512 };
     const pairs *p = context;
-    const uint8_t *a = p->a + in[0], *b = p->b + in[1];
-    for (int64_t i = 0; i < n; i++) {
-        const float u = p->a_values[a[i * p->map->step[0]]], v = p->b_values[b[i * p->map->step[1]]];
-        p->y[at + i] = to_byte(p->type, p->product ? u * v : u + v, p->zero);
+    const int32_t *step = p->map->step;
+    float values[2][BLOCK];
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        const int64_t m = nn_min(n - i, BLOCK);
+        for (int k = 0; k < 2; k++)
+            tlk_get()->dequantize_bytes(p->in[k] + in[k] + i * step[k], p->is_signed, values[k], step[k] ? m : 1,
+                                        p->units[k], p->zeros[k]);
+        tlk_get()->binary(p->function, values[0], step[0], values[1], step[1], values[0], m);
+        tlk_get()->quantize_bytes(values[0], p->y + at + i, m, 1, p->zero, p->low, p->low + 255);
     }
 }
 
@@ -62,10 +67,10 @@ static tl_status pair_reshape(tl_call *call)
     return status;
 }
 
-static tl_status pair_run(tl_call *call, bool product)
+static tl_status pair_run(tl_call *call, tlk_binary function)
 {
     quantity a = {0}, b = {0}, y = {0};
-    pairs p = {.a = call->inputs[0]->data, .b = call->inputs[3]->data, .y = call->outputs[0]->data, .map = call->plan};
+    const bool is_signed = call->inputs[0]->type == TL_INT8;
     tl_status status = read_quantity(call, 1, &a);
     if (status == TL_OK)
         status = read_quantity(call, 4, &b);
@@ -73,27 +78,28 @@ static tl_status pair_run(tl_call *call, bool product)
         status = read_quantity(call, 6, &y);
     if (status != TL_OK)
         return status;
-    p.type = call->inputs[0]->type;
-    p.product = product;
-    p.zero = y.zero;
-    const float a_unit = product ? 1 : a.scale / y.scale,
-                b_unit = product ? a.scale * b.scale / y.scale : b.scale / y.scale;
-    for (int k = 0; k < 256; k++) {
-        p.a_values[k] = (float)(number(p.type, k) - a.zero) * a_unit;
-        p.b_values[k] = (float)(number(p.type, k) - b.zero) * b_unit;
-    }
+    const pairs p = {.in = {call->inputs[0]->data, call->inputs[3]->data},
+                     .y = call->outputs[0]->data,
+                     .map = call->plan,
+                     .function = function,
+                     .is_signed = is_signed,
+                     .zeros = {a.zero, b.zero},
+                     .zero = y.zero,
+                     .low = is_signed ? -128 : 0,
+                     .units = {function == TLK_MUL ? 1 : a.scale / y.scale,
+                               function == TLK_MUL ? a.scale * b.scale / y.scale : b.scale / y.scale}};
     op_map_run(call, p.map, pair_row, &p);
     return TL_OK;
 }
 
 static tl_status add_run(tl_call *call)
 {
-    return pair_run(call, false);
+    return pair_run(call, TLK_ADD);
 }
 
 static tl_status mul_run(tl_call *call)
 {
-    return pair_run(call, true);
+    return pair_run(call, TLK_MUL);
 }
 
 /* ---- One operand */

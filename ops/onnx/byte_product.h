@@ -40,7 +40,7 @@ typedef struct byte_result {
     void *c;
     const int32_t *a_zeros, *b_zeros;
     int64_t a_zero_step, b_zero_step;
-    const void *scale;  /* of floats or, for bytes, doubles */
+    const float *scale;
     int64_t scale_step; /* along columns */
     const float *add;
     int64_t add_row_step;

@@ -270,7 +270,7 @@ static void plan_linear(tl_call *call, quant_plan *plan)
         product_place(call, &plan->real, false);
     } else {
         plan_bytes(call, plan, LINEAR_A, LINEAR_B);
-        plan->scales = nn_place(call, op_elements(call->inputs[LINEAR_B_SCALE]), sizeof(double));
+        plan->scales = nn_place(call, op_elements(call->inputs[LINEAR_B_SCALE]), sizeof(float));
     }
     if (is_real(call) || !is_plain(call))
         plan->sums = nn_place(call, nn_product(y, 0, y->rank), sizeof(int32_t));
@@ -311,11 +311,11 @@ static void multiply_plain(tl_call *call)
 {
     const quant_plan *plan = call->plan;
     const tl_tensor *y = call->outputs[0], *b_scale = call->inputs[LINEAR_B_SCALE];
-    double *scales = nn_at(call, plan->scales);
+    float *scales = nn_at(call, plan->scales);
     const int64_t n = op_elements(b_scale);
     for (int64_t j = 0; j < n; j++)
-        scales[j] = op_load_number(call->inputs[LINEAR_A_SCALE], 0) * op_load_number(b_scale, j) /
-                    op_load_number(call->inputs[LINEAR_Y_SCALE], 0);
+        scales[j] = (float)op_load_number(call->inputs[LINEAR_A_SCALE], 0) * (float)op_load_number(b_scale, j) /
+                    (float)op_load_number(call->inputs[LINEAR_Y_SCALE], 0);
     byte_result result = {.form = TLK_BYTES_BYTES,
                           .c = y->data,
                           .scale = scales,

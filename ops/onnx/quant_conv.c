@@ -29,6 +29,8 @@ typedef struct quant_plan {
     int64_t phases[CONV_MAX_SPATIAL]; /* remainders of pixels by the stride that some tap reads */
     int64_t sizes[CONV_MAX_SPATIAL];  /* pixels of each remainder */
     int64_t area, plane;              /* pixels of one remainder of all axes, and of all */
+    size_t pixel;                     /* bytes of one: a quad, or a byte where a channel has a filter of its own */
+    bool whole;                       /* the pixels are the data in their order */
     int64_t slabs, lanes;             /* the last two axes at a time; their lanes, from the first to the last result */
     int64_t tile, tiles;              /* of lanes */
     size_t packed, pixels, ones, window_sums, offsets, starts, row_factors, scales; /* in the workspace */
@@ -154,6 +156,9 @@ static bool plan_pixels(quant_plan *plan)
         if (i < g->spatial - 2)
             plan->slabs *= g->out_size[i];
     }
+    plan->whole = plan->area == g->in_area;
+    for (int32_t i = 0; i < g->spatial; i++)
+        plan->whole = plan->whole && g->strides[i] == 1 && g->pads[i] == 0 && plan->sizes[i] == g->in_size[i];
     const int32_t last = g->spatial - 1;
     plan->lanes = (last > 0 ? (g->out_size[last - 1] - 1) * plan->sizes[last] : 0) + g->out_size[last];
     return nn_mul(plan->area, phases, &plan->plane);
@@ -166,6 +171,7 @@ static void make_plan(tl_call *call, const quant_conv *c, quant_plan *plan)
     const int64_t filters = g->group * g->filters, panel = kernel()->panel;
     int64_t quads = g->group * nn_ceil_div(g->channels, TLK_QUAD), sums = INT64_MAX;
     plan->filters = filters_of(call->inputs[c->w], g->group);
+    plan->pixel = g->channels == 1 && g->filters == 1 ? 1 : sizeof(uint32_t);
     if (!plan_pixels(plan) || !nn_mul(quads, plan->plane, &quads) || !nn_add(quads, panel, &quads) ||
         !nn_mul(g->group * plan->slabs, plan->lanes, &sums))
         quads = sums = INT64_MAX;
@@ -177,7 +183,7 @@ static void make_plan(tl_call *call, const quant_conv *c, quant_plan *plan)
         plan->tile = nn_min(plan->tile, nn_max(nn_min(panels, 4), panels / (2 * call->thread_count)));
     plan->tile *= panel;
     plan->tiles = nn_ceil_div(plan->lanes, plan->tile);
-    plan->pixels = nn_place(call, quads, sizeof(uint32_t));
+    plan->pixels = nn_place(call, quads, plan->pixel);
     plan->window_sums = nn_place(call, sums, sizeof(int32_t));
     if (!state || !state->packed)
         plan->packed = nn_place(call, 1, plan->filters.size);
@@ -185,7 +191,7 @@ static void make_plan(tl_call *call, const quant_conv *c, quant_plan *plan)
     plan->offsets = nn_place(call, g->taps, sizeof(int64_t));
     plan->starts = nn_place(call, filters, sizeof(int32_t));
     plan->row_factors = nn_place(call, filters, sizeof(int32_t));
-    plan->scales = nn_place(call, filters, sizeof(double));
+    plan->scales = nn_place(call, filters, sizeof(float));
 }
 
 static tl_status reshape(tl_call *call, const quant_conv *c)
@@ -247,58 +253,85 @@ typedef struct conv_job {
     const uint8_t *x; /* of one sample */
     bool x_signed;
     int32_t x_zero;
-    uint32_t *pixels;
+    char *pixels;
     const char *packed;
     bool window_sums;  /* some filter's zero point is not 0 */
     tlk_bytes product; /* all but what depends on group, slab and tile */
     size_t y_size;
 } conv_job;
 
-/* Pixels of one row of one remainder: from position `at` on, by the stride. */
-static void fill_row(const conv_job *job, const uint8_t *const rows[TLK_QUAD], int count, int64_t at, bool inside,
-                     uint32_t *to)
+/* n pixels that are outside of the data. */
+static void fill_outside(const conv_job *job, char *to, int64_t n)
 {
-    const conv_geometry *g = &job->plan->g;
-    const int32_t last = g->spatial - 1;
-    const int64_t n = job->plan->sizes[last], stride = g->strides[last];
-    const uint32_t pad = (uint32_t)(job->x_zero + (job->x_signed ? 128 : 0)) * 0x01010101;
-    const uint8_t *from[TLK_QUAD] = {NULL};
-    int64_t first = 0, end = 0;
-    if (inside)
-        conv_taps(at, stride, n, g->in_size[last], &first, &end);
-    for (int64_t i = 0; i < first; i++)
-        to[i] = pad;
-    if (end > first) {
-        for (int k = 0; k < count; k++)
-            from[k] = rows[k] + at + first * stride;
-        kernel()->quads(from, count, job->x_signed, stride, end - first, to + first);
+    memset(to, job->x_zero + (job->x_signed ? 128 : 0), (size_t)n * job->plan->pixel);
+}
+
+/* Bytes as unsigned ones, eight at a time; the last go over what is done. */
+static void copy_bytes(const uint8_t *from, uint64_t flip, int64_t n, uint8_t *to)
+{
+    for (int64_t at = 0; n >= 8 && at < n; at += 8) {
+        const int64_t i = nn_min(at, n - 8);
+        uint64_t bytes;
+        memcpy(&bytes, from + i, sizeof bytes);
+        bytes ^= flip;
+        memcpy(to + i, &bytes, sizeof bytes);
     }
-    for (int64_t i = end; i < n; i++)
-        to[i] = pad;
+    for (int64_t i = 0; n < 8 && i < n; i++)
+        to[i] = (uint8_t)(from[i] ^ (flip & 0xff));
+}
+
+/* n pixels, by the stride. */
+static void fill_inside(const conv_job *job, const uint8_t *const rows[TLK_QUAD], int count, int64_t stride, int64_t n,
+                        char *to)
+{
+    const uint64_t flip = job->x_signed ? UINT64_C(0x8080808080808080) : 0;
+    if (job->plan->pixel != 1)
+        kernel()->quads(rows, count, job->x_signed, stride, n, (uint32_t *)(void *)to);
+    else if (stride == 1)
+        copy_bytes(rows[0], flip, n, (uint8_t *)to);
+    else
+        for (int64_t i = 0; i < n; i++)
+            to[i] = (char)(rows[0][i * stride] ^ (flip & 0xff));
 }
 
 /* The plane of up to four channels, from `x` on. */
-static void fill_plane(const conv_job *job, const uint8_t *x, int count, uint32_t *to)
+static void fill_plane(const conv_job *job, const uint8_t *x, int count, char *to)
 {
-    const conv_geometry *g = &job->plan->g;
+    const quant_plan *plan = job->plan;
+    const conv_geometry *g = &plan->g;
     const int32_t last = g->spatial - 1;
+    const int64_t stride = g->strides[last];
     int64_t phase[CONV_MAX_SPATIAL] = {0}, index[CONV_MAX_SPATIAL] = {0};
+    const uint8_t *rows[TLK_QUAD] = {NULL};
+    if (plan->whole) {
+        for (int k = 0; k < count; k++)
+            rows[k] = x + k * g->in_area;
+        fill_inside(job, rows, count, 1, g->in_area, to);
+        return;
+    }
     do {
+        int64_t begin[CONV_MAX_SPATIAL], first, end;
+        for (int32_t i = 0; i <= last; i++)
+            begin[i] = (g->strides[i] > 1 ? phase[i] * g->dilations[i] % g->strides[i] : 0) - g->pads[i];
+        conv_taps(begin[last], stride, plan->sizes[last], g->in_size[last], &first, &end);
         do {
             int64_t row = 0;
-            bool inside = true;
+            bool inside = end > first;
             for (int32_t i = 0; i < last; i++) {
-                const int64_t at = index[i] * g->strides[i] + phase[i] * g->dilations[i] % g->strides[i] - g->pads[i];
+                const int64_t at = index[i] * g->strides[i] + begin[i];
                 inside = inside && at >= 0 && at < g->in_size[i];
                 row = inside ? row * g->in_size[i] + at : 0;
             }
-            const uint8_t *rows[TLK_QUAD] = {NULL};
-            for (int k = 0; k < count; k++)
-                rows[k] = x + k * g->in_area + row * g->in_size[last];
-            fill_row(job, rows, count, phase[last] * g->dilations[last] % g->strides[last] - g->pads[last], inside, to);
-            to += job->plan->sizes[last];
-        } while (conv_step(index, job->plan->sizes, last));
-    } while (conv_step(phase, job->plan->phases, g->spatial));
+            const int64_t left = inside ? first : plan->sizes[last], right = inside ? end : plan->sizes[last];
+            fill_outside(job, to, left);
+            for (int k = 0; k < count && inside; k++)
+                rows[k] = x + k * g->in_area + row * g->in_size[last] + begin[last] + first * stride;
+            if (inside)
+                fill_inside(job, rows, count, stride, end - first, to + (size_t)first * plan->pixel);
+            fill_outside(job, to + (size_t)right * plan->pixel, plan->sizes[last] - right);
+            to += (size_t)plan->sizes[last] * plan->pixel;
+        } while (conv_step(index, plan->sizes, last));
+    } while (conv_step(phase, plan->phases, g->spatial));
 }
 
 static void fill_task(void *context, int64_t begin, int64_t end, int32_t thread)
@@ -310,7 +343,8 @@ static void fill_task(void *context, int64_t begin, int64_t end, int32_t thread)
     for (int64_t at = begin; at < end; at++) {
         const int64_t first = at % quads * TLK_QUAD;
         fill_plane(job, job->x + (at / quads * g->channels + first) * g->in_area,
-                   (int)nn_min(TLK_QUAD, g->channels - first), job->pixels + at * job->plan->plane);
+                   (int)nn_min(TLK_QUAD, g->channels - first),
+                   job->pixels + (size_t)(at * job->plan->plane) * job->plan->pixel);
     }
 }
 
@@ -340,7 +374,7 @@ static void product_task(void *context, int64_t begin, int64_t end, int32_t thre
                       group = at / plan->tiles / plan->slabs, first = tile * plan->tile,
                       last = nn_min(first + plan->tile, plan->lanes), filter = group * g->filters;
         tlk_bytes product = job->product;
-        product.b = job->pixels + group * quads * plan->plane + slab_offset(plan, slab);
+        product.b = job->pixels + (size_t)(group * quads * plan->plane + slab_offset(plan, slab)) * plan->pixel;
         if (job->window_sums) {
             const int32_t depth =
                 (int32_t)(0 - (uint32_t)(g->channels * g->taps) * (uint32_t)(job->x_zero + (job->x_signed ? 128 : 0)));
@@ -357,7 +391,7 @@ static void product_task(void *context, int64_t begin, int64_t end, int32_t thre
         }
         product.start += filter;
         if (product.scale)
-            product.scale = (const double *)product.scale + filter;
+            product.scale += filter;
         product.c = (char *)product.c + (size_t)(filter * g->out_area + slab * slab_area) * job->y_size;
         kernel()->run(&product, job->packed + (size_t)group * plan->filters.each, 0,
                       nn_ceil_div(g->filters, kernel()->block), first, last);
@@ -388,7 +422,7 @@ static void prepare_filters(const tl_call *call, const quant_conv *c, conv_job *
     const uint32_t x_zero = (uint32_t)(job->x_zero + (job->x_signed ? 128 : 0));
     const int32_t *sums = filter_sums(&plan->filters, job->packed);
     int32_t *starts = nn_at(call, plan->starts), *factors = nn_at(call, plan->row_factors);
-    double *scales = nn_at(call, plan->scales);
+    float *scales = nn_at(call, plan->scales);
     for (int64_t i = 0; i < filters; i++) {
         const uint32_t from = bias ? (uint32_t)((const int32_t *)bias->data)[i] : 0;
         starts[i] = (int32_t)(from - x_zero * (uint32_t)sums[i]);
@@ -402,7 +436,7 @@ static void prepare_filters(const tl_call *call, const quant_conv *c, conv_job *
                 *y_scale = call->inputs[LINEAR_Y_SCALE]->data;
     const int64_t step = op_elements(call->inputs[LINEAR_B_SCALE]) > 1;
     for (int64_t i = 0; i < filters; i++)
-        scales[i] = (double)x_scale[0] * (double)w_scale[i * step] / (double)y_scale[0];
+        scales[i] = x_scale[0] * w_scale[i * step] / y_scale[0];
     job->product.scale = scales;
 }
 
@@ -429,6 +463,7 @@ static tl_status run(tl_call *call, const quant_conv *c)
                                 .offsets = nn_at(call, plan->offsets),
                                 .b_step = plan->plane,
                                 .b_lane_step = 1,
+                                .narrow = plan->pixel == 1,
                                 .form = c->linear ? TLK_BYTES_BYTES : TLK_BYTES_SUMS,
                                 .c_row_step = g->out_area,
                                 .pitch = plan->sizes[last],

@@ -16,7 +16,7 @@ typedef struct problem {
 } problem;
 
 typedef struct buffers {
-    guarded a, b, start, rows[2], lanes[3], scale, floats, add, c;
+    guarded a, b, start, rows[2], lanes[3], scale, add, c;
 } buffers;
 
 static uint32_t next(uint32_t *state)
@@ -81,12 +81,11 @@ static void check_results(const problem *p, const buffers *b, const tlk_bytes *p
                 got = ((const int32_t *)product->c)[at];
             } else if (product->form == TLK_BYTES_FLOATS) {
                 got = (double)((const float *)product->c)[at];
-                want = (double)((float)sum * ((const float *)product->scale)[scale] +
-                                product->add[i * product->add_row_step + j]);
+                want = (double)((float)sum * product->scale[scale] + product->add[i * product->add_row_step + j]);
             } else {
                 got = ((const uint8_t *)product->c)[at];
                 want = (double)(uint8_t)(int)fmin(
-                    fmax(rint(sum * ((const double *)product->scale)[scale]) + product->zero, product->low),
+                    fmax((double)rintf((float)sum * product->scale[scale]) + product->zero, product->low),
                     product->high);
             }
             ck_assert_msg(got == want, "isa %d m%d n%d k%d t%d form %d: C[%d][%d] is %.9g, not %.9g", isa, (int)p->m,
@@ -195,14 +194,10 @@ static void check_problem(const problem *p, uint32_t seed)
                  .rows = {random_ints(p->m, 300, before, &state), random_ints(p->m, 1U << 24, before, &state)},
                  .lanes = {random_ints(p->n, 1U << 24, before, &state), random_ints(p->n, 300, before, &state),
                            random_ints(p->n, 1U << 20, before, &state)},
-                 .scale = guarded_alloc((size_t)(p->m > p->n ? p->m : p->n) * sizeof(double), before),
+                 .scale = guarded_alloc((size_t)(p->m > p->n ? p->m : p->n) * sizeof(float), before),
                  .add = guarded_alloc((size_t)(p->m * p->n) * sizeof(float), before)};
-    b.floats = guarded_alloc(b.scale.size / 2, before);
-    for (size_t i = 0; i < b.scale.size / sizeof(double); i++) {
-        const double scale = i % 7 == 3 ? 0x1p-20 : ldexp(next(&state) % 1000, -35);
-        ((double *)b.scale.data)[i] = scale;
-        ((float *)b.floats.data)[i] = (float)scale;
-    }
+    for (size_t i = 0; i < b.scale.size / sizeof(float); i++)
+        ((float *)b.scale.data)[i] = i % 7 == 3 ? 0x1p-20F : ldexpf((float)(next(&state) % 1000), -35);
     for (int64_t i = 0; i < p->m * p->n; i++)
         ((float *)b.add.data)[i] = (float)(next(&state) % 1000) * 0.1F;
     for (int form = TLK_BYTES_SUMS; form <= TLK_BYTES_BYTES; form++) {
@@ -219,7 +214,7 @@ static void check_problem(const problem *p, uint32_t seed)
                              .c_row_step = p->n,
                              .pitch = p->n,
                              .width = p->n,
-                             .scale = form == TLK_BYTES_FLOATS ? b.floats.data : b.scale.data,
+                             .scale = b.scale.data,
                              .scale_row_step = by_row,
                              .scale_lane_step = !by_row,
                              .add = b.add.data,

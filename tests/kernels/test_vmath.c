@@ -92,6 +92,36 @@ START_TEST(test_bytes)
 }
 END_TEST
 
+/* Next to the middle between two whole numbers, and with scales whose reciprocal no float holds. */
+static void check_quotients(const tlk_kernels *kernels, int64_t n, int before, uint32_t *state)
+{
+    static const float odd_scales[] = {1e-45F, 1e-39F, 0x1p-100F, 0x1p101F, 3e38F, -0.37F, INFINITY};
+    guarded x = guarded_alloc((size_t)n * sizeof(float), before);
+    guarded bytes = guarded_alloc((size_t)n, before);
+    float *from = x.data;
+    for (int round = 0; round < 20; round++) {
+        const float scale = round < 7 ? odd_scales[round] : (float)(1 + random_below(state, 1 << 20)) * 0x1p-19F;
+        const int32_t zero = (int32_t)random_below(state, 256);
+        for (int64_t i = 0; i < n; i++) {
+            from[i] = ((float)random_below(state, 300) - 20.5F) * scale;
+            from[i] = random_below(state, 3) == 0 ? nextafterf(from[i], 0) : from[i];
+        }
+        kernels->quantize_bytes(from, bytes.data, n, scale, zero, 0, 255);
+        for (int64_t i = 0; i < n; i++) {
+            const float whole = rintf(from[i] / scale) + (float)zero;
+            ck_assert_int_eq(((uint8_t *)bytes.data)[i], isnan(whole) ? 0 : (int)fminf(fmaxf(whole, 0), 255));
+        }
+    }
+    guarded_free(&x);
+    guarded_free(&bytes);
+}
+
+START_TEST(test_quotients)
+{
+    for_all(check_quotients);
+}
+END_TEST
+
 static void check_softmax(const tlk_kernels *kernels, int64_t n, int before, uint32_t *state)
 {
     enum { ROWS = 3 };
@@ -131,6 +161,7 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, test_activations);
     tcase_add_test(tests, test_bytes);
+    tcase_add_test(tests, test_quotients);
     tcase_add_test(tests, test_softmax);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
