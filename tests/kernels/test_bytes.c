@@ -115,6 +115,12 @@ static guarded pack_b(const tlk_bytes_kernel *kernel, const problem *p, const bu
         guarded_free(&sums);
         product->b_step = kernel->panel;
         product->b_lane_step = quads;
+    } else if (p->m == 1 && p->depth == 1) {
+        packed = guarded_alloc((size_t)(columns + kernel->panel), 0);
+        for (int64_t j = 0; j < columns; j++)
+            ((uint8_t *)packed.data)[j] = ((const uint8_t *)b->b.data)[j] ^ (p->b_signed ? 0x80 : 0);
+        product->narrow = true;
+        product->b_lane_step = 1;
     } else {
         packed = guarded_alloc((size_t)(columns * quads + kernel->panel) * sizeof(uint32_t), 0);
         for (int64_t q = 0; q < quads; q++) {
@@ -231,6 +237,38 @@ static void check_problem(const problem *p, uint32_t seed)
         guarded_free(&all[i]);
 }
 
+/* Quads of rows whose ends nothing may be read behind. */
+START_TEST(quads)
+{
+    uint32_t state = 9;
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        for (int64_t n = 1; kernels != NULL && n < 70; n++)
+            for (int step = 1; step < 4; step++) {
+                const int count = 1 + (int)(next(&state) % 4);
+                const bool is_signed = next(&state) % 2 != 0;
+                guarded from[4], to = guarded_alloc((size_t)n * sizeof(uint32_t), 0);
+                const uint8_t *rows[4] = {NULL};
+                for (int k = 0; k < count; k++) {
+                    from[k] = guarded_alloc((size_t)((n - 1) * step + 1), 0);
+                    rows[k] = from[k].data;
+                    for (size_t i = 0; i < from[k].size; i++)
+                        ((uint8_t *)from[k].data)[i] = (uint8_t)next(&state);
+                }
+                tlk_get_bytes(kernels)->quads(rows, count, is_signed, step, n, to.data);
+                for (int64_t i = 0; i < n; i++)
+                    for (int k = 0; k < 4; k++) {
+                        const int want = k < count ? rows[k][i * step] ^ (is_signed ? 0x80 : 0) : 0;
+                        ck_assert_int_eq(((const uint8_t *)to.data)[4 * i + k], want);
+                    }
+                for (int k = 0; k < count; k++)
+                    guarded_free(&from[k]);
+                guarded_free(&to);
+            }
+    }
+}
+END_TEST
+
 START_TEST(products)
 {
     static const int64_t rows[] = {1, 2, 3, 5, 8, 11, 12, 13, 27}, lanes[] = {1, 7, 16, 31, 32, 33, 70},
@@ -261,6 +299,7 @@ int main(void)
     Suite *suite = suite_create("bytes");
     TCase *tests = tcase_create("products");
     tcase_set_timeout(tests, 300);
+    tcase_add_test(tests, quads);
     tcase_add_test(tests, products);
     tcase_add_test(tests, extremes);
     suite_add_tcase(suite, tests);
