@@ -1,4 +1,5 @@
 /* BatchNormalization, InstanceNormalization, GroupNormalization: (N, C, ...) with a scale and a shift by channel. */
+#include "onnx/convert.h"
 #include "onnx/norm.h"
 
 /* ---- BatchNormalization. Channels are axis 1; `spatial` 0 (before version 9) makes every feature a channel. */
@@ -84,16 +85,46 @@ static void batch_statistics(const batch_job *job, int64_t c, double *mean, doub
     }
 }
 
+static double batch_factor(const batch_job *job, int64_t c, double variance)
+{
+    return op_load_number(job->call->inputs[BATCH_SCALE], c) / sqrt(variance + job->epsilon);
+}
+
+/* Channels of one element in each example: rows of channels, FEATURES of them at a time. */
+static void batch_features(const batch_job *job, int64_t begin, int64_t end)
+{
+    enum { FEATURES = 128 };
+    const tl_tensor *const *in = job->call->inputs;
+    float mean[FEATURES], factor[FEATURES], shift[FEATURES];
+    for (int64_t c = begin; c < end; c += FEATURES) {
+        const int64_t n = nn_min(end - c, FEATURES);
+        for (int64_t k = 0; k < n; k++) {
+            mean[k] = (float)op_load_number(in[BATCH_MEAN], c + k);
+            factor[k] = (float)batch_factor(job, c + k, op_load_number(in[BATCH_VARIANCE], c + k));
+            shift[k] = (float)op_load_number(in[BATCH_SHIFT], c + k);
+        }
+        for (int64_t i = 0; i < job->batch; i++) {
+            const float *x = (const float *)in[BATCH_X]->data + i * job->channels + c;
+            float *y = (float *)job->call->outputs[0]->data + i * job->channels + c;
+            OP_INDEPENDENT for (int64_t k = 0; k < n; k++) y[k] = (x[k] - mean[k]) * factor[k] + shift[k];
+        }
+    }
+}
+
 static void batch_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const batch_job *job = context;
     const tl_tensor *const *in = job->call->inputs;
     (void)thread;
+    if (job->area == 1 && !job->training && in[BATCH_X]->type == TL_FLOAT) {
+        batch_features(job, begin, end);
+        return;
+    }
     for (int64_t c = begin; c < end; c++) {
         double mean = op_load_number(in[BATCH_MEAN], c), variance = op_load_number(in[BATCH_VARIANCE], c);
         if (job->training)
             batch_statistics(job, c, &mean, &variance);
-        double factor = op_load_number(in[BATCH_SCALE], c) / sqrt(variance + job->epsilon);
+        const double factor = batch_factor(job, c, variance);
         for (int64_t i = 0; i < job->batch; i++)
             norm_affine(in[BATCH_X], job->call->outputs[0], (i * job->channels + c) * job->area, job->area, mean,
                         factor, op_load_number(in[BATCH_SHIFT], c));

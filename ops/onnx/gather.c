@@ -1,5 +1,7 @@
-/* Gather, GatherElements, GatherND: elements by index. Indices count from the end if negative, and are all checked
- * before the first element is read. */
+/* Gather, GatherElements, GatherND: elements by index. Indices count from the end if negative, and are checked before
+ * an element is read. */
+#include <stdatomic.h>
+
 #include "onnx/tensor.h"
 
 static const tl_param ins[] = {OP_IN("data", OP_T_WHOLE, 'T'), OP_IN("indices", TL_T_INDEX, 0)};
@@ -134,33 +136,62 @@ static tl_status elements_reshape(tl_call *call)
 typedef struct elements_job {
     const tl_tensor *data, *indices;
     char *to;
-    int32_t axis;
-    int64_t size;
-    int64_t strides[TL_MAX_RANK]; /* of data, in bytes; that of the axis 0 */
+    bool last; /* axis */
+    int64_t size, row;
+    int64_t strides[TL_MAX_RANK]; /* of data, in elements; that of the axis 0 */
     int64_t axis_stride, dim;
+    atomic_bool outside; /* an index was out of range */
 } elements_job;
+
+/* A row of n elements for as many indices, until one is out of range, which gives false. Along the last axis an index
+ * alone says where an element lies, along another the place in the row does as well. */
+#define PICK(next, move)                      \
+    for (int64_t k = 0; k < n; k++) {         \
+        int64_t index = (next);               \
+        if (index < 0)                        \
+            index += dim;                     \
+        if ((uint64_t)index >= (uint64_t)dim) \
+            return false;                     \
+        move;                                 \
+    }                                         \
+    break
+#define FAST(T)                                                 \
+    if (job->last) {                                            \
+        PICK(wide[k], ((T *)to)[k] = ((const T *)from)[index]); \
+    }                                                           \
+    PICK(wide[k], ((T *)to)[k] = ((const T *)from)[k + index * axis_stride])
+
+static bool pick(const elements_job *job, int64_t row, const char *from)
+{
+    const int64_t n = job->row, axis_stride = job->axis_stride, size = job->size, dim = job->dim;
+    const int64_t *wide = (const int64_t *)job->indices->data + row * n;
+    char *to = job->to + row * n * size;
+    switch (job->indices->type == TL_INT64 ? size : 0) {
+    case 4:
+        FAST(uint32_t);
+    case 8:
+        FAST(uint64_t);
+    default:
+        PICK(op_index(job->indices, row * n + k),
+             move(to + k * size, from + ((job->last ? 0 : k) + index * axis_stride) * size, size));
+    }
+    return true;
+}
 
 /* Rows of the last axis. */
 static void gather_rows(void *context, int64_t begin, int64_t end, int32_t thread)
 {
-    const elements_job *job = context;
+    elements_job *job = context;
     const tl_tensor *indices = job->indices;
-    int32_t last = indices->rank - 1;
-    int64_t n = indices->dims[last];
     (void)thread;
     for (int64_t row = begin; row < end; row++) {
-        const char *from = job->data->data;
-        int64_t rest = row;
-        for (int32_t i = last - 1; i >= 0; i--) {
-            from += rest % indices->dims[i] * job->strides[i];
+        int64_t at = 0, rest = row;
+        for (int32_t i = indices->rank - 2; i >= 0 && rest > 0; i--) {
+            at += rest % indices->dims[i] * job->strides[i];
             rest /= indices->dims[i];
         }
-        char *to = job->to + row * n * job->size;
-        for (int64_t i = 0; i < n; i++) {
-            int64_t index = op_index(indices, row * n + i);
-            index += index < 0 ? job->dim : 0;
-            move(to + i * job->size, from + i * job->strides[last] + index * job->axis_stride, job->size);
-        }
+        if (!pick(job, row, (const char *)job->data->data + at * job->size))
+            atomic_store_explicit(&job->outside, true, memory_order_relaxed);
     }
 }
 
@@ -168,19 +199,19 @@ static tl_status elements_run(tl_call *call)
 {
     const tl_tensor *data = call->inputs[0], *indices = call->inputs[1];
     elements_job job = {.data = data, .indices = indices, .to = call->outputs[0]->data};
-    tl_status status = op_axis(call, "axis", op_int(call, "axis"), data->rank, &job.axis);
-    if (!status)
-        status = op_check_indices(call, indices, data->dims[job.axis]);
+    int32_t axis;
+    tl_status status = op_axis(call, "axis", op_int(call, "axis"), data->rank, &axis);
     if (status || op_elements(indices) == 0)
         return status;
     job.size = (int64_t)op_type_size(data->type);
-    job.dim = data->dims[job.axis];
-    op_strides(data, (size_t)job.size, job.strides);
-    job.axis_stride = job.strides[job.axis];
-    job.strides[job.axis] = 0;
-    int64_t row = indices->dims[indices->rank - 1];
-    parallel(call, gather_rows, &job, op_elements(indices) / row, row * job.size);
-    return TL_OK;
+    job.dim = data->dims[axis];
+    op_strides(data, 1, job.strides);
+    job.axis_stride = job.strides[axis];
+    job.strides[axis] = 0;
+    job.last = axis == data->rank - 1;
+    job.row = indices->dims[indices->rank - 1];
+    parallel(call, gather_rows, &job, op_elements(indices) / job.row, job.row * job.size);
+    return job.outside ? op_check_indices(call, indices, job.dim) : TL_OK; /* which says what is wrong */
 }
 
 OP_DESCRIPTOR(GatherElements, 11) = {OP_HEAD(GatherElements, 11), OP_PARAMS(input, ins),

@@ -287,6 +287,37 @@ START_TEST(where)
 }
 END_TEST
 
+/* Rows longer than a block, each operand moving or standing. */
+START_TEST(where_rows)
+{
+    for (size_t t = 0; t < sizeof types / sizeof types[0]; t++)
+        for (int moving = 0; moving < 8; moving++) {
+            tl_tensor inputs[3];
+            for (int k = 0; k < 3; k++) {
+                inputs[k] = random_tensor(types[t], DIMS(3, moving >> k & 1 ? 1100 : 1));
+                if (k == 0) {
+                    free(inputs[0].data);
+                    inputs[0] = new_tensor(TL_BOOL, inputs[0].rank, inputs[0].dims);
+                    for (int64_t i = 0; i < elements(&inputs[0]); i++) /* any byte but 0 is true */
+                        ((uint8_t *)inputs[0].data)[i] = (uint8_t)(i % 3 * 2);
+                }
+            }
+            fake_case test = {.op = &tl_op_Where_9, .inputs = {&inputs[0], &inputs[1], &inputs[2]}, .input_count = 3};
+            run_ok(&test);
+            const tl_tensor *out = &test.outputs[0];
+            const int64_t n = out->dims[1];
+            for (int64_t i = 0; i < elements(out); i++) {
+                const int64_t at[3] = {moving & 1 ? i : i / n, moving & 2 ? i : i / n, moving & 4 ? i : i / n};
+                const int chosen = ((uint8_t *)inputs[0].data)[at[0]] ? 1 : 2;
+                ck_assert(get(out, i) == get(&inputs[chosen], at[chosen]));
+            }
+            fake_free(&test);
+            for (int k = 0; k < 3; k++)
+                free_tensor(&inputs[k]);
+        }
+}
+END_TEST
+
 START_TEST(clip)
 {
     for (size_t t = 0; t < sizeof types / sizeof types[0]; t++)
@@ -483,6 +514,7 @@ int main(void)
     ADD_TEST(suite, float_remainders);
     ADD_TEST(suite, legacy_broadcasting);
     ADD_TEST(suite, where);
+    ADD_TEST(suite, where_rows);
     ADD_TEST(suite, clip);
     ADD_TEST(suite, prelu);
     ADD_TEST(suite, single_operand);

@@ -109,6 +109,29 @@ static void check_group(const tl_operator *op, tl_type type, int64_t channels, i
     free_tensor(&shift);
 }
 
+/* One element for each channel of an example */
+START_TEST(batch_of_rows)
+{
+    const tl_tensor x = random_tensor(TL_FLOAT, DIMS(5, 300)), scale = random_tensor(TL_FLOAT, DIMS(300));
+    const tl_tensor shift = random_tensor(TL_FLOAT, DIMS(300)), mean = random_tensor(TL_FLOAT, DIMS(300));
+    const tl_tensor variance = positive(TL_FLOAT, 300);
+    fake_case test = {.op = &tl_op_BatchNormalization_9,
+                      .inputs = {&x, &scale, &shift, &mean, &variance},
+                      .input_count = 5,
+                      .output_count = 1};
+    double want[1500];
+    run_ok(&test);
+    for (int64_t i = 0; i < 1500; i++)
+        want[i] = (get(&x, i) - get(&mean, i % 300)) / sqrt(get(&variance, i % 300) + 1e-5) * get(&scale, i % 300) +
+                  get(&shift, i % 300);
+    assert_near(&test.outputs[0], want, 4, "BatchNormalization");
+    fake_free(&test);
+    tl_tensor all[] = {x, scale, shift, mean, variance};
+    for (int k = 0; k < 5; k++)
+        free_tensor(&all[k]);
+}
+END_TEST
+
 START_TEST(groups)
 {
     for (size_t t = 0; t < 4; t++) {
@@ -341,6 +364,7 @@ int main(void)
 {
     Suite *suite = suite_create("Normalizations");
     ADD_TEST(suite, batch);
+    ADD_TEST(suite, batch_of_rows);
     ADD_TEST(suite, groups);
     ADD_TEST(suite, layers);
     ADD_TEST(suite, lp);
