@@ -1,16 +1,6 @@
 /* DepthToSpace (1; 11 adds mode) and SpaceToDepth (1; 28 adds mode): elements of any type change places. */
 #include "onnx/nn.h"
-
-static size_t element_size(tl_type type)
-{
-    return type == TL_STRING || type == TL_COMPLEX128 ? 16 : nn_type_size(type);
-}
-
-/* How both see the larger plane: block row i and column j of channel c lie at depth c * channel + (i * b + j) * offset.
- */
-typedef struct space_layout {
-    int64_t block, channel, offset;
-} space_layout;
+#include "onnx/tensor.h"
 
 static tl_status space_reshape(tl_call *call, bool to_space)
 {
@@ -54,73 +44,40 @@ static tl_status to_depth_reshape(tl_call *call)
     return space_reshape(call, false);
 }
 
-typedef struct space_job {
-    const tl_tensor *deep, *wide; /* the tensor with the smaller planes, and the one with the larger */
-    const char *from;
-    char *to;
-    bool to_space;
-    space_layout layout;
-    size_t size;
-} space_job;
-
-/* n elements, `from_step` and `to_step` elements apart. */
-static void copy_row(const char *from, int64_t from_step, char *to, int64_t to_step, int64_t n, size_t size)
-{
-    switch (size) {
-    case 1:
-        for (int64_t i = 0; i < n; i++)
-            to[i * to_step] = from[i * from_step];
-        break;
-    case 4:
-        for (int64_t i = 0; i < n; i++)
-            memcpy(to + i * to_step * 4, from + i * from_step * 4, 4);
-        break;
-    default:
-        for (int64_t i = 0; i < n; i++)
-            memcpy(to + (size_t)(i * to_step) * size, from + (size_t)(i * from_step) * size, size);
-        break;
-    }
-}
-
-/* Rows of the larger planes. */
-static void space_task(void *context, int64_t begin, int64_t end, int32_t thread)
-{
-    const space_job *job = context;
-    const space_layout *l = &job->layout;
-    const int64_t channels = job->wide->dims[1], height = job->wide->dims[2], width = job->deep->dims[3], b = l->block;
-    (void)thread;
-    for (int64_t at = begin; at < end; at++) {
-        const int64_t n = at / (channels * height), c = at / height % channels, row = at % height;
-        for (int64_t j = 0; j < b; j++) {
-            int64_t depth = c * l->channel + (row % b * b + j) * l->offset;
-            int64_t deep = ((n * job->deep->dims[1] + depth) * job->deep->dims[2] + row / b) * width;
-            int64_t wide = at * width * b + j;
-            if (job->to_space)
-                copy_row(job->from + (size_t)deep * job->size, 1, job->to + (size_t)wide * job->size, b, width,
-                         job->size);
-            else
-                copy_row(job->from + (size_t)wide * job->size, b, job->to + (size_t)deep * job->size, 1, width,
-                         job->size);
-        }
-    }
-}
-
 static tl_status space_run(tl_call *call, bool to_space)
 {
     const tl_tensor *x = call->inputs[0], *y = call->outputs[0];
+    const tl_tensor *deep = to_space ? x : y, *wide = to_space ? y : x;
     const bool has_mode = call->host->node_version(call->node) >= (to_space ? 11 : 28);
-    const int64_t block = op_int(call, "blocksize");
-    space_job job = {.deep = to_space ? x : y,
-                     .wide = to_space ? y : x,
-                     .from = x->data,
-                     .to = y->data,
-                     .to_space = to_space,
-                     .size = element_size(x->type)};
     const bool channel_first = has_mode && strcmp(op_string(call, "mode"), "CRD") == 0;
-    job.layout = (space_layout){block, channel_first ? block * block : 1, channel_first ? 1 : job.wide->dims[1]};
-    if (op_elements(x) > 0)
-        call->host->parallel_for(call, space_task, &job, op_product(job.wide, 0, 3),
-                                 nn_grain(job.wide->dims[3], 1 << 14));
+    const size_t size = op_type_size(x->type);
+    const int64_t block = op_int(call, "blocksize"), channels = wide->dims[1];
+    int64_t in_deep[4], in_wide[4];
+    op_copy copy;
+    if (op_elements(x) == 0)
+        return TL_OK;
+    op_strides(deep, size, in_deep);
+    op_strides(wide, size, in_wide);
+    /* Block row i and column j of channel c lie at depth c * channel + (i * block + j) * offset. */
+    const int64_t channel = in_deep[1] * (channel_first ? block * block : 1);
+    const int64_t offset = in_deep[1] * (channel_first ? 1 : channels);
+    enum { BATCH, CHANNEL, BLOCK_ROW, BLOCK_COLUMN, ROW, COLUMN, AXES };
+    static const int8_t orders[3][AXES] = {{BATCH, CHANNEL, ROW, BLOCK_ROW, COLUMN, BLOCK_COLUMN},
+                                           {BATCH, BLOCK_ROW, BLOCK_COLUMN, CHANNEL, ROW, COLUMN},
+                                           {BATCH, CHANNEL, BLOCK_ROW, BLOCK_COLUMN, ROW, COLUMN}};
+    const int8_t *order = orders[to_space ? 0 : channel_first ? 2 : 1]; /* of the target */
+    const int64_t dims[AXES] = {wide->dims[0], channels, block, block, deep->dims[2], deep->dims[3]};
+    const int64_t deeps[AXES] = {in_deep[0], channel, offset * block, offset, in_deep[2], in_deep[3]};
+    const int64_t wides[AXES] = {in_wide[0], in_wide[1],         in_wide[2],
+                                 in_wide[3], in_wide[2] * block, in_wide[3] * block};
+    int64_t ordered[AXES], to[AXES], from[AXES];
+    for (int32_t i = 0; i < AXES; i++) {
+        ordered[i] = dims[order[i]];
+        to[i] = (to_space ? wides : deeps)[order[i]];
+        from[i] = (to_space ? deeps : wides)[order[i]];
+    }
+    op_copy_init(&copy, size, AXES, ordered, to, from);
+    op_copy_run(call, &copy, y->data, x->data);
     return TL_OK;
 }
 

@@ -176,26 +176,33 @@ static void nearest_rows(void *context, int64_t begin, int64_t end, int32_t thre
     int64_t n = axes[job->inner].out, stride = job->strides[job->inner], unit = job->unit;
     const int64_t *inner = job->tables[job->inner];
     const char *last = NULL; /* the row before came from there */
+    int64_t at[TL_MAX_RANK] = {0}, rest = begin;
     (void)thread;
+    for (int32_t i = job->inner - 1; i >= 0; i--) {
+        at[i] = rest % axes[i].out;
+        rest /= axes[i].out;
+    }
     for (int64_t row = begin; row < end; row++) {
         const char *from = job->from;
         char *to = job->to + row * n * unit;
-        int64_t rest = row;
         bool outside = false;
         for (int32_t i = job->inner - 1; i >= 0; i--) {
-            int64_t source = job->tables[i][rest % axes[i].out];
-            rest /= axes[i].out;
+            int64_t source = job->tables[i][at[i]];
             outside = outside || source < 0;
             from += outside ? 0 : source * job->strides[i];
         }
+        for (int32_t i = job->inner - 1; i >= 0 && ++at[i] == axes[i].out; i--)
+            at[i] = 0;
         if (!outside && from == last) {
             memcpy(to, to - n * unit, (size_t)(n * unit));
             continue;
         }
         last = outside ? NULL : from;
         if (job->doubled && !outside) {
-            for (int64_t i = 0; i < n; i += 2)
-                ((uint32_t *)to)[i] = ((uint32_t *)to)[i + 1] = ((const uint32_t *)from)[i / 2];
+            const uint32_t *restrict x = (const uint32_t *)from;
+            uint32_t *restrict y = (uint32_t *)to;
+            for (int64_t i = 0; i < n / 2; i++)
+                y[2 * i] = y[2 * i + 1] = x[i];
             continue;
         }
         for (int64_t i = 0; i < n; i++, to += unit) {

@@ -87,9 +87,14 @@ void op_rank_from_list(const tl_tensor *list, int32_t more, tl_tensor *out)
 
 tl_status op_check_indices(const tl_call *call, const tl_tensor *indices, int64_t limit)
 {
-    int64_t n = op_elements(indices);
+    const int64_t n = op_elements(indices);
+    uint64_t outside = 0; /* its highest bit */
     for (int64_t i = 0; i < n; i++) {
-        int64_t index = op_index(indices, i);
+        const uint64_t index = (uint64_t)op_index(indices, i);
+        outside |= (index + (uint64_t)limit) | ((uint64_t)limit - 1 - index);
+    }
+    for (int64_t i = 0; i < n && outside >> 63; i++) {
+        const int64_t index = op_index(indices, i);
         if (index < -limit || index >= limit)
             return tl_fail(call, TL_INVALID_INPUT, "index %lld (element %lld) is out of range for dimension %lld",
                            (long long)index, (long long)i, (long long)limit);
@@ -245,29 +250,86 @@ TILE_SCALAR(16)
 #endif
 
 #ifdef HAVE_SHUFFLE
+typedef int16_t lanes8 __attribute__((vector_size(16)));
 typedef int32_t lanes4 __attribute__((vector_size(16)));
 typedef int64_t lanes2 __attribute__((vector_size(16)));
 
-/* 4 rows of 4 columns, in registers. */
-static inline void tile_vector_4(char *to, int64_t column_to, const char *from, int64_t row_from)
+static inline lanes4 load_16_bytes(const char *from)
 {
-    lanes4 a, b, c, d;
-    memcpy(&a, from, 16);
-    memcpy(&b, from + row_from, 16);
-    memcpy(&c, from + 2 * row_from, 16);
-    memcpy(&d, from + 3 * row_from, 16);
-    lanes4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-    lanes4 ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-    lanes4 cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-    lanes4 cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    lanes4 v;
+    memcpy(&v, from, 16);
+    return v;
+}
+
+/* 4 rows of 4 columns: to 4 addresses. */
+static inline void transpose_4(lanes4 a, lanes4 b, lanes4 c, lanes4 d, char *to, int64_t column_to, int64_t columns)
+{
+    const lanes4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+                 ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    const lanes4 cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5),
+                 cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
     a = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
     b = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
     c = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
     d = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
     memcpy(to, &a, 16);
     memcpy(to + column_to, &b, 16);
-    memcpy(to + 2 * column_to, &c, 16);
-    memcpy(to + 3 * column_to, &d, 16);
+    if (columns > 2)
+        memcpy(to + 2 * column_to, &c, 16);
+    if (columns > 3)
+        memcpy(to + 3 * column_to, &d, 16);
+}
+
+static inline void tile_vector_4(char *to, int64_t column_to, const char *from, int64_t row_from)
+{
+    transpose_4(load_16_bytes(from), load_16_bytes(from + row_from), load_16_bytes(from + 2 * row_from),
+                load_16_bytes(from + 3 * row_from), to, column_to, 4);
+}
+
+static inline lanes8 load_8_bytes(const char *from)
+{
+    lanes2 v = {0, 0};
+    int64_t bytes;
+    memcpy(&bytes, from, 8);
+    v[0] = bytes;
+    return (lanes8)v;
+}
+
+static inline void tile_vector_2(char *to, int64_t column_to, const char *from, int64_t row_from)
+{
+    const lanes4 ab =
+        (lanes4)__builtin_shufflevector(load_8_bytes(from), load_8_bytes(from + row_from), 0, 8, 1, 9, 2, 10, 3, 11);
+    const lanes4 cd = (lanes4)__builtin_shufflevector(load_8_bytes(from + 2 * row_from),
+                                                      load_8_bytes(from + 3 * row_from), 0, 8, 1, 9, 2, 10, 3, 11);
+    const lanes4 low = __builtin_shufflevector(ab, cd, 0, 4, 1, 5), high = __builtin_shufflevector(ab, cd, 2, 6, 3, 7);
+    memcpy(to, &low, 8);
+    memcpy(to + column_to, (const char *)&low + 8, 8);
+    memcpy(to + 2 * column_to, &high, 8);
+    memcpy(to + 3 * column_to, (const char *)&high + 8, 8);
+}
+
+/* The same of 2 or 3 columns, as pixels have them: what is read beyond a row lies in the next one. Returns how many
+ * rows it has done. */
+static int64_t narrow_columns(char *to, int64_t column_to, const char *from, int64_t row_from, int64_t rows,
+                              int64_t columns)
+{
+    int64_t r = 0;
+    for (; r + 4 < rows && row_from >= 16 - 4 * columns; r += 4, from += 4 * row_from)
+        transpose_4(load_16_bytes(from), load_16_bytes(from + row_from), load_16_bytes(from + 2 * row_from),
+                    load_16_bytes(from + 3 * row_from), to + r * 4, column_to, columns);
+    return r;
+}
+
+/* And of 2 or 3 rows: what is written beyond a column is overwritten by the next one. */
+static int64_t narrow_rows(char *to, const char *from, int64_t row_from, int64_t rows, int64_t columns)
+{
+    int64_t c = 0;
+    for (; c + 4 < columns; c += 4, from += 16) {
+        const lanes4 first = load_16_bytes(from);
+        transpose_4(first, load_16_bytes(from + row_from), rows > 2 ? load_16_bytes(from + 2 * row_from) : first, first,
+                    to + c * rows * 4, rows * 4, 4);
+    }
+    return c;
 }
 
 /* 2 rows of 2 columns. */
@@ -282,26 +344,45 @@ static inline void tile_vector_8(char *to, int64_t column_to, const char *from, 
     memcpy(to + column_to, &high, 16);
 }
 
-#define TILE_VECTOR(bytes, side)                                                                                    \
-    static void tile_##bytes(char *to, int64_t column_to, const char *from, int64_t row_from, int64_t rows,         \
-                             int64_t columns)                                                                       \
-    {                                                                                                               \
-        int64_t r = 0;                                                                                              \
-        for (; r + (side) <= rows; r += (side)) {                                                                   \
-            int64_t c = 0;                                                                                          \
-            for (; c + (side) <= columns; c += (side))                                                              \
-                tile_vector_##bytes(to + c * column_to + r * (bytes), column_to, from + r * row_from + c * (bytes), \
-                                    row_from);                                                                      \
-            tile_scalar_##bytes(to + c * column_to + r * (bytes), column_to, from + r * row_from + c * (bytes),     \
-                                row_from, side, columns - c);                                                       \
-        }                                                                                                           \
-        tile_scalar_##bytes(to + r * (bytes), column_to, from + r * row_from, row_from, rows - r, columns);         \
+/* Rows in panels that make a cache line of the target, so that it is written at once. */
+#define TILE_VECTOR(bytes, side)                                                                              \
+    static void tile_##bytes(char *to, int64_t column_to, const char *from, int64_t row_from, int64_t rows,   \
+                             int64_t columns)                                                                 \
+    {                                                                                                         \
+        const int64_t whole = rows - rows % (side);                                                           \
+        for (int64_t panel = 0; panel < whole; panel += 64 / (bytes)) {                                       \
+            const int64_t end = panel + 64 / (bytes) < whole ? panel + 64 / (bytes) : whole;                  \
+            int64_t c = 0;                                                                                    \
+            for (; c + (side) <= columns; c += (side))                                                        \
+                for (int64_t r = panel; r < end; r += (side))                                                 \
+                    tile_vector_##bytes(to + c * column_to + r * (bytes), column_to,                          \
+                                        from + r * row_from + c * (bytes), row_from);                         \
+            tile_scalar_##bytes(to + c * column_to + panel * (bytes), column_to,                              \
+                                from + panel * row_from + c * (bytes), row_from, end - panel, columns - c);   \
+        }                                                                                                     \
+        tile_scalar_##bytes(to + whole * (bytes), column_to, from + whole * row_from, row_from, rows - whole, \
+                            columns);                                                                         \
     }
+TILE_VECTOR(2, 4)
 TILE_VECTOR(4, 4)
 TILE_VECTOR(8, 2)
+
+static void tile_any_4(char *to, int64_t column_to, const char *from, int64_t row_from, int64_t rows, int64_t columns)
+{
+    if (columns == 2 || columns == 3) {
+        const int64_t done = narrow_columns(to, column_to, from, row_from, rows, columns);
+        tile_scalar_4(to + done * 4, column_to, from + done * row_from, row_from, rows - done, columns);
+    } else if ((rows == 2 || rows == 3) && column_to == rows * 4) {
+        const int64_t done = narrow_rows(to, from, row_from, rows, columns);
+        tile_scalar_4(to + done * column_to, column_to, from + done * 4, row_from, rows, columns - done);
+    } else {
+        tile_4(to, column_to, from, row_from, rows, columns);
+    }
+}
 #else
-#define tile_4 tile_scalar_4
-#define tile_8 tile_scalar_8
+#define tile_2     tile_scalar_2
+#define tile_any_4 tile_scalar_4
+#define tile_8     tile_scalar_8
 #endif
 
 static void transposed(const op_copy *copy, char *to, const char *from, int64_t columns)
@@ -315,10 +396,10 @@ static void transposed(const op_copy *copy, char *to, const char *from, int64_t 
             tile_scalar_1(at, copy->column_to, source, copy->row_from, copy->row, width);
             break;
         case 2:
-            tile_scalar_2(at, copy->column_to, source, copy->row_from, copy->row, width);
+            tile_2(at, copy->column_to, source, copy->row_from, copy->row, width);
             break;
         case 4:
-            tile_4(at, copy->column_to, source, copy->row_from, copy->row, width);
+            tile_any_4(at, copy->column_to, source, copy->row_from, copy->row, width);
             break;
         case 8:
             tile_8(at, copy->column_to, source, copy->row_from, copy->row, width);
@@ -347,6 +428,20 @@ static inline void copy_strip(const op_copy *copy, char *to, const char *from, i
                 n);
 }
 
+/* Rows of one strip each. Short ones are not worth a call: their last 16 bytes overlap those before. */
+static void copy_rows(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t bytes, int64_t rows)
+{
+    for (int64_t r = 0; r < rows; r++, to += to_step, from += from_step) {
+        if (bytes < 16 || bytes > 256) {
+            memcpy(to, from, (size_t)bytes);
+            continue;
+        }
+        for (int64_t i = 0; i < bytes - 16; i += 16)
+            memcpy(to + i, from + i, 16);
+        memcpy(to + bytes - 16, from + bytes - 16, 16);
+    }
+}
+
 typedef struct copy_job {
     const op_copy *copy;
     char *to;
@@ -360,22 +455,33 @@ static void copy_units(void *context, int64_t begin, int64_t end, int32_t thread
     char *to = job->to;
     const char *from = job->from;
     int64_t at[OP_COPY_RANK], rest = begin / copy->strips, strip = begin % copy->strips;
+    const int32_t last = copy->rank - 1;
+    const bool rows = copy->kind == OP_COPY_ROWS && copy->strips == 1 && last >= 0;
     (void)thread;
-    for (int32_t i = copy->rank - 1; i >= 0; i--) {
+    for (int32_t i = last; i >= 0; i--) {
         at[i] = rest % copy->dims[i];
         rest /= copy->dims[i];
         to += at[i] * copy->to[i];
         from += at[i] * copy->from[i];
     }
-    for (int64_t unit = begin; unit < end; unit++) {
-        copy_strip(copy, to, from, strip);
-        if (++strip < copy->strips)
-            continue;
-        strip = 0;
-        for (int32_t i = copy->rank - 1; i >= 0; i--) {
-            to += copy->to[i];
-            from += copy->from[i];
-            if (++at[i] < copy->dims[i])
+    for (int64_t unit = begin, done; unit < end; unit += done) {
+        done = 1;
+        if (rows) {
+            const int64_t left = copy->dims[last] - at[last];
+            done = left < end - unit ? left : end - unit;
+            copy_rows(to, copy->to[last], from, copy->from[last], copy->row, done);
+        } else {
+            copy_strip(copy, to, from, strip);
+            if (++strip < copy->strips)
+                continue;
+            strip = 0;
+        }
+        for (int32_t i = last; i >= 0; i--) {
+            const int64_t steps = i == last ? done : 1;
+            to += steps * copy->to[i];
+            from += steps * copy->from[i];
+            at[i] += steps;
+            if (at[i] < copy->dims[i])
                 break;
             to -= at[i] * copy->to[i];
             from -= at[i] * copy->from[i];

@@ -60,6 +60,12 @@ START_TEST(transpose_large)
         check_transpose(sized_types[k], 3, (int64_t[]){3, 129, 130}, (int64_t[]){0, 2, 1});
         check_transpose(sized_types[k], 3, (int64_t[]){70, 65, 3}, (int64_t[]){2, 0, 1});
         check_transpose(sized_types[k], 4, (int64_t[]){2, 31, 33, 17}, (int64_t[]){0, 2, 3, 1});
+        for (int64_t narrow = 2; narrow <= 5; narrow++) { /* pixels */
+            check_transpose(sized_types[k], 2, (int64_t[]){517, narrow}, (int64_t[]){1, 0});
+            check_transpose(sized_types[k], 2, (int64_t[]){narrow, 517}, (int64_t[]){1, 0});
+            check_transpose(sized_types[k], 3, (int64_t[]){narrow, 23, 7}, (int64_t[]){1, 0, 2});
+            check_transpose(sized_types[k], 4, (int64_t[]){3, narrow, 2, 19}, (int64_t[]){3, 0, 2, 1});
+        }
     }
 }
 END_TEST
