@@ -2,7 +2,14 @@
 #include "onnx/elementwise.h"
 
 /* Integers wrap; a division by zero gives 0. */
-#define WRAP(op) (int64_t)((uint64_t)u op(uint64_t) v)
+#define WRAPPED(name, op)                                \
+    OP_KERNEL2(name##_i64, uint64_t, uint64_t, u op v)   \
+    OP_KERNEL2(name##_int32, uint32_t, uint32_t, u op v) \
+    OP_KERNEL2(name##_uint8, uint8_t, uint8_t, u op v)
+#define INTEGERS(name, f64)                                                                                 \
+    {                                                                                                       \
+        [OP_F64] = (f64), [OP_I64] = name##_i64, [OP_IN_INT32] = name##_int32, [OP_IN_UINT8] = name##_uint8 \
+    }
 
 static int64_t divide(int64_t a, int64_t b)
 {
@@ -35,11 +42,11 @@ static float floored_fmodf(float a, float b)
 }
 
 OP_KERNEL2(add_f64, double, double, u + v)
-OP_KERNEL2(add_i64, int64_t, int64_t, WRAP(+))
+WRAPPED(add, +)
 OP_KERNEL2(sub_f64, double, double, u - v)
-OP_KERNEL2(sub_i64, int64_t, int64_t, WRAP(-))
+WRAPPED(sub, -)
 OP_KERNEL2(mul_f64, double, double, u *v)
-OP_KERNEL2(mul_i64, int64_t, int64_t, WRAP(*))
+WRAPPED(mul, *)
 OP_KERNEL2(div_f64, double, double, u / v)
 OP_KERNEL2(div_i64, int64_t, int64_t, divide(u, v))
 OP_KERNEL2(div_u64, uint64_t, uint64_t, v == 0 ? 0 : u / v)
@@ -54,15 +61,16 @@ OP_KERNEL2(and_i64, int64_t, int64_t, u &v)
 OP_KERNEL2(or_i64, int64_t, int64_t, u | v)
 OP_KERNEL2(xor_i64, int64_t, int64_t, u ^ v)
 
-static const op_binary add = {{NULL, add_f64, add_i64, NULL}, false, true, TLK_ADD};
-static const op_binary sub = {{NULL, sub_f64, sub_i64, NULL}, false, true, TLK_SUB};
-static const op_binary mul = {{NULL, mul_f64, mul_i64, NULL}, false, true, TLK_MUL};
-static const op_binary quotient = {{NULL, div_f64, div_i64, div_u64}, false, true, TLK_DIV};
+static const op_binary add = {.kernels = INTEGERS(add, add_f64), .vectorised = true, .function = TLK_ADD};
+static const op_binary sub = {.kernels = INTEGERS(sub, sub_f64), .vectorised = true, .function = TLK_SUB};
+static const op_binary mul = {.kernels = INTEGERS(mul, mul_f64), .vectorised = true, .function = TLK_MUL};
+static const op_binary quotient = {
+    .kernels = {NULL, div_f64, div_i64, div_u64}, .vectorised = true, .function = TLK_DIV};
 static const op_binary fmod_rule = {.kernels = {fmod_f32, fmod_f64, fmod_i64, mod_u64}};
 static const op_binary mod_rule = {.kernels = {mod_f32, mod_f64, mod_i64, mod_u64}};
-static const op_binary bitwise_and = {.kernels = {NULL, NULL, and_i64, NULL}};
-static const op_binary bitwise_or = {.kernels = {NULL, NULL, or_i64, NULL}};
-static const op_binary bitwise_xor = {.kernels = {NULL, NULL, xor_i64, NULL}};
+static const op_binary bitwise_and = {.kernels = {[OP_I64] = and_i64}};
+static const op_binary bitwise_or = {.kernels = {[OP_I64] = or_i64}};
+static const op_binary bitwise_xor = {.kernels = {[OP_I64] = xor_i64}};
 
 #define RUN(name, rule)                            \
     static tl_status name(tl_call *call)           \

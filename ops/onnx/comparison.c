@@ -2,33 +2,42 @@
 #include "onnx/elementwise.h"
 #include "onnx/tensor.h"
 
-#define COMPARE(name, op)                                                                                           \
-    OP_KERNEL2(name##_f32, float, uint8_t, u op v)                                                                  \
-    OP_KERNEL2(name##_f64, double, uint8_t, u op v)                                                                 \
-    OP_KERNEL2(name##_i64, int64_t, uint8_t, u op v)                                                                \
-    OP_KERNEL2(name##_u64, uint64_t, uint8_t, u op v)                                                               \
-    static const op_binary name = {.kernels = {name##_f32, name##_f64, name##_i64, name##_u64}, .predicate = true}; \
-    static tl_status run_##name(tl_call *call)                                                                      \
-    {                                                                                                               \
-        return op_binary_run(call, &(name), NULL);                                                                  \
+#define COMPARE(name, op)                             \
+    OP_KERNEL2(name##_f32, float, uint8_t, u op v)    \
+    OP_KERNEL2(name##_f64, double, uint8_t, u op v)   \
+    OP_KERNEL2(name##_i64, int64_t, uint8_t, u op v)  \
+    OP_KERNEL2(name##_u64, uint64_t, uint8_t, u op v) \
+    OP_KERNEL2(name##_int32, int32_t, uint8_t, u op v)
+#define RULE(name, table, is_swapped)                                                                   \
+    static const op_binary name = {                                                                     \
+        .kernels = {table##_f32, table##_f64, table##_i64, table##_u64, [OP_IN_INT32] = table##_int32}, \
+        .predicate = true,                                                                              \
+        .swapped = (is_swapped)};                                                                       \
+    static tl_status run_##name(tl_call *call)                                                          \
+    {                                                                                                   \
+        return op_binary_run(call, &(name), NULL);                                                      \
     }
 COMPARE(equal, ==)
-COMPARE(greater, >)
-COMPARE(greater_or_equal, >=)
 COMPARE(less, <)
 COMPARE(less_or_equal, <=)
+RULE(equal, equal, false)
+RULE(less, less, false)
+RULE(less_or_equal, less_or_equal, false)
+RULE(greater, less, true)
+RULE(greater_or_equal, less_or_equal, true)
 
-/* Bytes of bool inputs are 0 or 1 by the time they are compared. */
-#define LOGICAL(name, op)                                                                         \
-    OP_KERNEL2(name##_i64, int64_t, uint8_t, u op v)                                              \
-    static const op_binary name = {.kernels = {NULL, NULL, name##_i64, NULL}, .predicate = true}; \
-    static tl_status run_##name(tl_call *call)                                                    \
-    {                                                                                             \
-        return op_binary_run(call, &(name), NULL);                                                \
+/* A byte of bool may be any number that is not 0. */
+#define LOGICAL(name, op)                                                                       \
+    OP_KERNEL2(name##_bool, uint8_t, uint8_t, (u != 0) op(v != 0))                              \
+    static const op_binary name = {.kernels = {[OP_IN_BOOL] = name##_bool}, .predicate = true}; \
+    static tl_status run_##name(tl_call *call)                                                  \
+    {                                                                                           \
+        return op_binary_run(call, &(name), NULL);                                              \
     }
 LOGICAL(logical_and, &)
 LOGICAL(logical_or, |)
 LOGICAL(logical_xor, ^)
+LOGICAL(logical_equal, ==)
 
 /* ---- Equal of strings */
 
@@ -49,6 +58,8 @@ static void equal_strings(const void *context, const int64_t *in, int64_t at, in
 
 static tl_status run_any_equal(tl_call *call)
 {
+    if (call->inputs[0]->type == TL_BOOL)
+        return run_logical_equal(call);
     if (call->inputs[0]->type != TL_STRING)
         return run_equal(call);
     const op_map *map = call->plan;

@@ -184,6 +184,28 @@ tl_status op_binary_reshape_6(tl_call *call)
     return plan_binary(call, (const tl_tensor *const[]){a, &placed});
 }
 
+/* A kernel for elements as they stand in memory, or else for their domain. */
+typedef struct choice {
+    size_t kernel;
+    int64_t size; /* of elements that stand as the kernel has them, else 0 */
+} choice;
+
+#define CHOOSE(kernels, type)                                                                                   \
+    choose(type, (kernels)[OP_IN_INT32] != NULL, (kernels)[OP_IN_UINT8] != NULL, (kernels)[OP_IN_BOOL] != NULL, \
+           (kernels)[OP_U64] != NULL)
+
+static choice choose(tl_type type, bool int32, bool uint8, bool truth, bool u64)
+{
+    if (type == TL_INT32 && int32)
+        return (choice){OP_IN_INT32, 4};
+    if (type == TL_UINT8 && uint8)
+        return (choice){OP_IN_UINT8, 1};
+    if (type == TL_BOOL && truth)
+        return (choice){OP_IN_BOOL, 1};
+    const op_domain domain = op_domain_of(type);
+    return (choice){domain == OP_U64 && !u64 ? OP_I64 : domain, op_is_native(type) ? (int64_t)op_type_size(type) : 0};
+}
+
 typedef struct pair {
     const op_binary *binary;
     const tlk_kernels *kernels;
@@ -191,6 +213,7 @@ typedef struct pair {
     const void *parameter;
     const tl_tensor *a, *b, *y;
     const int32_t *step;
+    int64_t size; /* of elements that need not be converted, else 0 */
 } pair;
 
 static void float_pair(const void *context, const int64_t *in, int64_t at, int64_t n)
@@ -200,31 +223,41 @@ static void float_pair(const void *context, const int64_t *in, int64_t at, int64
                        (const float *)p->b->data + in[1], p->step[1], (float *)p->y->data + at, n);
 }
 
+/* Elements at .. at + n of an operand as the kernel wants them, or one of them n times. */
+static const void *operand(const pair *p, const tl_tensor *x, bool moves, int64_t at, int64_t n, op_block *buffer)
+{
+    if (!p->size)
+        return moves ? op_load_block(x->type, x->data, at, n, buffer) : op_fill_block(x->type, x->data, at, n, buffer);
+    const char *from = (const char *)x->data + at * p->size;
+    if (moves)
+        return from;
+    op_fill(buffer, from, (size_t)p->size, n);
+    return buffer;
+}
+
 /* Block by block; what stands still is written out once. */
 static void any_pair(const void *context, const int64_t *in, int64_t at, int64_t n)
 {
     const pair *p = context;
-    const tl_type type = p->a->type;
     op_block a_block, b_block, y_block;
-    const int64_t widest = n < OP_BLOCK ? n : OP_BLOCK;
-    const void *a = p->step[0] ? NULL : op_fill_block(type, p->a->data, in[0], widest, &a_block);
-    const void *b = p->step[1] ? NULL : op_fill_block(type, p->b->data, in[1], widest, &b_block);
-    for (int64_t i = 0; i < n; i += OP_BLOCK) {
-        const int64_t m = n - i < OP_BLOCK ? n - i : OP_BLOCK;
-        if (p->step[0])
-            a = op_load_block(type, p->a->data, in[0] + i, m, &a_block);
-        if (p->step[1])
-            b = op_load_block(type, p->b->data, in[1] + i, m, &b_block);
-        if (p->binary->predicate) {
-            p->kernel(a, b, (uint8_t *)p->y->data + at + i, m, p->parameter);
-            continue;
-        }
-        void *y = op_result_block(type, p->y->data, at + i, &y_block);
+    const int64_t most = n < OP_BLOCK || (p->size && p->step[0] && p->step[1]) ? n : OP_BLOCK;
+    const void *a = operand(p, p->a, p->step[0] != 0, in[0], most, &a_block);
+    const void *b = operand(p, p->b, p->step[1] != 0, in[1], most, &b_block);
+    for (int64_t i = 0; i < n; i += most) {
+        const int64_t m = n - i < most ? n - i : most;
+        if (p->step[0] && i > 0)
+            a = operand(p, p->a, true, in[0] + i, m, &a_block);
+        if (p->step[1] && i > 0)
+            b = operand(p, p->b, true, in[1] + i, m, &b_block);
+        void *y = p->binary->predicate ? (uint8_t *)p->y->data + at + i
+                  : p->size            ? (void *)((char *)p->y->data + (at + i) * p->size)
+                                       : &y_block;
         if (p->kernel)
-            p->kernel(a, b, y, m, p->parameter);
+            p->kernel(p->binary->swapped ? b : a, p->binary->swapped ? a : b, y, m, p->parameter);
         else
             p->kernels->binary(p->binary->function, a, 1, b, 1, y, m);
-        op_store_block(type, p->y->data, at + i, m, &y_block);
+        if (y == &y_block)
+            op_store_block(p->y->type, p->y->data, at + i, m, &y_block);
     }
 }
 
@@ -232,19 +265,19 @@ tl_status op_binary_run(tl_call *call, const op_binary *binary, const void *para
 {
     const op_map *map = call->plan;
     const tl_type type = call->inputs[0]->type;
-    const op_domain domain = op_domain_of(type);
-    const op_kernel2 kernel = binary->kernels[domain];
+    const choice chosen = CHOOSE(binary->kernels, type);
     const pair p = {
         .binary = binary,
         .kernels = tlk_get(),
-        .kernel = !kernel && domain == OP_U64 ? binary->kernels[OP_I64] : kernel,
+        .kernel = binary->kernels[chosen.kernel],
         .parameter = parameter,
         .a = call->inputs[0],
         .b = call->inputs[1],
         .y = call->outputs[0],
         .step = map->step,
+        .size = chosen.size,
     };
-    if (!p.kernel && !(domain == OP_F32 && binary->vectorised))
+    if (!p.kernel && !(chosen.kernel == OP_F32 && binary->vectorised))
         return tl_fail(call, TL_UNSUPPORTED, "elements of type %d are not there for this operator", (int)type);
     op_map_run(call, map, type == TL_FLOAT && binary->vectorised ? float_pair : any_pair, &p);
     return TL_OK;
@@ -257,6 +290,7 @@ typedef struct single {
     const void *parameter;
     const tl_tensor *x, *y;
     bool predicate;
+    int64_t size; /* as that of a pair */
     int64_t unit, n;
 } single;
 
@@ -268,26 +302,27 @@ static void single_units(void *context, int64_t begin, int64_t end, int32_t thre
     (void)thread;
     begin *= s->unit;
     end = end * s->unit < s->n ? end * s->unit : s->n;
-    const int64_t most = op_is_native(type) ? end - begin : OP_BLOCK;
+    const int64_t most = s->size ? end - begin : OP_BLOCK;
     for (int64_t i = begin; i < end; i += most) {
         const int64_t m = end - i < most ? end - i : most;
-        const void *x = op_load_block(type, s->x->data, i, m, &x_block);
-        if (s->predicate) {
-            s->kernel(x, (uint8_t *)s->y->data + i, m, s->parameter);
-            continue;
-        }
-        s->kernel(x, op_result_block(type, s->y->data, i, &y_block), m, s->parameter);
-        op_store_block(type, s->y->data, i, m, &y_block);
+        const void *x =
+            s->size ? (const char *)s->x->data + i * s->size : op_load_block(type, s->x->data, i, m, &x_block);
+        void *y = s->predicate ? (uint8_t *)s->y->data + i
+                  : s->size    ? (void *)((char *)s->y->data + i * s->size)
+                               : &y_block;
+        s->kernel(x, y, m, s->parameter);
+        if (y == &y_block)
+            op_store_block(type, s->y->data, i, m, &y_block);
     }
 }
 
 tl_status op_unary_run(tl_call *call, const op_unary *unary, const void *parameter)
 {
     const tl_type type = call->inputs[0]->type;
-    const op_domain domain = op_domain_of(type);
-    const op_kernel1 kernel = unary->kernels[domain];
+    const choice chosen = CHOOSE(unary->kernels, type);
     single s = {
-        .kernel = !kernel && domain == OP_U64 ? unary->kernels[OP_I64] : kernel,
+        .kernel = unary->kernels[chosen.kernel],
+        .size = chosen.size,
         .parameter = parameter,
         .x = call->inputs[0],
         .y = call->outputs[0],

@@ -36,9 +36,14 @@ void op_map_run(tl_call *call, const op_map *map, op_row row, const void *contex
 
 typedef void (*op_kernel2)(const void *a, const void *b, void *y, int64_t n, const void *parameter);
 
+/* Besides those of the domains, an operator may have kernels for what stands in memory: faster than by way of a domain,
+ * to which elements must be converted. */
+enum { OP_IN_INT32 = OP_DOMAIN_COUNT, OP_IN_UINT8, OP_IN_BOOL, OP_KERNEL_COUNT };
+
 typedef struct op_binary {
-    op_kernel2 kernels[OP_DOMAIN_COUNT]; /* none for OP_U64: that of OP_I64 */
+    op_kernel2 kernels[OP_KERNEL_COUNT]; /* none for OP_U64: that of OP_I64 */
     bool predicate;                      /* results are bool, and kernels write bytes */
+    bool swapped;                        /* kernels get b and a */
     bool vectorised;                     /* `function` is what kernels[OP_F32] would be */
     tlk_binary function;
 } op_binary;
@@ -69,7 +74,7 @@ tl_status op_binary_run(tl_call *call, const op_binary *binary, const void *para
 typedef void (*op_kernel1)(const void *x, void *y, int64_t n, const void *parameter);
 
 typedef struct op_unary {
-    op_kernel1 kernels[OP_DOMAIN_COUNT]; /* none for OP_U64: that of OP_I64 */
+    op_kernel1 kernels[OP_KERNEL_COUNT]; /* as those of op_binary */
     bool predicate;                      /* results are bool, and kernels write bytes */
     int64_t cost;                        /* of an element, in units of an addition; 0 counts as 1 */
 } op_unary;

@@ -5,7 +5,8 @@ OP_KERNEL2(prelu_f64, double, double, u < 0 ? u * v : u)
 OP_KERNEL2(prelu_i64, int64_t, int64_t, u < 0 ? (int64_t)((uint64_t)u * (uint64_t)v) : u)
 OP_KERNEL2(prelu_u64, uint64_t, uint64_t, u + 0 * v) /* never negative */
 
-static const op_binary prelu = {{NULL, prelu_f64, prelu_i64, prelu_u64}, false, true, TLK_PRELU};
+static const op_binary prelu = {
+    .kernels = {NULL, prelu_f64, prelu_i64, prelu_u64}, .vectorised = true, .function = TLK_PRELU};
 
 static tl_status run(tl_call *call)
 {
