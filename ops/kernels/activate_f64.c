@@ -95,6 +95,12 @@ static double unary(tlk_unary function, double x)
         return log(x);
     case TLK_ERF:
         return erf(x);
+    case TLK_ATAN:
+        return atan(x);
+    case TLK_ASIN:
+        return asin(x);
+    case TLK_ACOS:
+        return acos(x);
     }
     return x;
 }

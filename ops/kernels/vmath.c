@@ -24,6 +24,22 @@
         }                                                  \
     } while (0)
 
+/* The same in one loop, for functions that are long. */
+#define MAP_LONG(expression)                                                        \
+    do {                                                                            \
+        for (int64_t i = 0; i < n; i += TLK_W) {                                    \
+            const int left = n - i < TLK_W ? (int)(n - i) : TLK_W;                  \
+            const vecf v = left == TLK_W ? vf_load(x + i) : vf_load_n(x + i, left); \
+            const vecf result = expression;                                         \
+            __builtin_prefetch(x + i + AHEAD);                                      \
+            __builtin_prefetch(y + i + AHEAD, 1);                                   \
+            if (left == TLK_W)                                                      \
+                vf_store(y + i, result);                                            \
+            else                                                                    \
+                vf_store_n(y + i, result, left);                                    \
+        }                                                                           \
+    } while (0)
+
 /* Rounding is exact, so that lanes and scalars agree; the compiler has an instruction for it, or calls the library. */
 #define MAP_SCALAR(function)            \
     do {                                \
@@ -56,23 +72,32 @@ void TLK_FN(tlk_unary)(tlk_unary function, const float *x, float *y, int64_t n)
         MAP_SCALAR(rintf);
         break;
     case TLK_EXP:
-        MAP(vf_exp(v));
+        MAP_LONG(vf_exp(v));
         break;
     case TLK_EXPM1:
-        MAP(vf_expm1(v));
+        MAP_LONG(vf_expm1(v));
         break;
     case TLK_LOG:
-        MAP(vf_log(v));
+        MAP_LONG(vf_log(v));
         break;
     case TLK_ERF:
-        MAP(vf_erf(v));
+        MAP_LONG(vf_erf(v));
+        break;
+    case TLK_ATAN:
+        MAP_LONG(vf_atan(v));
+        break;
+    case TLK_ASIN:
+        MAP_LONG(vf_asin(v, 0));
+        break;
+    case TLK_ACOS:
+        MAP_LONG(vf_asin(v, 1));
         break;
     }
 }
 
-#define ACTIVATE(kind)                   \
+#define ACTIVATE(kind, map)              \
     case kind:                           \
-        MAP(vf_activate(kind, a, b, v)); \
+        map(vf_activate(kind, a, b, v)); \
         break
 
 void TLK_FN(tlk_activate)(const tlk_activation *activation, const float *x, float *y, int64_t n)
@@ -80,23 +105,23 @@ void TLK_FN(tlk_activate)(const tlk_activation *activation, const float *x, floa
     const float a = (float)activation->a;
     const float b = (float)activation->b;
     switch (activation->kind) {
-        ACTIVATE(TLK_LINEAR);
-        ACTIVATE(TLK_RELU);
-        ACTIVATE(TLK_CLIP);
-        ACTIVATE(TLK_LEAKY_RELU);
-        ACTIVATE(TLK_HARD_SIGMOID);
-        ACTIVATE(TLK_HARD_SWISH);
-        ACTIVATE(TLK_ELU);
-        ACTIVATE(TLK_SELU);
-        ACTIVATE(TLK_EXPONENTIAL);
-        ACTIVATE(TLK_GELU);
-        ACTIVATE(TLK_GELU_TANH);
-        ACTIVATE(TLK_MISH);
-        ACTIVATE(TLK_SIGMOID);
-        ACTIVATE(TLK_SOFTPLUS);
-        ACTIVATE(TLK_SOFTSIGN);
-        ACTIVATE(TLK_SWISH);
-        ACTIVATE(TLK_TANH);
+        ACTIVATE(TLK_LINEAR, MAP);
+        ACTIVATE(TLK_RELU, MAP);
+        ACTIVATE(TLK_CLIP, MAP);
+        ACTIVATE(TLK_LEAKY_RELU, MAP);
+        ACTIVATE(TLK_HARD_SIGMOID, MAP);
+        ACTIVATE(TLK_HARD_SWISH, MAP);
+        ACTIVATE(TLK_ELU, MAP_LONG);
+        ACTIVATE(TLK_SELU, MAP_LONG);
+        ACTIVATE(TLK_EXPONENTIAL, MAP_LONG);
+        ACTIVATE(TLK_GELU, MAP_LONG);
+        ACTIVATE(TLK_GELU_TANH, MAP_LONG);
+        ACTIVATE(TLK_MISH, MAP_LONG);
+        ACTIVATE(TLK_SIGMOID, MAP_LONG);
+        ACTIVATE(TLK_SOFTPLUS, MAP_LONG);
+        ACTIVATE(TLK_SOFTSIGN, MAP_LONG);
+        ACTIVATE(TLK_SWISH, MAP_LONG);
+        ACTIVATE(TLK_TANH, MAP_LONG);
     }
 }
 
@@ -307,6 +332,25 @@ void TLK_FN(tlk_dequantize_bytes)(const uint8_t *x, int is_signed, float *y, int
             memcpy(&bytes, x + i, (size_t)count);
         vf_store_n(y + i, vf_from_int(bytes_widen(bytes, is_signed) - zero) * scale, count);
     }
+}
+
+/* ---- whole numbers ---- */
+
+int TLK_FN(tlk_truncate)(const float *x, int32_t *y, int64_t n)
+{
+    veci outside = vi_set1(0);
+    for (int64_t i = 0; i < n; i += TLK_W) {
+        const int left = n - i < TLK_W ? (int)(n - i) : TLK_W;
+        const vecf v = left == TLK_W ? vf_load(x + i) : vf_load_n(x + i, left);
+        const vecf held = vf_max(vf_set1(-0x1p31F), vf_min(vf_set1(0x1.fffffep30F), v));
+        const veci whole = __builtin_convertvector(held, veci);
+        outside |= held != v;
+        if (left == TLK_W)
+            memcpy(y + i, &whole, sizeof whole);
+        else
+            memcpy(y + i, &whole, (size_t)left * sizeof *y);
+    }
+    return !vf_any_nan((vecf)outside);
 }
 
 /* ---- softmax: exp(x - max) / sum, so that nothing overflows ---- */

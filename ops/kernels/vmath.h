@@ -20,6 +20,15 @@ TLK_INLINE vecf vf_copysign(vecf magnitude, vecf sign)
 {
     return (vecf)(((veci)magnitude & vi_set1(0x7fffffff)) | ((veci)sign & vi_set1(INT32_MIN)));
 }
+/* a < b ? u : v, where the compiler makes more than a blend of it */
+TLK_INLINE vecf vf_if_less(vecf a, vecf b, vecf u, vecf v)
+{
+#if defined TLK_ISA_AVX512
+    return (vecf)_mm512_mask_blend_ps(_mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ), (__m512)v, (__m512)u);
+#else
+    return vf_select(a < b, u, v);
+#endif
+}
 /* 2^n for -126 <= n <= 127 */
 TLK_INLINE vecf vf_pow2(veci n)
 {
@@ -54,39 +63,51 @@ TLK_INLINE vecf vf_inverse(vecf x)
 #define VF_LN2_HI 0x1.62e400p-1f /* 15 bits: a product with |n| < 512 is exact */
 #define VF_LN2_LO 0x1.7f7d1cp-20f
 
-/* exp(x) = (power + rest) * 2^n for -125 <= x <= 89, with power in [0.7, 1.42] and |rest| < 2^-24 */
-typedef struct vf_exp_parts {
-    vecf power, rest;
+/* x log2(e), or a multiple of it, as the whole number next to it: as float, as integer, and what x is away from
+ * k log(2), for |x| < 2^20 */
+typedef struct vf_reduced {
+    vecf k;
     veci n;
-} vf_exp_parts;
+    vecf r;
+} vf_reduced;
 
-TLK_INLINE vf_exp_parts vf_exp_split(vecf x)
+TLK_INLINE vf_reduced vf_reduce_exp(vecf x)
 {
-    const veci n = vf_to_int(x * vf_set1(VF_LOG2E));
-    const vecf k = vf_from_int(n);
-    vecf r = vf_fma(k, vf_set1(-VF_LN2_HI), x);
-    r = vf_fma(k, vf_set1(-VF_LN2_LO), r);
-    /* exp(r) = 1 + r + r^2 q(r) on |r| <= 0.3475 */
+    const vecf magic = vf_set1(0x1.8p23f); /* adding it rounds to an integer, which the lowest bits then hold */
+    const vecf shifted = vf_fma(x, vf_set1(VF_LOG2E), magic);
+    const vecf k = shifted - magic;
+    const vecf r = vf_fma(k, vf_set1(-VF_LN2_HI), x);
+    return (vf_reduced){k, (veci)((vecu)shifted - (vecu)magic), vf_fma(k, vf_set1(-VF_LN2_LO), r)};
+}
+
+/* v * 2^n, rounded once */
+TLK_INLINE vecf vf_scale(vecf v, vf_reduced by)
+{
+#if defined TLK_ISA_AVX512
+    return (vecf)_mm512_scalef_ps((__m512)v, (__m512)by.k);
+#else
+    const veci half = by.n >> 1; /* two steps, as 2^n alone may be out of range */
+    return v * vf_pow2(half) * vf_pow2((veci)((vecu)by.n - (vecu)half));
+#endif
+}
+
+/* exp(r) for |r| <= 0.3475 */
+TLK_INLINE vecf vf_exp_reduced(vecf r)
+{
+    /* 1 + r + r^2 q(r) */
     vecf q = vf_set1(0x1.6a3fb6p-10f);
     q = vf_fma(q, r, vf_set1(0x1.1239e0p-7f));
     q = vf_fma(q, r, vf_set1(0x1.5558bep-5f));
     q = vf_fma(q, r, vf_set1(0x1.555492p-3f));
     q = vf_fma(q, r, vf_set1(0x1.fffffcp-2f));
-    const vecf p = vf_fma(r * r, q, r);
-    const vecf power = p + 1.0F;
-    return (vf_exp_parts){power, p - (power - 1.0F), n};
+    return vf_fma(r * r, q, r) + 1.0F;
 }
 
 /* exp(x) for -125 <= x <= 89 or NaN */
 TLK_INLINE vecf vf_exp_bounded(vecf x)
 {
-    const vf_exp_parts e = vf_exp_split(x);
-#if defined TLK_ISA_AVX512
-    return (vecf)_mm512_scalef_ps((__m512)e.power, (__m512)vf_from_int(e.n));
-#else
-    const veci half = e.n >> 1; /* two steps, as 2^n alone may be out of range */
-    return e.power * vf_pow2(half) * vf_pow2((veci)((vecu)e.n - (vecu)half));
-#endif
+    const vf_reduced by = vf_reduce_exp(x);
+    return vf_scale(vf_exp_reduced(by.r), by);
 }
 
 TLK_INLINE vecf vf_exp(vecf x)
@@ -94,26 +115,29 @@ TLK_INLINE vecf vf_exp(vecf x)
     return vf_exp_bounded(vf_max(vf_set1(-104.0F), vf_min(vf_set1(89.0F), x)));
 }
 
-/* exp(x) - 1 */
-TLK_INLINE vecf vf_expm1(vecf x)
+/* exp(r) - 1 for |r| <= 0.3475 */
+TLK_INLINE vecf vf_expm1_reduced(vecf r)
 {
-    const vecf b = vf_max(vf_set1(-20.0F), vf_min(vf_set1(89.0F), x));
-    const veci n = vf_to_int(b * vf_set1(VF_LOG2E));
-    const vecf k = vf_from_int(n);
-    vecf r = vf_fma(k, vf_set1(-VF_LN2_HI), b);
-    r = vf_fma(k, vf_set1(-VF_LN2_LO), r);
-    /* exp(r) - 1 = r + r^2 q(r) on |r| <= 0.3475 */
+    /* r + r^2 q(r) */
     vecf q = vf_set1(0x1.9e7d64p-13f);
     q = vf_fma(q, r, vf_set1(0x1.6d3aa0p-10f));
     q = vf_fma(q, r, vf_set1(0x1.1112d4p-7f));
     q = vf_fma(q, r, vf_set1(0x1.5554f8p-5f));
     q = vf_fma(q, r, vf_set1(0x1.555554p-3f));
     q = vf_fma(q, r, vf_set1(0x1.000000p-1f));
-    const vecf p = vf_fma(r * r, q, r);
-    const vecf half = vf_pow2((veci)((vecu)n - 1U)); /* half of 2^n, which may be out of range */
+    return vf_fma(r * r, q, r);
+}
+
+/* exp(x) - 1 */
+TLK_INLINE vecf vf_expm1(vecf x)
+{
+    const vecf b = vf_max(vf_set1(-20.0F), vf_min(vf_set1(89.0F), x));
+    const vf_reduced by = vf_reduce_exp(b);
+    const vecf p = vf_expm1_reduced(by.r);
+    const vecf half = vf_pow2((veci)((vecu)by.n - 1U)); /* half of 2^n, which may be out of range */
     const vecf sum = vf_fma(half, p, half - 0.5F);
     /* for n = 0 the sum is p / 2 exactly, unless that is subnormal */
-    return vf_select(n == 0, vf_select(x == 0.0F, x, p), sum + sum);
+    return vf_select(by.n == 0, vf_select(x == 0.0F, x, p), sum + sum);
 }
 
 /* log(1 + f) - f on [sqrt(1/2) - 1, sqrt(2) - 1] */
@@ -172,7 +196,25 @@ TLK_INLINE vecf vf_log1p_unit(vecf x)
 
 TLK_INLINE vecf vf_tanh(vecf x)
 {
-    const vecf a = vf_abs(x);
+    const vecf a = vf_min(vf_set1(10.0F), vf_abs(x)); /* NaN comes through */
+#if TLK_HAS_FMA
+    /* With h = (exp(2 |x|) - 1) / 2: h / (1 + h). The sum's rounding is of no matter to what the quotient misses. */
+    const vecf magic = vf_set1(0x1.8p23f);
+    const vecf shifted = vf_fma(a, vf_set1(2 * VF_LOG2E), magic);
+    const vecf power = (vecf)(((vecu)shifted << 23) + 0x3f800000U);      /* 2^k: of the magic number nothing is left */
+    const vecf r = vf_fma(shifted - magic, vf_set1(-0x1.62e430p-2f), a); /* log(2) / 2: as exact as is of use */
+    /* (exp(2 r) - 1) / 2 = r + r^2 q(r) on |r| <= 0.174 */
+    vecf q = vf_set1(0x1.6bebcap-5f);
+    q = vf_fma(q, r, vf_set1(0x1.1228e6p-3f));
+    q = vf_fma(q, r, vf_set1(0x1.555676p-2f));
+    q = vf_fma(q, r, vf_set1(0x1.5554aep-1f));
+    q = vf_fma(q, r, vf_set1(0x1.fffffep-1f));
+    const vecf h = vf_fma(power, vf_fma(r * r, q, r), vf_fma(power, vf_set1(0.5F), vf_set1(-0.5F)));
+    const vecf inverse = vf_inverse_estimate(1.0F + h);
+    const vecf quotient = h * inverse;
+    const vecf missing = vf_fma(-quotient, h, h - quotient);
+    return vf_copysign(vf_fma(missing, inverse, quotient), x);
+#else
     /* tanh(x) = x + x^3 p(x^2) on |x| <= 0.63 */
     const vecf square = x * x;
     vecf p = vf_set1(-0x1.734388p-8f);
@@ -182,9 +224,62 @@ TLK_INLINE vecf vf_tanh(vecf x)
     p = vf_fma(p, square, vf_set1(-0x1.555530p-2f));
     const vecf small = vf_fma(x * square, p, x);
     /* else 1 - 2 / (exp(2 |x|) + 1), which is 1 from 9.02 on */
-    const vecf e = vf_exp_bounded(vf_min(vf_set1(20.0F), a + a));
-    const vecf large = vf_fma(vf_set1(-2.0F), vf_inverse(e + 1.0F), vf_set1(1.0F)); /* NaN comes through */
+    const vecf large = 1.0F - 2.0F / (vf_exp_bounded(a + a) + 1.0F);
     return vf_copysign(vf_select(a < 0.625F, small, large), x);
+#endif
+}
+
+/* x + x^3 p(x^2) - rest: atan for 0 <= x <= 1 */
+TLK_INLINE vecf vf_atan_unit(vecf x, vecf rest)
+{
+    const vecf square = x * x;
+    vecf p = vf_set1(-0x1.d62e0cp-10f);
+    p = vf_fma(p, square, vf_set1(0x1.65a54ep-7f));
+    p = vf_fma(p, square, vf_set1(-0x1.fed064p-6f));
+    p = vf_fma(p, square, vf_set1(0x1.dac964p-5f));
+    p = vf_fma(p, square, vf_set1(-0x1.58346cp-4f));
+    p = vf_fma(p, square, vf_set1(0x1.c099f2p-4f));
+    p = vf_fma(p, square, vf_set1(-0x1.2421b4p-3f));
+    p = vf_fma(p, square, vf_set1(0x1.9991fep-3f));
+    p = vf_fma(p, square, vf_set1(-0x1.55553ep-2f));
+    return x + vf_fma(x * square, p, rest);
+}
+
+#define VF_HALF_PI_HI 0x1.921fb6p+0f
+#define VF_HALF_PI_LO -0x1.777a5cp-25f
+
+TLK_INLINE vecf vf_atan(vecf x)
+{
+    const vecf a = vf_min(vf_set1(0x1p60f), vf_abs(x)); /* NaN comes through */
+    const veci large = a > 1.0F;                        /* then as pi / 2 - atan(1 / x) */
+    const vecf u = vf_atan_unit(vf_select(large, vf_inverse(a), a), (vecf)(large & (veci)vf_set1(-VF_HALF_PI_LO)));
+    return vf_copysign(vf_select(large, VF_HALF_PI_HI - u, u), x);
+}
+
+/* asin, and acos as pi / 2 less that */
+TLK_INLINE vecf vf_asin(vecf x, int complement)
+{
+    const vecf a = vf_abs(x);
+    const veci large = a > 0.5F; /* then as pi / 2 - 2 asin(sqrt((1 - x) / 2)), NaN beyond 1 */
+    const vecf square = vf_select(large, (1.0F - a) * 0.5F, a * a);
+    const vecf root = vf_select(large, vf_sqrt(square), a);
+    /* asin(x) = x + x^3 p(x^2) on [0, 0.5] */
+    vecf p = vf_set1(0x1.59b824p-5f);
+    p = vf_fma(p, square, vf_set1(0x1.8bd5a2p-6f));
+    p = vf_fma(p, square, vf_set1(0x1.74860ap-5f));
+    p = vf_fma(p, square, vf_set1(0x1.33019cp-4f));
+    p = vf_fma(p, square, vf_set1(0x1.5555cap-3f));
+    const vecf tail = root * square * p;
+    const vecf s = root + tail;
+    if (!complement) {
+        const vecf twice = root + root;
+        const vecf rest = VF_HALF_PI_HI - twice;
+        const vecf rest_low = (VF_HALF_PI_HI - rest) - twice;
+        return vf_copysign(vf_select(large, rest + (rest_low - (tail + tail - VF_HALF_PI_LO)), s), x);
+    }
+    const vecf half = VF_HALF_PI_HI - (vf_copysign(s, x) - VF_HALF_PI_LO);
+    const vecf whole = vf_select(x < 0.0F, 2 * VF_HALF_PI_HI - (s + s - 2 * VF_HALF_PI_LO), s + s);
+    return vf_select(large, whole, half);
 }
 
 /* log(1 + exp(x)) */
@@ -224,7 +319,7 @@ TLK_INLINE vecf vf_erf(vecf x)
     q = vf_fma(q, b, vf_set1(0x1.212626p+0f));
     q = vf_fma(q, b, vf_set1(-0x1.62d8cep-13f));
     const vecf large = vf_copysign(1.0F - vf_exp_bounded(-q), x); /* NaN comes through */
-    return vf_select(a < 0.92F, small, large);
+    return vf_if_less(a, vf_set1(0.92F), small, large);
 }
 
 /* ---- through double ---- */
@@ -342,7 +437,7 @@ TLK_INLINE vecd vd_sine(vecd x, int cosine)
     return (vecd)((lanes)result ^ (quadrant & 2) << 62);
 }
 
-/* 1 / (1 + exp(-x)), and x times it */
+/* 1 / (1 + exp(-x)), and x times it, or nearly so */
 #if TLK_HAS_FMA
 #if defined TLK_ISA_AVX512
 /* 2^n: at once, by an instruction that rounds once */
@@ -350,9 +445,9 @@ typedef struct vf_scaling {
     vecf n;
 } vf_scaling;
 
-TLK_INLINE vf_scaling vf_scaling_of(veci n)
+TLK_INLINE vf_scaling vf_scaling_of(vf_reduced by)
 {
-    return (vf_scaling){vf_from_int(n)};
+    return (vf_scaling){by.k};
 }
 TLK_INLINE vecf vf_scale_first(vecf v, vf_scaling scaling)
 {
@@ -373,10 +468,10 @@ typedef struct vf_scaling {
     vecf first, last;
 } vf_scaling;
 
-TLK_INLINE vf_scaling vf_scaling_of(veci n)
+TLK_INLINE vf_scaling vf_scaling_of(vf_reduced by)
 {
-    const veci half = n >> 1;
-    return (vf_scaling){vf_pow2(half), vf_pow2((veci)((vecu)n - (vecu)half))};
+    const veci half = by.n >> 1;
+    return (vf_scaling){vf_pow2(half), vf_pow2((veci)((vecu)by.n - (vecu)half))};
 }
 TLK_INLINE vecf vf_scale_first(vecf v, vf_scaling scaling)
 {
@@ -392,48 +487,54 @@ TLK_INLINE vf_scaling vf_scaling_where(veci mask, vf_scaling scaling)
 }
 #endif
 
-/* quotient + rest, still to be scaled by the last step: so that a product with it rounds once where it is subnormal */
-typedef struct vf_logistic_parts {
-    vecf quotient, rest;
-    vf_scaling scaling;
-} vf_logistic_parts;
-
-TLK_INLINE vf_logistic_parts vf_logistic_split(vecf x)
+/* x times the logistic function of y, for |y| <= 125, where `by` and its r are of -|y| */
+TLK_INLINE vecf vf_gated(vecf x, vecf y, vf_reduced by)
 {
-    /* With e = exp(-|x|): e / (1 + e) for x < 0, else 1 / (1 + e). What rounding took from e, from 1 + e and from the
-     * quotient is known, and gives the rest; so the quotient need not be exact. */
-    const vf_exp_parts e = vf_exp_split(vf_max(vf_set1(-120.0F), -vf_abs(x)));
-    const veci negative = x < 0.0F;
-    const vf_scaling scaling = vf_scaling_of(e.n);
-    const vecf high = vf_scale_first(e.power, scaling);
-    const vecf low = vf_scale_first(e.rest, scaling);
-    const vecf numerator = vf_select(negative, high, vf_set1(1.0F));
-    const vecf numerator_low = (vecf)(negative & (veci)low);
-    const vecf whole = vf_scale_last(high, scaling);
-    const vecf sum = 1.0F + whole;
-    const vecf sum_low = (whole - (sum - 1.0F)) + vf_scale_last(low, scaling);
-    const vecf inverse = vf_inverse_estimate(sum);
+    /* With e = exp(-|y|): e / (1 + e) for y < 0, else 1 / (1 + e). What the quotient misses is known, so that it need
+     * not be exact. The last step of scaling follows the product, which rounds once where it is subnormal. */
+    const vf_scaling scaling = vf_scaling_of(by);
+    const vecf power = vf_scale_first(vf_exp_reduced(by.r), scaling);
+    const vecf e = vf_scale_last(power, scaling);
+    const vecf numerator = vf_if_less(y, vf_zero(), power, vf_set1(1.0F));
+    const vecf inverse = vf_inverse_estimate(1.0F + e);
     const vecf quotient = numerator * inverse;
-    const vecf missing = vf_fma(-quotient, sum_low, vf_fma(-quotient, sum, numerator) + numerator_low);
-    return (vf_logistic_parts){quotient, missing * inverse, vf_scaling_where(negative, scaling)};
+    const vecf missing = vf_fma(-quotient, e, numerator - quotient);
+    const vecf product = vf_fma(x, quotient, x * (missing * inverse));
+    return vf_scale_last(product, vf_scaling_where(y < 0.0F, scaling));
 }
 TLK_INLINE vecf vf_sigmoid(vecf x)
 {
-    /* The same, but for what rounding took from e. */
     const vecf e = vf_exp_bounded(vf_max(vf_set1(-104.0F), -vf_abs(x)));
-    const vecf sum = 1.0F + e;
-    const vecf sum_low = e - (sum - 1.0F);
-    const vecf inverse = vf_inverse_estimate(sum);
-    const vecf missing = vf_fma(-sum_low, inverse, vf_fma(-sum, inverse, vf_set1(1.0F)));
-    const vecf quotient = vf_select(x < 0.0F, e, vf_set1(1.0F)) * inverse;
-    return vf_fma(quotient, missing, quotient);
+    const vecf numerator = vf_if_less(x, vf_zero(), e, vf_set1(1.0F));
+    const vecf inverse = vf_inverse_estimate(1.0F + e);
+    const vecf quotient = numerator * inverse;
+    return vf_fma(vf_fma(-quotient, e, numerator - quotient), inverse, quotient);
+}
+TLK_INLINE vecf vf_negative(vecf x)
+{
+    return (vecf)((veci)x | vi_set1(INT32_MIN));
 }
 TLK_INLINE vecf vf_swish(vecf x)
 {
-    const vf_logistic_parts logistic = vf_logistic_split(x);
-    const vecf b = vf_max(vf_set1(-120.0F), vf_min(vf_set1(0x1.fffffep127f), x));
-    const vecf product = vf_scale_last(vf_fma(b, logistic.quotient, b * logistic.rest), logistic.scaling);
-    return vf_select(x == __builtin_inff(), x, product);
+    const vecf b = vf_max(vf_set1(-120.0F), vf_min(vf_set1(120.0F), x));
+    return vf_if_less(vf_set1(120.0F), x, x, vf_gated(b, b, vf_reduce_exp(vf_negative(b))));
+}
+/* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), which is x / (1 + exp(-u)), u = 2 sqrt(2/pi) (x + 0.044715 x^3) */
+TLK_INLINE vecf vf_gelu_tanh(vecf x)
+{
+    const vecf first = vf_set1(0x1.98845p+0f); /* its low bits are 0, so that what the sum loses is exact */
+    const vecf third = vf_set1(0x1.2444f2p-4f);
+    const vecf b = vf_max(vf_set1(-11.0F), vf_min(vf_set1(11.0F), x));
+    const vecf square = b * b;
+    const vecf factor = vf_fma(third, square, first);
+    const vecf lost =
+        vf_fma(third, square, first - factor) +
+        vf_fma(third, vf_fma(b, b, -square), vf_fma(vf_set1(0x1.49b16ap-29f), square, vf_set1(0x1.9ea1b2p-23f)));
+    const vecf u = vf_negative(b * factor);
+    vf_reduced by = vf_reduce_exp(u);
+    /* |b| factor + u is what the product lost */
+    by.r = by.r - vf_fma(vf_abs(b), lost, vf_fma(vf_abs(b), factor, u));
+    return vf_if_less(vf_set1(11.0F), x, x, vf_gated(b, b, by));
 }
 #else
 TLK_INLINE vecd vd_sigmoid(vecd x)
@@ -452,6 +553,17 @@ TLK_INLINE vecf vf_sigmoid(vecf x)
 TLK_INLINE vecf vf_swish(vecf x)
 {
     return vf_keep_nan(x, vf_from_halves(vd_swish(vd_from_low(x)), vd_swish(vd_from_high(x))));
+}
+TLK_INLINE vecd vd_gelu_tanh(vecd x)
+{
+    const vecd b = vd_max(vd_set1(-20.0), x);
+    const vecd c = vd_min(vd_set1(20.0), b);
+    const vecd u = vd_fma(c * c * c, vd_set1(-2 * 0.7978845608028654 * 0.044715), c * (-2 * 0.7978845608028654));
+    return b / (1.0 + vd_exp_bounded(u));
+}
+TLK_INLINE vecf vf_gelu_tanh(vecf x)
+{
+    return vf_keep_nan(x, vf_from_halves(vd_gelu_tanh(vd_from_low(x)), vd_gelu_tanh(vd_from_high(x))));
 }
 #endif
 
@@ -477,15 +589,6 @@ TLK_INLINE vecd vd_gelu(vecd x)
     return b * vd_select(b < 0.0, tail, 1.0 - tail);
 }
 
-/* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), which is x / (1 + exp(-2 sqrt(2/pi) (x + 0.044715 x^3))) */
-TLK_INLINE vecd vd_gelu_tanh(vecd x)
-{
-    const vecd b = vd_max(vd_set1(-20.0), x);
-    const vecd c = vd_min(vd_set1(20.0), b);
-    const vecd u = vd_fma(c * c * c, vd_set1(-2 * 0.7978845608028654 * 0.044715), c * (-2 * 0.7978845608028654));
-    return b / (1.0 + vd_exp_bounded(u));
-}
-
 /* x tanh(log(1 + exp(x))), which is x w / (w + 2) with w = e (e + 2), e = exp(x) */
 TLK_INLINE vecd vd_mish(vecd x)
 {
@@ -498,10 +601,6 @@ TLK_INLINE vecd vd_mish(vecd x)
 TLK_INLINE vecf vf_gelu(vecf x)
 {
     return vf_keep_nan(x, vf_from_halves(vd_gelu(vd_from_low(x)), vd_gelu(vd_from_high(x))));
-}
-TLK_INLINE vecf vf_gelu_tanh(vecf x)
-{
-    return vf_keep_nan(x, vf_from_halves(vd_gelu_tanh(vd_from_low(x)), vd_gelu_tanh(vd_from_high(x))));
 }
 TLK_INLINE vecf vf_mish(vecf x)
 {

@@ -16,7 +16,10 @@ typedef enum tlk_unary {
     TLK_EXP,
     TLK_EXPM1,
     TLK_LOG,
-    TLK_ERF
+    TLK_ERF,
+    TLK_ATAN,
+    TLK_ASIN,
+    TLK_ACOS
 } tlk_unary;
 
 /* Functions of two floats. Minimum and maximum give NaN where either operand is NaN. */
@@ -55,6 +58,8 @@ typedef enum tlk_reduction {
     KERNEL(void, dequantize_bytes, (const uint8_t *x, int is_signed, float *y, int64_t n, float scale, int32_t zero)) \
     /* The least and the largest of n numbers and 0; NaN counts as 0. */                                              \
     KERNEL(void, extremes, (const float *x, int64_t n, float *low, float *high))                                      \
+    /* n floats cut to whole numbers, towards 0; 0 is returned if one does not fit, and then y is undefined. */       \
+    KERNEL(int, truncate, (const float *x, int32_t *y, int64_t n))                                                    \
     /* Over each of `rows` rows of n contiguous elements; y may be x. */                                              \
     KERNEL(void, softmax, (const float *x, float *y, int64_t rows, int64_t n, int logarithm))                         \
     /* Over n elements that lie `stride` apart, for each of `columns` <= stride columns; y may be x. */               \

@@ -48,16 +48,90 @@ static void to_f64(op_domain from, const void *x, double *y, int64_t n)
                                 : (double)((const uint64_t *)x)[i];
 }
 /* Both signed and unsigned: 64 bits, of which the target takes the low ones. */
-static void to_bits(op_domain from, const void *x, tl_type type, uint64_t *y, int64_t n)
+static const void *to_bits(op_domain from, const void *x, tl_type type, uint64_t *y, int64_t n)
 {
+    if (from == OP_I64 || from == OP_U64)
+        return x;
     for (int64_t i = 0; i < n; i++) {
-        if (from == OP_I64 || from == OP_U64) {
-            y[i] = ((const uint64_t *)x)[i];
-            continue;
-        }
         const double v = from == OP_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
         y[i] = type == TL_BOOL ? v != 0.0 : type == TL_UINT64 ? op_to_uint64(v) : (uint64_t)op_to_int64(v);
     }
+    return y;
+}
+
+/* ---- By way of int32_t, which processors convert many of at once */
+
+#define WIDEN(T)                          \
+    for (int64_t i = 0; i < n; i++)       \
+        y[i] = ((const T *)data)[at + i]; \
+    return true
+/* False of types that it does not hold, and of floats if it does not hold them all. */
+static bool as_int32(tl_type type, const void *data, int64_t at, int64_t n, int32_t *y)
+{
+    switch (type) {
+    case TL_INT8:
+        WIDEN(int8_t);
+    case TL_UINT8:
+        WIDEN(uint8_t);
+    case TL_INT16:
+        WIDEN(int16_t);
+    case TL_UINT16:
+        WIDEN(uint16_t);
+    case TL_INT32:
+        memcpy(y, (const int32_t *)data + at, (size_t)n * sizeof *y);
+        return true;
+    case TL_BOOL:
+        for (int64_t i = 0; i < n; i++)
+            y[i] = ((const uint8_t *)data)[at + i] != 0;
+        return true;
+    case TL_FLOAT:
+        return tlk_get()->truncate((const float *)data + at, y, n) != 0;
+    default:
+        return false;
+    }
+}
+
+#define STORE(T)                       \
+    for (int64_t i = 0; i < n; i++)    \
+        ((T *)data)[at + i] = (T)x[i]; \
+    break
+
+static void from_int32(tl_type type, const int32_t *x, void *data, int64_t at, int64_t n)
+{
+    switch (type) {
+    case TL_FLOAT:
+        STORE(float);
+    case TL_DOUBLE:
+        STORE(double);
+    case TL_INT64:
+    case TL_UINT64:
+        STORE(int64_t);
+    case TL_INT16:
+    case TL_UINT16:
+        STORE(uint16_t);
+    case TL_INT8:
+    case TL_UINT8:
+        STORE(uint8_t);
+    default: /* TL_BOOL */
+        for (int64_t i = 0; i < n; i++)
+            ((uint8_t *)data)[at + i] = x[i] != 0;
+        break;
+    }
+}
+
+static bool convert_by_int32(const cast *c, int64_t at, int64_t n)
+{
+    const tl_type from = c->x->type, to = c->y->type;
+    const uint64_t targets =
+        from == TL_FLOAT ? TL_T_INTEGERS : TL_T(TL_FLOAT) | TL_T(TL_DOUBLE) | TL_T_INTEGERS | OP_T_BOOL;
+    int32_t buffer[OP_BLOCK];
+    const bool same = to == TL_INT32 || to == TL_UINT32;
+    int32_t *whole = same ? (int32_t *)c->y->data + at : buffer;
+    if (!(targets >> to & 1) || !as_int32(from, c->x->data, at, n, whole))
+        return false;
+    if (!same)
+        from_int32(to, whole, c->y->data, at, n);
+    return true;
 }
 
 static void store_small_floats(const cast *c, op_domain from, const void *x, int64_t at, int64_t n)
@@ -92,11 +166,25 @@ static void halves(op_domain from, const void *x, float *y, int64_t n)
         y[i] = op_odd_float(exact_enough(from, x, i));
 }
 
+static void bytes_to_floats(tl_type type, const uint8_t *x, float *y, int64_t n)
+{
+    uint8_t truth[OP_BLOCK];
+    for (int64_t i = 0; i < n && type == TL_BOOL; i++)
+        truth[i] = x[i] != 0;
+    tlk_get()->dequantize_bytes(type == TL_BOOL ? truth : x, type == TL_INT8, y, n, 1.0F, 0);
+}
+
 static void convert_block(const cast *c, int64_t at, int64_t n)
 {
     op_block in, out;
     const tl_type to = c->y->type;
     const op_domain from = op_domain_of(c->x->type);
+    if (to == TL_FLOAT && (TL_T(c->x->type) & (TL_T(TL_UINT8) | TL_T(TL_INT8) | OP_T_BOOL))) {
+        bytes_to_floats(c->x->type, (const uint8_t *)c->x->data + at, (float *)c->y->data + at, n);
+        return;
+    }
+    if (convert_by_int32(c, at, n))
+        return;
     const void *x = op_load_block(c->x->type, c->x->data, at, n, &in);
     switch (to) {
     case TL_FLOAT:
@@ -127,10 +215,6 @@ static void convert_block(const cast *c, int64_t at, int64_t n)
     case TL_FLOAT6E3M2:
         store_small_floats(c, from, x, at, n);
         return;
-    case TL_INT64:
-    case TL_UINT64:
-        to_bits(from, x, to, (uint64_t *)c->y->data + at, n);
-        return;
     default:
         break;
     }
@@ -140,11 +224,13 @@ static void convert_block(const cast *c, int64_t at, int64_t n)
             y[i] = ((const float *)x)[i] != 0.0F;
         return;
     }
-    to_bits(from, x, to, out.u64, n);
-    if (op_type_bits(to) < 8)
-        store_packed(to, out.u64, c->y->data, at, n);
+    x = to_bits(from, x, to, out.u64, n);
+    if (to == TL_INT64 || to == TL_UINT64)
+        memcpy((uint64_t *)c->y->data + at, x, (size_t)n * sizeof(uint64_t));
+    else if (op_type_bits(to) < 8)
+        store_packed(to, x, c->y->data, at, n);
     else
-        op_store_block(to, c->y->data, at, n, &out);
+        op_store_block(to, c->y->data, at, n, x);
 }
 
 static void pieces(void *context, int64_t begin, int64_t end, int32_t thread)

@@ -60,11 +60,9 @@ void op_unstage(tl_type type, void *data, int64_t n, const void *memory);
 /* A floating number to an integer: towards 0, NaN as 0, the nearest where it is out of range. */
 static inline int64_t op_to_int64(double x)
 {
-    if (x >= 0x1p63)
-        return INT64_MAX;
-    if (x < -0x1p63)
-        return INT64_MIN;
-    return x == x ? (int64_t)x : 0;
+    if (fabs(x) < 0x1p63)
+        return (int64_t)x;
+    return x != x ? 0 : x < 0.0 ? INT64_MIN : INT64_MAX;
 }
 static inline uint64_t op_to_uint64(double x)
 {

@@ -20,6 +20,9 @@ VECTOR(reciprocal_f32, TLK_RECIPROCAL)
 VECTOR(exp_f32, TLK_EXP)
 VECTOR(log_f32, TLK_LOG)
 VECTOR(erf_f32, TLK_ERF)
+VECTOR(atan_f32, TLK_ATAN)
+VECTOR(asin_f32, TLK_ASIN)
+VECTOR(acos_f32, TLK_ACOS)
 
 OP_KERNEL1(neg_f64, double, double, -u)
 OP_KERNEL1(neg_i64, uint64_t, uint64_t, 0 - u)
@@ -38,9 +41,12 @@ OP_KERNEL1(reciprocal_f64, double, double, 1.0 / u)
 OP_KERNEL1(exp_f64, double, double, exp(u))
 OP_KERNEL1(log_f64, double, double, log(u))
 OP_KERNEL1(erf_f64, double, double, erf(u))
+OP_KERNEL1(atan_f64, double, double, atan(u))
+OP_KERNEL1(asin_f64, double, double, asin(u))
+OP_KERNEL1(acos_f64, double, double, acos(u))
 OP_KERNEL1(erf_i64, int64_t, int64_t, erf((double)u)) /* up to version 12; cut to whole */
 OP_KERNEL1(erf_u64, uint64_t, uint64_t, erf((double)u))
-OP_KERNEL1(not_i64, int64_t, uint8_t, u == 0)
+OP_KERNEL1(not_bool, uint8_t, uint8_t, u == 0)
 OP_KERNEL1(bitwise_not_i64, int64_t, int64_t, ~u)
 
 #define SINE(function, cosine)                                                           \
@@ -63,9 +69,6 @@ SINE(cos, 1)
         return op_unary_run(call, &function##_rule, NULL);                                             \
     }
 LIBRARY(tan)
-LIBRARY(asin)
-LIBRARY(acos)
-LIBRARY(atan)
 LIBRARY(sinh)
 LIBRARY(cosh)
 LIBRARY(asinh)
@@ -90,9 +93,12 @@ RULE(reciprocal, 2, false, reciprocal_f32, reciprocal_f64)
 RULE(exp, 4, false, exp_f32, exp_f64)
 RULE(log, 4, false, log_f32, log_f64)
 RULE(erf, 8, false, erf_f32, erf_f64, erf_i64, erf_u64)
+RULE(atan, 8, false, atan_f32, atan_f64)
+RULE(asin, 8, false, asin_f32, asin_f64)
+RULE(acos, 8, false, acos_f32, acos_f64)
 RULE(sin, 8, false, sin_f32, sin_f64)
 RULE(cos, 8, false, cos_f32, cos_f64)
-RULE(not, 1, true, NULL, NULL, not_i64)
+RULE(not, 1, true, [OP_IN_BOOL] = not_bool)
 RULE(bitwise_not, 1, false, NULL, NULL, bitwise_not_i64)
 
 /* ---- IsNaN, IsInf: all floating types */
@@ -101,30 +107,28 @@ OP_KERNEL1(nan_f32, float, uint8_t, u != u)
 OP_KERNEL1(nan_f64, double, uint8_t, u != u)
 RULE(nan, 1, true, nan_f32, nan_f64)
 
-typedef struct signs {
-    bool positive, negative;
-} signs;
+/* The infinities that count; NaN, which nothing equals, in place of one that does not. */
+typedef struct infinities {
+    float positive, negative;
+} infinities;
 
-static void inf_f32(const void *px, void *py, int64_t n, const void *parameter)
-{
-    const float *x = px;
-    uint8_t *y = py;
-    const signs *s = parameter;
-    for (int64_t i = 0; i < n; i++)
-        y[i] = (s->positive && x[i] == INFINITY) || (s->negative && x[i] == -INFINITY);
-}
-static void inf_f64(const void *px, void *py, int64_t n, const void *parameter)
-{
-    const double *x = px;
-    uint8_t *y = py;
-    const signs *s = parameter;
-    for (int64_t i = 0; i < n; i++)
-        y[i] = (s->positive && x[i] == (double)INFINITY) || (s->negative && x[i] == -(double)INFINITY);
-}
+#define INFINITE(name, T)                                                        \
+    static void name(const void *px, void *py, int64_t n, const void *parameter) \
+    {                                                                            \
+        const infinities *s = parameter;                                         \
+        const T *x = px, positive = (T)s->positive, negative = (T)s->negative;   \
+        uint8_t *y = py;                                                         \
+        for (int64_t i = 0; i < n; i++)                                          \
+            y[i] = (uint8_t)((x[i] == positive) | (x[i] == negative));           \
+    }
+INFINITE(inf_f32, float)
+INFINITE(inf_f64, double)
+
 static tl_status run_inf(tl_call *call)
 {
     static const op_unary rule = {.kernels = {inf_f32, inf_f64}, .predicate = true};
-    const signs s = {op_int(call, "detect_positive") != 0, op_int(call, "detect_negative") != 0};
+    const infinities s = {op_int(call, "detect_positive") ? INFINITY : NAN,
+                          op_int(call, "detect_negative") ? -INFINITY : NAN};
     return op_unary_run(call, &rule, &s);
 }
 

@@ -299,6 +299,39 @@ START_TEST(between_numbers)
 }
 END_TEST
 
+/* A number that is out of range, anywhere in a block or none. */
+START_TEST(floats_cut)
+{
+    static const tl_type types[] = {TL_INT8, TL_UINT8, TL_INT32, TL_UINT32, TL_INT64};
+    static const float odd[] = {0x1p31F, -0x1p31F,         0x1.fffffep30F,  -0x1.000002p31F, 5e9F,  -5e9F,
+                                1e30F,   (float)-INFINITY, (float)INFINITY, (float)NAN,      0.99F, -2.5F};
+    enum { ODD = sizeof odd / sizeof odd[0], COUNT = 1100 };
+    for (size_t t = 0; t < sizeof types / sizeof types[0]; t++)
+        for (int k = 0; k < ODD; k++)
+            for (int64_t n = 1; n <= COUNT; n = n < 70 ? n + 1 : n + 343) {
+                tl_tensor x = new_tensor(TL_FLOAT, 1, &n);
+                float *values = x.data;
+                for (int64_t i = 0; i < n; i++)
+                    values[i] = (float)(i * 7 - 300) + 0.75F;
+                values[n * 2 / 3] = odd[k];
+                fake_case test;
+                cast_to(&test, &x, types[t], 1);
+                for (int64_t i = 0; i < n; i++) {
+                    const double v = (double)values[i];
+                    const int64_t whole = isnan(v) ? 0 : v >= 0x1p63 ? INT64_MAX : v < -0x1p63 ? INT64_MIN : (int64_t)v;
+                    const double low_bits = types[t] == TL_INT8     ? (double)(int8_t)whole
+                                            : types[t] == TL_UINT8  ? (double)(uint8_t)whole
+                                            : types[t] == TL_INT32  ? (double)(int32_t)whole
+                                            : types[t] == TL_UINT32 ? (double)(uint32_t)whole
+                                                                    : (double)whole;
+                    ck_assert(get(&test.outputs[0], i) == low_bits);
+                }
+                fake_free(&test);
+                free_tensor(&x);
+            }
+}
+END_TEST
+
 START_TEST(integers)
 {
     tl_tensor x = new_tensor(TL_INT64, DIMS(4));
@@ -511,6 +544,7 @@ int main(void)
     ADD_TEST(suite, exponents_only);
     ADD_TEST(suite, halves_round_once);
     ADD_TEST(suite, between_numbers);
+    ADD_TEST(suite, floats_cut);
     ADD_TEST(suite, integers);
     ADD_TEST(suite, packed);
     ADD_TEST(suite, text_to_numbers);

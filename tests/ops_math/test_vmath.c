@@ -71,6 +71,9 @@ static const function functions[] = {
     {"expm1", expm1, UNARY, TLK_EXPM1},
     {"log", log, UNARY, TLK_LOG},
     {"erf", erf, UNARY, TLK_ERF},
+    {"atan", atan, UNARY, TLK_ATAN},
+    {"asin", asin, UNARY, TLK_ASIN},
+    {"acos", acos, UNARY, TLK_ACOS},
     {"elu", elu, ACTIVATION, TLK_ELU},
     {"exponential", exp, ACTIVATION, TLK_EXPONENTIAL},
     {"gelu", gelu, ACTIVATION, TLK_GELU},
@@ -302,6 +305,39 @@ START_TEST(normalization)
 }
 END_TEST
 
+START_TEST(truncation)
+{
+    enum { COUNT = 40 };
+    static const float beyond[] = {0x1p31F, -0x1.000002p31F, 1e20F, (float)INFINITY, (float)-INFINITY, (float)NAN};
+    float x[COUNT];
+    int32_t y[COUNT + 1];
+    random_seed(8);
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        for (int n = 0; kernels && n <= COUNT; n++) {
+            for (int i = 0; i < n; i++)
+                x[i] = (float)(random_real() * (i % 2 ? 5.0 : 0x1p31));
+            if (n > 2) {
+                x[0] = -0x1p31F;
+                x[n - 1] = 0x1.fffffep30F;
+            }
+            y[n] = 77;
+            ck_assert_int_eq(kernels->truncate(x, y, n), 1);
+            for (int i = 0; i < n; i++)
+                ck_assert_int_eq(y[i], (int32_t)x[i]);
+            for (int at = 0; at < n; at++)
+                for (size_t k = 0; k < sizeof beyond / sizeof beyond[0]; k++) {
+                    const float kept = x[at];
+                    x[at] = beyond[k];
+                    ck_assert_int_eq(kernels->truncate(x, y, n), 0);
+                    x[at] = kept;
+                }
+            ck_assert_int_eq(y[n], 77);
+        }
+    }
+}
+END_TEST
+
 START_TEST(two_operands)
 {
     enum { COUNT = 37 };
@@ -347,6 +383,7 @@ int main(void)
     ADD_TEST(suite, reductions);
     ADD_TEST(suite, powers);
     ADD_TEST(suite, normalization);
+    ADD_TEST(suite, truncation);
     ADD_TEST(suite, two_operands);
     return run_suite(suite);
 }
