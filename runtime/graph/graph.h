@@ -86,9 +86,10 @@ struct tl_value {
     tl_node *producer;        /* NULL: input, constant, capture */
     tl_value *outer;          /* of a capture */
     tl_constant *constant;
-    tl_node **users; /* one entry for each input that reads it, by tl_graph_link() */
-    size_t user_count, user_capacity;
-    int32_t index; /* in graph->values, after tl_graph_link() */
+    tl_node *
+        *users; /* one entry for each input that reads it, by tl_graph_link(); behind a rewrite removed ones, too */
+    size_t user_count, listed_count, user_capacity; /* listed: with removed ones */
+    int32_t index;                                  /* in graph->values, after tl_graph_link() */
     struct tl_value *next_by_name;
 };
 
@@ -117,7 +118,16 @@ struct tl_node {
     bool created;          /* op->create has run; it may have made no state */
     uint8_t visit;         /* scratch of tl_graph_order() */
     bool removed;          /* no longer in the graph: dead, or rewritten */
+    int64_t position;      /* greater than those of the nodes that it reads from; 0: not placed */
+    size_t tried;          /* the last of graph->tries that looked at it; 0: something near it has changed since */
 };
+
+/* Nodes in an arena. */
+typedef struct tl_node_list {
+    tl_arena *arena;
+    tl_node **nodes;
+    size_t count, capacity;
+} tl_node_list;
 
 /* tl_node.source of nodes that the file's graph does not have. */
 enum {
@@ -137,6 +147,7 @@ struct tl_graph {
     int depth;
     tl_node **nodes; /* in the file's order; in running order after tl_graph_check() */
     size_t node_count, node_capacity;
+    size_t tries; /* times that a rule looked for nodes */
     tl_value **values;
     size_t value_count, value_capacity;
     tl_value **inputs; /* as listed, without those that are also initializers */
@@ -263,8 +274,11 @@ char *tl_node_describe(const tl_node *node, char *buffer, size_t size);
 /* These work on a graph and the graphs inside it. */
 
 tl_status tl_graph_check(tl_graph *graph, tl_error *error);
-/* Running order, cycles refused: part of the check, and again after a rewrite. */
+/* Running order, cycles refused: part of the check, and again after rewrites. */
 tl_status tl_graph_order(tl_graph *graph, tl_error *error);
+/* Gives nodes from number `first` on, which are new, positions up to `before`, that of what they replace. False: they
+ * would not be in order, or a position is wanted where none is left: then only tl_graph_order() tells. */
+bool tl_graph_place(const tl_graph *graph, size_t first, int64_t before);
 tl_status tl_graph_resolve(tl_graph *graph, const tl_registry *registry, tl_error *error);
 /* The same for one node, without what is inside it. */
 tl_status tl_node_resolve(tl_node *node, const tl_registry *registry, tl_error *error);
@@ -278,6 +292,13 @@ tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, uint32_t keep, tl_
 /* Removes nodes whose outputs nobody needs (unless keep_dead), and values without use; sets users and indices anew.
  * The graph must be in order. False: memory refused. */
 bool tl_graph_link(tl_graph *graph, bool keep_dead);
+/* The same after a rewrite, with what it changed only: `made` nodes in `touched` from number `first` on are new, those
+ * behind them have lost outputs. Adds nodes next to what has changed. The graph's lists keep what is removed until it
+ * is linked. False: memory refused. */
+bool tl_graph_relink(tl_node_list *touched, size_t first, size_t made);
+bool tl_node_list_add(tl_node_list *list, tl_node *node);
+/* The k-th node that reads a value, or NULL. */
+tl_node *tl_value_user(tl_value *value, size_t k);
 /* Of a linked graph and the graphs inside: makes captures of what loops hand on unchanged. False: memory refused. */
 bool tl_graph_free_invariants(tl_graph *graph);
 /* Types and shapes of one node's outputs, from its inputs. */
@@ -299,6 +320,9 @@ static inline size_t tl_node_call_outputs(const tl_node *node)
 }
 /* The graphs inside a node, k = 0, 1, ...; NULL beyond the last. */
 tl_graph *tl_node_subgraph(const tl_node *node, size_t k);
+/* The k-th value that a node reads: its own inputs (NULL: absent), then what the graphs inside capture. False beyond
+ * the last. */
+bool tl_node_dependency(const tl_node *node, size_t k, tl_value **value);
 
 /* One attempt on one node: a rule's apply in its phase, or what changes a file (phase 0). *changed: it was committed.
  * Otherwise the graph is as before, and the status says why. */

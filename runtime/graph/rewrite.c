@@ -19,6 +19,7 @@ struct tl_rewrite {
     tl_graph *graph;
     tl_phase phase;    /* 0: none of the phases, but a change of the file */
     size_t first_made; /* nodes from here on are the attempt's */
+    tl_node_list *touched;
     takeover *taken;
     size_t taken_count, taken_capacity;
     tl_status status; /* of the first thing that went wrong */
@@ -80,7 +81,7 @@ static size_t value_use_count(const tl_value *value)
 
 static tl_node *value_user(const tl_value *value, size_t k)
 {
-    return k < value->user_count ? value->users[k] : NULL;
+    return tl_value_user((tl_value *)(uintptr_t)value, k);
 }
 
 static const tl_tensor *value_tensor(const tl_value *value)
@@ -124,7 +125,7 @@ static tl_value *new_constant(tl_rewrite *rewrite, const char *name, const tl_te
 {
     const tl_allocator *allocator = rewrite->graph->model->allocator;
     int64_t bytes = tensor ? tl_tensor_bytes(tensor) : -1;
-    if (bytes < 0 || (bytes > 0 && !tensor->data))
+    if (bytes < 0)
         return fail(rewrite, TL_INVALID_ARGUMENT);
     void *data = tl_memory_alloc(allocator, (size_t)bytes, TL_ALIGNMENT);
     tl_value *value = tl_graph_add_unique(rewrite->graph, name ? name : "");
@@ -132,7 +133,7 @@ static tl_value *new_constant(tl_rewrite *rewrite, const char *name, const tl_te
         tl_memory_free(allocator, data);
         return fail(rewrite, TL_NO_MEMORY);
     }
-    if (bytes)
+    if (bytes && tensor->data)
         memcpy(data, tensor->data, (size_t)bytes);
     return value;
 }
@@ -291,6 +292,34 @@ static bool compatible(const tl_tensor *before, const tl_tensor *after)
     return same;
 }
 
+/* New nodes stand where the first of what they replace stood. Should that be in front of something that they read, all
+ * nodes are put in order anew; then it shows whether the attempt made a cycle. */
+static tl_status put_in_order(const tl_rewrite *rewrite)
+{
+    int64_t before = INT64_MAX;
+    for (size_t i = 0; i < rewrite->taken_count; i++)
+        if (rewrite->taken[i].producer->position < before)
+            before = rewrite->taken[i].producer->position;
+    tl_error why;
+    return tl_graph_place(rewrite->graph, rewrite->first_made, before) ? TL_OK : tl_graph_order(rewrite->graph, &why);
+}
+
+static bool list_made(tl_rewrite *rewrite)
+{
+    bool added = true;
+    for (size_t i = rewrite->first_made; i < rewrite->graph->node_count && added; i++)
+        added = tl_node_list_add(rewrite->touched, rewrite->graph->nodes[i]);
+    return added;
+}
+
+static bool relink(tl_rewrite *rewrite, size_t first, size_t made)
+{
+    bool added = true;
+    for (size_t i = 0; i < rewrite->taken_count && added; i++)
+        added = tl_node_list_add(rewrite->touched, rewrite->taken[i].producer);
+    return added && tl_graph_relink(rewrite->touched, first, made);
+}
+
 static tl_status commit(tl_rewrite *rewrite)
 {
     tl_graph *graph = rewrite->graph;
@@ -298,21 +327,26 @@ static tl_status commit(tl_rewrite *rewrite)
         return fail(rewrite, TL_INVALID_ARGUMENT), rewrite->status;
     tl_error why;
     tl_status status = rewrite->status;
-    size_t end = graph->node_count;
-    for (size_t i = rewrite->first_made; i < end && status == TL_OK; i++) {
-        status = tl_node_resolve(graph->nodes[i], &rewrite->runtime->registry, &why);
+    const size_t made = graph->node_count - rewrite->first_made, first = rewrite->touched->count;
+    for (size_t i = 0; i < made && status == TL_OK; i++) {
+        tl_node *node = graph->nodes[rewrite->first_made + i];
+        status = tl_node_resolve(node, &rewrite->runtime->registry, &why);
         if (status == TL_OK)
-            status = tl_node_infer(graph->nodes[i], &rewrite->runtime->host, &why);
+            status = tl_node_infer(node, &rewrite->runtime->host, &why);
     }
     for (size_t i = 0; i < rewrite->taken_count && status == TL_OK; i++)
         if (!compatible(&rewrite->taken[i].tensor, &rewrite->taken[i].value->tensor))
             status = TL_INVALID_MODEL;
+    if (status == TL_OK && !list_made(rewrite))
+        status = TL_NO_MEMORY;
     if (status == TL_OK)
-        status = tl_graph_order(graph, &why); /* leaves the order as it was if this attempt made a cycle */
+        status = put_in_order(rewrite); /* leaves the order as it was if this attempt made a cycle */
     if (status == TL_OK) {
         rewrite->committed = true;
-        if (!tl_graph_link(graph, false))
+        if (!relink(rewrite, first, made))
             status = TL_NO_MEMORY;
+    } else {
+        rewrite->touched->count = first;
     }
     if (status != TL_OK)
         fail(rewrite, status);
@@ -374,6 +408,7 @@ typedef struct driver {
     const char *const *disabled;
     size_t *counts; /* commits by rule */
     size_t budget;
+    tl_node_list list; /* all nodes, then what commits touched */
     tl_error *error;
 } driver;
 
@@ -385,17 +420,20 @@ static bool is_disabled(const char *const *disabled, const char *name)
     return false;
 }
 
-tl_status tl_graph_attempt(tl_graph *graph, const tl_host *host, tl_phase phase, tl_apply apply, tl_node *node,
-                           bool *changed, tl_error *error)
+static tl_status attempt(tl_graph *graph, const tl_host *host, tl_phase phase, tl_apply apply, tl_node *node,
+                         tl_node_list *touched, bool *changed, tl_error *error)
 {
-    tl_rewrite rewrite = {
-        .runtime = tl_host_runtime(host), .graph = graph, .phase = phase, .first_made = graph->node_count};
+    tl_rewrite rewrite = {.runtime = tl_host_runtime(host),
+                          .graph = graph,
+                          .phase = phase,
+                          .first_made = graph->node_count,
+                          .touched = touched};
     tl_status status = apply(host, &rewrite, node);
     *changed = rewrite.committed;
     if (!rewrite.committed)
         roll_back(&rewrite);
-    if (rewrite.committed && rewrite.status == TL_OK)
-        return TL_OK;
+    if (rewrite.committed ? rewrite.status == TL_OK : phase != 0)
+        return TL_OK; /* a rule that does not fit leaves the graph as it was */
     if (rewrite.status == TL_OK)
         rewrite.status = status;
     if (rewrite.why.message[0])
@@ -403,38 +441,65 @@ tl_status tl_graph_attempt(tl_graph *graph, const tl_host *host, tl_phase phase,
     return tl_error_set(error, rewrite.status, "the rewrite fails: %s", tl_status_name(rewrite.status));
 }
 
-static tl_status apply_rule(driver *d, size_t r, bool *any)
+static tl_status settle(tl_graph *graph, tl_error *error)
+{
+    tl_status status = tl_graph_order(graph, error);
+    return status == TL_OK && !tl_graph_link(graph, false) ? tl_error_no_memory(error) : status;
+}
+
+tl_status tl_graph_attempt(tl_graph *graph, const tl_host *host, tl_phase phase, tl_apply apply, tl_node *node,
+                           bool *changed, tl_error *error)
+{
+    tl_node_list touched = {.arena = &graph->model->arena};
+    tl_status status = attempt(graph, host, phase, apply, node, &touched, changed, error);
+    return *changed && status == TL_OK ? settle(graph, error) : status;
+}
+
+/* Tries a rule on the nodes of the list from number `first` on, and on those that its own commits add. */
+static tl_status apply_rule(driver *d, size_t r, size_t first)
 {
     const tl_rule *rule = d->runtime->registry.rules[r];
-    tl_graph *graph = d->graph;
-    size_t count = graph->node_count;
-    /* The list of nodes changes under the rules. */
-    tl_node **nodes = tl_memory_alloc(graph->model->allocator, count * sizeof(tl_node *), _Alignof(tl_node *));
-    if (!nodes)
-        return tl_error_no_memory(d->error);
-    if (count)
-        memcpy(nodes, graph->nodes, count * sizeof(tl_node *));
-    tl_status status = TL_OK;
-    for (size_t i = 0; i < count && status == TL_OK && d->budget; i++) {
-        tl_node *node = nodes[i];
-        const bool any_operator = strcmp(rule->anchor_name, "*") == 0;
-        if (node->removed || !(any_operator || strcmp(node->op_type, rule->anchor_name) == 0) ||
+    const bool any_operator = strcmp(rule->anchor_name, "*") == 0;
+    const size_t tries = ++d->graph->tries;
+    for (size_t i = first; i < d->list.count && d->budget; i++) {
+        tl_node *node = d->list.nodes[i];
+        if (node->removed || node->tried == tries || !(any_operator || strcmp(node->op_type, rule->anchor_name) == 0) ||
             strcmp(node->domain, rule->anchor_domain) != 0)
             continue;
+        node->tried = tries;
         tl_error why;
         bool changed;
-        status = tl_graph_attempt(graph, &d->runtime->host, rule->phase, rule->apply, node, &changed, &why);
-        if (changed) {
-            d->counts[r]++;
-            d->budget--;
-            *any = true;
-            if (status != TL_OK && d->error)
+        tl_status status =
+            attempt(d->graph, &d->runtime->host, rule->phase, rule->apply, node, &d->list, &changed, &why);
+        if (!changed)
+            continue;
+        d->counts[r]++;
+        d->budget--;
+        if (status != TL_OK) {
+            if (d->error)
                 *d->error = why;
-        } else {
-            status = TL_OK; /* a rule that does not fit leaves the graph as it was */
+            return status;
         }
     }
-    tl_memory_free(graph->model->allocator, nodes);
+    return TL_OK;
+}
+
+/* All rules on all nodes, then again on what they touched, and so on: a node whose surroundings stay as they are is
+ * looked at once by each, however many others change. */
+static tl_status apply_rules(driver *d, tl_phase phase)
+{
+    const tl_registry *registry = &d->runtime->registry;
+    d->list.count = 0;
+    for (size_t i = 0; i < d->graph->node_count; i++)
+        if (!tl_node_list_add(&d->list, d->graph->nodes[i]))
+            return tl_error_no_memory(d->error);
+    tl_status status = TL_OK;
+    for (size_t first = 0, end; first < d->list.count && status == TL_OK; first = end) {
+        end = d->list.count;
+        for (size_t r = 0; r < registry->rule_count && status == TL_OK; r++)
+            if (registry->rules[r]->phase == phase && !is_disabled(d->disabled, registry->rules[r]->name))
+                status = apply_rule(d, r, first);
+    }
     return status;
 }
 
@@ -446,22 +511,16 @@ static tl_status fold(tl_graph *graph, const tl_host *host, uint32_t keep, tl_er
 
 static tl_status run_phase(driver *d, tl_phase phase)
 {
-    const tl_registry *registry = &d->runtime->registry;
-    bool any = true;
     tl_status status = TL_OK;
-    while (any && status == TL_OK && d->budget) {
-        any = false;
-        for (size_t r = 0; r < registry->rule_count && status == TL_OK; r++) {
-            bool again = registry->rules[r]->phase == phase && !is_disabled(d->disabled, registry->rules[r]->name);
-            while (again && status == TL_OK && d->budget) { /* what a later rule would take, too */
-                again = false;
-                status = apply_rule(d, r, &again);
-                any |= again;
-            }
-        }
-        if (any && status == TL_OK)
+    size_t before;
+    do {
+        before = d->budget;
+        status = apply_rules(d, phase);
+        if (status == TL_OK && d->budget != before)
+            status = settle(d->graph, d->error);
+        if (status == TL_OK && d->budget != before)
             status = fold(d->graph, &d->runtime->host, phase == TL_PHASE_QUANTIZED ? TL_OP_EXPANDS : 0, d->error);
-    }
+    } while (status == TL_OK && d->budget && d->budget != before);
     return status;
 }
 
@@ -476,8 +535,12 @@ static tl_status run_phases(tl_graph *graph, const driver *outer, tl_phase first
     }
     d.graph = graph;
     d.budget = MOST_COMMITS * (graph->node_count + 1);
+    tl_arena lists;
+    tl_arena_init(&lists, graph->model->allocator, 0);
+    d.list = (tl_node_list){.arena = &lists};
     for (tl_phase phase = first; phase <= last && status == TL_OK; phase++)
         status = run_phase(&d, phase);
+    tl_arena_free(&lists);
     return status;
 }
 

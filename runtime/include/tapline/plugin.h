@@ -278,8 +278,9 @@ struct tl_host {
     const void *(*value_data)(tl_value *value);
 
     /* New things of the attempt; NULL when refused (then the attempt fails at commit). Names are made unique.
-     * new_constant copies the tensor. new_node's outputs[k] is a value of the graph, which the new node takes over from
-     * its old producer, or NULL for a new one. Nodes whose outputs nobody needs any more go at the commit. */
+     * new_constant copies the tensor; where that has no data, apply writes it, at value_data. new_node's outputs[k] is
+     * a value of the graph, which the new node takes over from its old producer, or NULL for a new one. Nodes whose
+     * outputs nobody needs any more go at the commit. */
     tl_value *(*new_constant)(tl_rewrite *rewrite, const char *name, const tl_tensor *tensor);
     tl_node *(*new_node)(tl_rewrite *rewrite, const char *domain, const char *op, const char *name,
                          tl_value *const *inputs, size_t input_count, tl_value *const *outputs, size_t output_count);
