@@ -1,6 +1,7 @@
 /* Per-channel scalings and shifts (BatchNormalization, Mul, Div, Add, Sub by constants) go into the constant weights of
  * the convolution or product next to them. */
 #include "onnx/rules.h"
+#include "onnx/weight_row.h"
 
 /* A node that makes scale[c] * x + shift[c] of x. */
 typedef struct affine {
@@ -218,38 +219,23 @@ static matrix matrix_of(const linear *l)
     return (matrix){rows, (l->transposed ? l->outputs : l->inputs) / l->group, rows / l->group};
 }
 
-/* to[i] = scale * from[i] for begin <= i < begin + count */
-static void scale_elements(const tl_tensor *from, void *to, int64_t begin, int64_t count, double scale)
-{
-    if (from->type == TL_DOUBLE)
-        for (int64_t i = begin; i < begin + count; i++)
-            ((double *)to)[i] = ((const double *)from->data)[i] * scale;
-    else
-        for (int64_t i = begin; i < begin + count; i++)
-            ((float *)to)[i] = (float)((double)((const float *)from->data)[i] * scale);
-}
-
 static tl_value *scaled_weights(const affine *a, const linear *l, bool behind, tl_rewrite *rewrite)
 {
     const tl_host *host = a->host;
     if (!a->scales)
         return l->weights;
     tl_tensor tensor = *host->value_tensor(l->weights);
-    void *data = host->alloc(host, (size_t)op_elements(&tensor) * nn_type_size(tensor.type), 64);
-    if (!data)
-        return NULL;
-    const matrix m = matrix_of(l);
-    for (int64_t row = 0, i = 0; row < m.rows; row++, i += m.columns * l->taps) {
-        const double *scale = a->scale + row / m.group_rows * m.columns;
-        if (behind != l->transposed)
-            scale_elements(&tensor, data, i, m.columns * l->taps, a->scale[row]);
-        else
-            for (int64_t c = 0; c < m.columns; c++)
-                scale_elements(&tensor, data, i + c * l->taps, l->taps, scale[c]);
-    }
-    tensor.data = data;
+    const char *from = tensor.data;
+    tensor.data = NULL;
     tl_value *value = host->new_constant(rewrite, "weights", &tensor);
-    host->free(host, data);
+    char *to = value ? (char *)(uintptr_t)host->value_data(value) : NULL;
+    const matrix m = matrix_of(l);
+    const bool by_row = behind != l->transposed;
+    const int64_t columns = by_row ? 1 : m.columns, taps = by_row ? m.columns * l->taps : l->taps;
+    const size_t row_bytes = (size_t)(m.columns * l->taps) * nn_type_size(tensor.type);
+    for (int64_t row = 0; to && row < m.rows; row++, from += row_bytes, to += row_bytes)
+        weight_row_scale(tensor.type, from, to, columns, taps,
+                         a->scale + (by_row ? row : row / m.group_rows * m.columns));
     return value;
 }
 
@@ -266,12 +252,14 @@ static void fold_bias(const affine *a, const linear *l, bool behind, double *bia
     if (behind || !a->shifts)
         return;
     const matrix m = matrix_of(l);
-    for (int64_t row = 0, i = 0; row < m.rows; row++) {
+    const int64_t columns = l->transposed ? 1 : m.columns; /* that go into one sum */
+    const size_t bytes = (size_t)(columns * l->taps) * nn_type_size(weights->type);
+    const char *from = weights->data;
+    for (int64_t row = 0; row < m.rows; row++) {
         const int64_t first = row / m.group_rows * m.columns;
-        for (int64_t c = 0; c < m.columns; c++)
-            for (int64_t k = 0; k < l->taps; k++, i++)
-                bias[l->transposed ? first + c : row] +=
-                    op_load_number(weights, i) * a->shift[l->transposed ? row : first + c];
+        const double *shift = a->shift + (l->transposed ? row : first);
+        for (int64_t c = 0; c < m.columns; c += columns, from += bytes)
+            bias[l->transposed ? first + c : row] += weight_row_sum(weights->type, from, columns, l->taps, shift);
     }
 }
 
