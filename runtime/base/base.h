@@ -64,6 +64,21 @@ void tl_unpack_six(const uint8_t *packed, int64_t count, uint8_t *elements);
 void *tl_memory_alloc(const tl_allocator *allocator, size_t size, size_t alignment); /* size 0 counts as 1 */
 void tl_memory_free(const tl_allocator *allocator, void *memory);
 
+/* A pool: blocks that are made one after the other, each freed by itself, and together given back when all are. Side by
+ * side they lie in huge pages, of which the system makes one in the time of five small ones: a model's packed weights.
+ */
+typedef struct tl_pool {
+    void *map;
+    char *next, *end;
+    size_t expected; /* bytes, before there is a map */
+} tl_pool;
+
+/* Until tl_pool_end, tl_pool_take gives this thread memory, if the allocator is the default one and the pool will be
+ * worth it; else NULL, as it does when the system refuses. tl_memory_free frees. */
+void tl_pool_begin(tl_pool *pool, const tl_allocator *allocator, size_t expected);
+void tl_pool_end(tl_pool *pool);
+void *tl_pool_take(size_t size, size_t alignment);
+
 /* An arena: many small allocations, freed together. Not thread-safe. */
 typedef struct tl_arena_chunk tl_arena_chunk;
 typedef struct tl_arena {

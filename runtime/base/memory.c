@@ -1,6 +1,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* NOLINT(bugprone-reserved-identifier): MAP_ANONYMOUS beside plain C11 */
 #endif
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -25,8 +26,22 @@
 /* Stands in front of each block. */
 typedef struct block {
     void *base;
-    size_t mapped; /* bytes of its own map; 0: from the heap */
+    size_t mapped; /* bytes of its own map; 0: from the heap; POOLED: base is a pool's map */
 } block;
+
+#define POOLED SIZE_MAX
+
+/* A pool's map: unmapped when neither the pool nor any block is left. */
+typedef struct pool_map {
+    atomic_size_t holders;
+    size_t size;
+} pool_map;
+
+static void release_map(pool_map *map)
+{
+    if (map && atomic_fetch_sub(&map->holders, 1) == 1)
+        munmap(map, map->size);
+}
 
 static void *system_alloc(size_t size, size_t alignment)
 {
@@ -61,7 +76,9 @@ static void system_free(void *memory)
 {
     block head;
     memcpy(&head, (char *)memory - sizeof head, sizeof head);
-    if (head.mapped)
+    if (head.mapped == POOLED)
+        release_map(head.base);
+    else if (head.mapped)
         munmap(head.base, head.mapped);
     else
         free(head.base);
@@ -87,6 +104,62 @@ void tl_memory_free(const tl_allocator *allocator, void *memory)
     else
         system_free(memory);
 }
+
+/* ---- Pools */
+
+static _Thread_local tl_pool *current_pool;
+
+void tl_pool_begin(tl_pool *pool, const tl_allocator *allocator, size_t expected)
+{
+    *pool = (tl_pool){.expected = expected};
+    if (!(allocator && allocator->alloc) && expected >= HUGE_PAGE && OWN_MAP != SIZE_MAX)
+        current_pool = pool;
+}
+
+void tl_pool_end(tl_pool *pool)
+{
+    release_map(pool->map);
+    current_pool = NULL;
+}
+
+/* One map for all that is expected, from where a huge page may begin; smaller ones for what comes unexpected. */
+static bool grow_pool(tl_pool *pool, size_t room)
+{
+    size_t size = pool->expected > room ? pool->expected : room > HUGE_PAGE / 2 ? room : HUGE_PAGE / 2;
+    if (!tl_add_size(size, HUGE_PAGE + sizeof(pool_map), &size))
+        return false;
+    char *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return false;
+    madvise(base, size, MADV_HUGEPAGE);
+    release_map(pool->map);
+    pool->map = memset(base, 0, sizeof(pool_map));
+    ((pool_map *)pool->map)->size = size;
+    ((pool_map *)pool->map)->holders = 1;
+    pool->next = (char *)tl_align_up((uintptr_t)base + sizeof(pool_map), HUGE_PAGE);
+    pool->end = base + size;
+    pool->expected = 0;
+    return true;
+}
+
+void *tl_pool_take(size_t size, size_t alignment)
+{
+    tl_pool *pool = current_pool;
+    size_t room;
+    if (alignment < sizeof(block))
+        alignment = sizeof(block);
+    if (!pool || !tl_add_size(size, 2 * alignment, &room) ||
+        ((size_t)(pool->end - pool->next) < room && !grow_pool(pool, room)))
+        return NULL;
+    const block head = {pool->map, POOLED};
+    char *memory = (char *)tl_align_up((uintptr_t)pool->next + sizeof head, alignment);
+    pool->next = memory + size;
+    memcpy(memory - sizeof head, &head, sizeof head);
+    ((pool_map *)pool->map)->holders++;
+    return memory;
+}
+
+/* ---- Arenas */
 
 struct tl_arena_chunk {
     tl_arena_chunk *next;

@@ -17,15 +17,18 @@ typedef struct creation {
     size_t capacity;
 } creation;
 
-static size_t count_nodes(const tl_graph *graph)
+/* Adds up the nodes, and the bytes of their constants, of which they pack about as many. */
+static void measure(const tl_graph *graph, size_t *nodes, size_t *bytes)
 {
-    size_t count = graph->node_count;
+    *nodes += graph->node_count;
+    for (size_t i = 0; i < graph->value_count; i++)
+        if (graph->values[i]->constant)
+            *bytes += (size_t)graph->values[i]->constant->bytes;
     for (size_t i = 0; i < graph->node_count; i++) {
         const tl_graph *inner;
         for (size_t g = 0; (inner = tl_node_subgraph(graph->nodes[i], g)); g++)
-            count += count_nodes(inner);
+            measure(inner, nodes, bytes);
     }
-    return count;
 }
 
 static const tl_constant *input_constant(const tl_node *node, size_t k)
@@ -197,10 +200,15 @@ tl_status tl_graph_create_states(tl_graph *graph, const tl_host *host, tl_error 
 {
     creation c = {.host = host, .error = error, .capacity = 8};
     tl_arena_init(&c.arena, graph->model->allocator, 0);
-    for (size_t count = count_nodes(graph); c.capacity / 2 < count;)
+    size_t nodes = 0, bytes = 0;
+    measure(graph, &nodes, &bytes);
+    while (c.capacity / 2 < nodes)
         c.capacity *= 2;
     c.makers = TL_NEW(&c.arena, maker, c.capacity);
+    tl_pool pool;
+    tl_pool_begin(&pool, graph->model->allocator, bytes + bytes / 32);
     tl_status status = c.makers ? create_graph(&c, graph) : tl_error_no_memory(error);
+    tl_pool_end(&pool);
     tl_model_drop_spare(graph->model);
     tl_arena_free(&c.arena);
     return status;

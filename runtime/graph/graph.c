@@ -289,12 +289,24 @@ static void forget_pages(const tl_constant *constant, int64_t begin, int64_t end
         madvise((void *)first, last - first, MADV_DONTNEED);
 }
 
+/* Maps the pages of a constant that is about to be read in one call, rather than one by one. */
+static void fetch_pages(const tl_constant *constant, int64_t begin, int64_t end)
+{
+#ifdef MADV_POPULATE_READ
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)constant->source + (uintptr_t)begin) & ~(page - 1);
+    if (constant->mapped)
+        madvise((void *)first, (uintptr_t)constant->source + (uintptr_t)end - first, MADV_POPULATE_READ);
+#endif
+}
+
 /* A piece at a time, so that a large constant is not in memory twice. */
 static void copy_source(const tl_constant *constant, char *copy)
 {
     const int64_t piece = 1 << 18;
     for (int64_t begin = 0; constant->source && begin < constant->bytes; begin += piece) {
         int64_t end = constant->bytes - begin < piece ? constant->bytes : begin + piece;
+        fetch_pages(constant, begin, end);
         memcpy(copy + begin, (const char *)constant->source + begin, (size_t)(end - begin));
         if (constant->bytes > piece)
             forget_pages(constant, begin, end);

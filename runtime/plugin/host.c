@@ -11,7 +11,8 @@ static void *host_alloc(const tl_host *host, size_t size, size_t alignment)
 {
     if (alignment == 0 || alignment > 4096 || (alignment & (alignment - 1)))
         return NULL;
-    return tl_memory_alloc(&tl_host_runtime(host)->allocator, size, alignment);
+    void *pooled = tl_pool_take(size, alignment);
+    return pooled ? pooled : tl_memory_alloc(&tl_host_runtime(host)->allocator, size, alignment);
 }
 
 static void host_free(const tl_host *host, void *memory)
