@@ -61,7 +61,7 @@ static void pack(const tlk_conv *conv, const void *weights, const void *bias, vo
         for (int64_t b = 0; b < block_count(conv); b++) {
             const int64_t f = block_begin(conv, b), filters = block_begin(conv, b + 1) - f;
             for (int64_t k = 0; k < taps; k++, out += conv->channels * filters)
-                rowblock_pack(group + f * row + k, filters, row, taps, conv->channels, filters, out);
+                pack_lines(group + f * row + k, row, taps, filters, filters, conv->channels, out);
         }
     for (int i = 0; i < VW; i++) /* what tlk_block_few_columns reads beyond the last block */
         *out++ = 0;

@@ -56,9 +56,8 @@ static TLK_NOINLINE void pack_square(const elem *source, int64_t step, int64_t c
             v_store_n(packed + j * width, square[j], (int)lanes);
 }
 
-/* packed[k][i] = source[i * step + k * depth_step] for i < count, zero up to width. */
-static TLK_NOINLINE void pack_lines(const elem *source, int64_t step, int64_t depth_step, int64_t count, int64_t width,
-                                    int64_t depth, real *packed)
+void pack_lines(const elem *source, int64_t step, int64_t depth_step, int64_t count, int64_t width, int64_t depth,
+                real *packed)
 {
     if ((step == 1 || count == 1) && width == TLK_NR) { /* whole vectors */
         for (int64_t k = 0; k < depth; k++, source += depth_step, packed += width)

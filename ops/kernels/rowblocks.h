@@ -18,18 +18,10 @@ static inline int64_t rowblock_begin(int64_t rows, int64_t block)
     return rows / blocks * block + (block < larger ? block : larger);
 }
 
-/* packed[k * pitch + i] = rows[i * row_step + k * step], for all k < depth of a few rows at a time, so that neither
- * side leaves the first-level cache. */
-static inline void rowblock_pack(const elem *rows, int64_t count, int64_t row_step, int64_t step, int64_t depth,
-                                 int64_t pitch, real *packed)
-{
-    for (int64_t begin = 0; begin < depth; begin += 16) {
-        const int64_t end = depth - begin < 16 ? depth : begin + 16;
-        for (int64_t i = 0; i < count; i++)
-            for (int64_t k = begin; k < end; k++)
-                packed[k * pitch + i] = e_get(rows + i * row_step + k * step);
-    }
-}
+/* packed[k][i] = source[i * step + k * depth_step] for i < count, zero up to width. In gemm.c, for all kernels. */
+#define pack_lines TLK_ELEMENT_FN(tlk_pack_lines)
+void pack_lines(const elem *source, int64_t step, int64_t depth_step, int64_t count, int64_t width, int64_t depth,
+                real *packed);
 
 /* Neighbouring blocks for tlk_block_few_columns. */
 typedef struct rowblock_few {

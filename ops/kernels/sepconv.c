@@ -44,10 +44,8 @@ static void pack_filters(const tlk_sepconv *s, const elem *pointwise, int64_t f,
                          real *packed)
 {
     const int64_t depth = s->channels * s->multiplier;
-    if (width < stride)
-        memset(packed, 0, (size_t)(depth * stride) * sizeof *packed);
     for (int64_t m = 0; m < s->multiplier; m++, packed += s->channels * stride)
-        rowblock_pack(pointwise + f * depth + m, width, depth, s->multiplier, s->channels, stride, packed);
+        pack_lines(pointwise + f * depth + m, depth, s->multiplier, width, stride, s->channels, packed);
 }
 
 static void pack(const tlk_sepconv *s, const void *depthwise, const void *pointwise, const void *bias, void *packed)
