@@ -81,18 +81,25 @@ static int compare(const tl_operator *a, const tl_operator *b)
     return order != 0 ? order : (a->since_version > b->since_version) - (a->since_version < b->since_version);
 }
 
-/* The first operator of a sorted registry that is not before (domain, name). */
-static size_t lower_bound(const tl_registry *registry, const char *domain, const char *name)
+/* The first operator of a sorted registry that is not before this one. */
+static size_t place_of(const tl_registry *registry, const tl_operator *op)
 {
     size_t low = 0, high = registry->operator_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare_names(registry->operators[middle], domain, name) < 0)
+        if (compare(registry->operators[middle], op) < 0)
             low = middle + 1;
         else
             high = middle;
     }
     return low;
+}
+
+/* The first operator of this name, of whatever version. */
+static size_t lower_bound(const tl_registry *registry, const char *domain, const char *name)
+{
+    const tl_operator first = {.domain = domain, .name = name, .since_version = INT32_MIN};
+    return place_of(registry, &first);
 }
 
 static void list_versions(const tl_registry *registry, const char *domain, const char *name, int64_t version,
@@ -164,10 +171,18 @@ static tl_status refuse(tl_registrar *registrar, tl_status status)
 
 static bool has_operator(const tl_registry *registry, const tl_operator *op)
 {
-    for (size_t k = 0; k < registry->operator_count; k++)
-        if (compare(registry->operators[k], op) == 0)
-            return true;
-    return false;
+    size_t place = place_of(registry, op);
+    return place < registry->operator_count && compare(registry->operators[place], op) == 0;
+}
+
+/* Into room that is there. */
+static void insert(tl_registry *registry, tl_operator *op)
+{
+    size_t place = place_of(registry, op);
+    memmove(&registry->operators[place + 1], &registry->operators[place],
+            (registry->operator_count - place) * sizeof *registry->operators);
+    registry->operators[place] = op;
+    registry->operator_count++;
 }
 
 static bool has_rule(const tl_registry *registry, const tl_rule *rule)
@@ -211,7 +226,7 @@ tl_status tl_registrar_operator(tl_registrar *registrar, const tl_operator *op)
         tl_memory_free(staged->allocator, wide);
         return refuse(registrar, status);
     }
-    staged->operators[staged->operator_count++] = wide;
+    insert(staged, wide);
     return TL_OK;
 }
 
@@ -285,12 +300,8 @@ static tl_status adopt(tl_registry *registry, tl_registry *staged, tl_error *err
         status = RESERVE(registry, domain, staged->domain_count, error);
     if (status != TL_OK)
         return status;
-    for (size_t k = 0; k < staged->operator_count; k++) {
-        size_t at = registry->operator_count++;
-        for (; at > 0 && compare(registry->operators[at - 1], staged->operators[k]) > 0; at--)
-            registry->operators[at] = registry->operators[at - 1];
-        registry->operators[at] = staged->operators[k];
-    }
+    for (size_t k = 0; k < staged->operator_count; k++)
+        insert(registry, staged->operators[k]);
     for (size_t k = 0; k < staged->rule_count; k++)
         registry->rules[registry->rule_count++] = staged->rules[k];
     for (size_t k = 0; k < staged->domain_count; k++) {
