@@ -362,6 +362,14 @@ static int64_t slab_offset(const quant_plan *plan, int64_t slab)
     return offset;
 }
 
+/* The last digit of a number whose digits have `n` values, which leaves it; most often there is but one value. */
+static int64_t take_digit(int64_t *number, int64_t n)
+{
+    const int64_t digit = n > 1 ? *number % n : 0;
+    *number = n > 1 ? *number / n : *number;
+    return digit;
+}
+
 static void product_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const conv_job *job = context;
@@ -369,17 +377,19 @@ static void product_task(void *context, int64_t begin, int64_t end, int32_t thre
     const conv_geometry *g = &plan->g;
     const int64_t quads = nn_ceil_div(g->channels, TLK_QUAD), slab_area = g->out_area / plan->slabs;
     (void)thread;
+    tlk_bytes product = job->product;
     for (int64_t at = begin; at < end; at++) {
-        const int64_t tile = at % plan->tiles, slab = at / plan->tiles % plan->slabs,
-                      group = at / plan->tiles / plan->slabs, first = tile * plan->tile,
-                      last = nn_min(first + plan->tile, plan->lanes), filter = group * g->filters;
-        tlk_bytes product = job->product;
+        int64_t group = at;
+        const int64_t tile = take_digit(&group, plan->tiles), slab = take_digit(&group, plan->slabs),
+                      first = tile * plan->tile, last = nn_min(first + plan->tile, plan->lanes),
+                      filter = group * g->filters;
         product.b = job->pixels + (size_t)(group * quads * plan->plane + slab_offset(plan, slab)) * plan->pixel;
         if (job->window_sums) {
             const int32_t depth =
                 (int32_t)(0 - (uint32_t)(g->channels * g->taps) * (uint32_t)(job->x_zero + (job->x_signed ? 128 : 0)));
             int32_t *sums = (int32_t *)nn_at(job->call, plan->window_sums) + (group * plan->slabs + slab) * plan->lanes;
-            tlk_bytes window = product;
+            tlk_bytes window = job->product;
+            window.b = product.b;
             window.rows = 1;
             window.start = &depth;
             window.form = TLK_BYTES_SUMS;
@@ -389,10 +399,10 @@ static void product_task(void *context, int64_t begin, int64_t end, int32_t thre
             product.terms[0].row = (const int32_t *)nn_at(job->call, plan->row_factors) + filter;
             product.terms[0].lane = sums;
         }
-        product.start += filter;
+        product.start = job->product.start + filter;
         if (product.scale)
-            product.scale += filter;
-        product.c = (char *)product.c + (size_t)(filter * g->out_area + slab * slab_area) * job->y_size;
+            product.scale = job->product.scale + filter;
+        product.c = (char *)job->product.c + (size_t)(filter * g->out_area + slab * slab_area) * job->y_size;
         kernel()->run(&product, job->packed + (size_t)group * plan->filters.each, 0,
                       nn_ceil_div(g->filters, kernel()->block), first, last);
     }
@@ -476,9 +486,10 @@ static tl_status run(tl_call *call, const quant_conv *c)
         job.packed = nn_at(call, plan->packed);
         pack_filters(&plan->filters, call->inputs[c->w], nn_at(call, plan->packed));
     }
-    pack_ones(&plan->filters, nn_at(call, plan->ones));
     set_offsets(plan, nn_at(call, plan->offsets));
     prepare_filters(call, c, &job);
+    if (job.window_sums)
+        pack_ones(&plan->filters, nn_at(call, plan->ones));
     const double cost = (double)g->filters * (double)plan->tile * (double)g->channels * (double)g->taps;
     for (int64_t b = 0; b < g->batch; b++) {
         job.x = (const uint8_t *)x->data + b * g->group * g->channels * g->in_area;
