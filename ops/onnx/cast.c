@@ -61,9 +61,9 @@ static const void *to_bits(op_domain from, const void *x, tl_type type, uint64_t
 
 /* ---- By way of int32_t, which processors convert many of at once */
 
-#define WIDEN(T)                          \
-    for (int64_t i = 0; i < n; i++)       \
-        y[i] = ((const T *)data)[at + i]; \
+#define WIDEN(T)                              \
+    for (int64_t i = 0; i < n; i++)           \
+        y[i] = ((const T *)data)[at + i] + 0; \
     return true
 /* False of types that it does not hold, and of floats if it does not hold them all. */
 static bool as_int32(tl_type type, const void *data, int64_t at, int64_t n, int32_t *y)

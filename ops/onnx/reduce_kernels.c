@@ -88,11 +88,14 @@ static double finish(op_reduce_kind kind, double gathered, int64_t count, double
     }
 }
 
-/* The same for floats that lie one behind the other. */
+/* The same for floats that lie one behind the other. A float's quotient is the double's, rounded. */
 static void finish_floats(const op_reduce_job *j, float *y, int64_t n, const float *bounds)
 {
-    if (j->kind == OP_REDUCE_MEAN || j->kind == OP_REDUCE_L2 || j->kind == OP_REDUCE_LOG_SUM ||
-        j->kind == OP_REDUCE_LOG_SUM_EXP)
+    const float count = (float)j->plan->count;
+    if (j->kind == OP_REDUCE_MEAN && j->plan->count <= 1 << 24)
+        tlk_get()->binary(TLK_DIV, y, 1, &count, 0, y, n);
+    else if (j->kind == OP_REDUCE_MEAN || j->kind == OP_REDUCE_L2 || j->kind == OP_REDUCE_LOG_SUM ||
+             j->kind == OP_REDUCE_LOG_SUM_EXP)
         for (int64_t i = 0; i < n; i++)
             y[i] = (float)finish(j->kind, (double)y[i], j->plan->count, (double)bounds[i]);
 }
