@@ -47,8 +47,10 @@ static void T(sample_place)(T(sample_taps) * taps, int32_t i, const sample_axis 
     for (int64_t p = 0; p < n; p++) {
         const REAL position = T(sample_inside)(axis, at[p * step]);
         const bool reached = position > -4 && position < (REAL)axis->size + 4;
-        const REAL low = reached ? (REAL)floor(position) : 0, t = reached ? position - low : 0;
-        const int64_t first = (int64_t)low - (axis->mode == SAMPLE_CUBIC);
+        const int64_t towards_zero = reached ? (int64_t)position : 0;
+        const int64_t low = towards_zero - (reached && position < (REAL)towards_zero);
+        const int64_t first = low - (axis->mode == SAMPLE_CUBIC);
+        const REAL t = reached ? position - (REAL)low : 0;
         REAL weights[SAMPLE_TAPS] = {1 - t, t};
         if (axis->mode == SAMPLE_CUBIC)
             T(sample_cubic)(t, weights);
@@ -60,34 +62,50 @@ static void T(sample_place)(T(sample_taps) * taps, int32_t i, const sample_axis 
     }
 }
 
+/* Offsets and weights of one tap on all axes for each position. */
+static void T(sample_tap)(const T(sample_taps) * taps, const int64_t *tap, int64_t n, const REAL *scale,
+                          int64_t *offsets, REAL *weights)
+{
+    for (int64_t p = 0; p < n; p++) {
+        offsets[p] = 0;
+        weights[p] = scale ? scale[p] : 1;
+    }
+    for (int32_t i = 0; i < taps->spatial; i++)
+        for (int64_t p = 0; p < n; p++) {
+            offsets[p] += taps->offsets[i][tap[i]][p];
+            weights[p] *= taps->weights[i][tap[i]][p];
+        }
+}
+
 /* y[c * y_step + p] = scale[p] times what planes x + c * x_step hold at position p, for all channels c. `scale` may be
- * NULL. */
+ * NULL. Some taps are read at a time; those that are too many weigh 0. */
 static void T(sample_read)(const T(sample_taps) * taps, int64_t n, const REAL *scale, int64_t channels, const REAL *x,
                            int64_t x_step, REAL *y, int64_t y_step)
 {
-    int64_t tap[CONV_MAX_SPATIAL] = {0}, offsets[SAMPLE_BLOCK];
-    REAL weights[SAMPLE_BLOCK];
-    for (int64_t c = 0; c < channels; c++)
-        memset(y + c * y_step, 0, (size_t)n * sizeof *y);
-    do {
-        for (int64_t p = 0; p < n; p++) {
-            offsets[p] = 0;
-            weights[p] = scale ? scale[p] : 1;
-        }
-        for (int32_t i = 0; i < taps->spatial; i++)
-            for (int64_t p = 0; p < n; p++) {
-                offsets[p] += taps->offsets[i][tap[i]][p];
-                weights[p] *= taps->weights[i][tap[i]][p];
+    int64_t tap[CONV_MAX_SPATIAL] = {0}, offsets[SAMPLE_TAPS][SAMPLE_BLOCK];
+    REAL weights[SAMPLE_TAPS][SAMPLE_BLOCK];
+    _Static_assert(SAMPLE_TAPS == 4, "as many parts below");
+    bool more = true;
+    for (bool first = true; more; first = false) {
+        for (int k = 0; k < SAMPLE_TAPS; k++) {
+            if (more) {
+                T(sample_tap)(taps, tap, n, scale, offsets[k], weights[k]);
+                more = conv_step(tap, taps->counts, taps->spatial);
+            } else {
+                memset(offsets[k], 0, sizeof offsets[k]);
+                memset(weights[k], 0, sizeof weights[k]);
             }
+        }
         for (int64_t c = 0; c < channels; c++) {
             const REAL *restrict from = x + c * x_step;
             REAL *restrict to = y + c * y_step;
             for (int64_t p = 0; p < n; p++) {
-                const REAL part = weights[p] * from[offsets[p]];
-                to[p] += weights[p] == 0 ? 0 : part;
+#define PART(k) (weights[k][p] == 0 ? 0 : weights[k][p] * from[offsets[k][p]])
+                to[p] = (first ? 0 : to[p]) + PART(0) + PART(1) + PART(2) + PART(3);
+#undef PART
             }
         }
-    } while (conv_step(tap, taps->counts, taps->spatial));
+    }
 }
 
 #undef REAL
