@@ -116,11 +116,6 @@ static bool same_word(const char *text, size_t size, const char *word)
     return true;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 static bool word_number(const char *text, size_t size, double *real)
 {
     if (same_word(text, size, "inf") || same_word(text, size, "infinity"))
@@ -209,9 +204,9 @@ static uint64_t plain_integer(const decimal *d)
 bool op_text_number(tl_string text, double *real, uint64_t *integer)
 {
     const char *p = text.data, *end = text.size ? text.data + text.size : text.data;
-    while (p < end && is_space(*p))
+    while (p < end && op_is_space(*p))
         p++;
-    while (p < end && is_space(end[-1]))
+    while (p < end && op_is_space(end[-1]))
         end--;
     if (p == end)
         return false;

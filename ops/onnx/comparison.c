@@ -50,10 +50,8 @@ typedef struct strings {
 static void equal_strings(const void *context, const int64_t *in, int64_t at, int64_t n)
 {
     const strings *s = context;
-    for (int64_t i = 0; i < n; i++) {
-        const tl_string *u = &s->a[in[0] + i * s->step[0]], *v = &s->b[in[1] + i * s->step[1]];
-        s->y[at + i] = u->size == v->size && (u->size == 0 || memcmp(u->data, v->data, u->size) == 0);
-    }
+    for (int64_t i = 0; i < n; i++)
+        s->y[at + i] = op_compare_strings(&s->a[in[0] + i * s->step[0]], &s->b[in[1] + i * s->step[1]]) == 0;
 }
 
 static tl_status run_any_equal(tl_call *call)

@@ -5,6 +5,13 @@ void op_free_state(const tl_host *host, void *state)
     host->free(host, state);
 }
 
+int op_compare_strings(const tl_string *a, const tl_string *b)
+{
+    const size_t common = a->size < b->size ? a->size : b->size;
+    const int order = common > 0 ? memcmp(a->data, b->data, common) : 0;
+    return order != 0 ? order : (a->size > b->size) - (a->size < b->size);
+}
+
 tl_status op_axis(const tl_call *call, const char *what, int64_t axis, int32_t rank, int32_t *result)
 {
     if (axis < -(int64_t)rank || axis >= rank)

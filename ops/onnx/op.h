@@ -87,6 +87,12 @@ static inline tl_tensor *op_output(const tl_call *call, size_t k)
 {
     return k < call->output_count ? call->outputs[k] : NULL;
 }
+/* Strings by their bytes, the shorter of two that begin alike first: negative, 0 or positive. */
+int op_compare_strings(const tl_string *a, const tl_string *b);
+static inline bool op_is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 /* Product of dims[begin..end), all known. Of a tensor without elements it may be any number, because the dims beside
  * the 0 can be huge; of all others the runtime has checked that it fits. */
 static inline int64_t op_product(const tl_tensor *tensor, int32_t begin, int32_t end)

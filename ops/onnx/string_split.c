@@ -27,11 +27,6 @@ typedef struct split_rule {
     int64_t most;        /* splits; INT64_MAX: all */
 } split_rule;
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /* Takes the next part off *rest, when `splits` have been made; false if there is none. */
 static bool next_part(const split_rule *rule, int64_t splits, tl_string *rest, tl_string *part)
 {
@@ -40,12 +35,12 @@ static bool next_part(const split_rule *rule, int64_t splits, tl_string *rest, t
         return false;
     const char *at = rest->size > 0 ? rest->data : "", *end = at + rest->size;
     if (width == 0) {
-        while (at < end && is_space(*at))
+        while (at < end && op_is_space(*at))
             at++;
         if (at == end)
             return false;
         const char *stop = at;
-        while (splits < rule->most ? stop < end && !is_space(*stop) : stop < end)
+        while (splits < rule->most ? stop < end && !op_is_space(*stop) : stop < end)
             stop++;
         *part = (tl_string){at, (size_t)(stop - at)};
         *rest = (tl_string){stop, (size_t)(end - stop)};

@@ -52,12 +52,8 @@ static int64_t number_at(const tfidf_tokens *tokens, int64_t i)
 
 static int compare_tokens(const tfidf_tokens *a, int64_t i, const tfidf_tokens *b, int64_t k)
 {
-    if (a->strings && b->strings) {
-        const tl_string *x = &a->strings[i], *y = &b->strings[k];
-        size_t n = x->size < y->size ? x->size : y->size;
-        int order = n > 0 ? memcmp(x->data, y->data, n) : 0;
-        return order ? order : (x->size > y->size) - (x->size < y->size);
-    }
+    if (a->strings && b->strings)
+        return op_compare_strings(&a->strings[i], &b->strings[k]);
     int64_t x = number_at(a, i), y = number_at(b, k);
     return (x > y) - (x < y);
 }

@@ -63,20 +63,13 @@ static tl_status unique_reshape(tl_call *call)
     return status;
 }
 
-static int compare_strings(const tl_string *a, const tl_string *b)
-{
-    size_t n = a->size < b->size ? a->size : b->size;
-    int order = n > 0 ? memcmp(a->data, b->data, n) : 0;
-    return order ? order : (a->size > b->size) - (a->size < b->size);
-}
-
 static int compare_elements(const tl_tensor *x, int64_t a, int64_t b)
 {
     tl_type type = x->type;
     uint64_t key_a, key_b;
     int64_t parts = 1;
     if (type == TL_STRING)
-        return compare_strings((const tl_string *)x->data + a, (const tl_string *)x->data + b);
+        return op_compare_strings((const tl_string *)x->data + a, (const tl_string *)x->data + b);
     if (type == TL_COMPLEX64 || type == TL_COMPLEX128) {
         type = type == TL_COMPLEX64 ? TL_FLOAT : TL_DOUBLE;
         parts = 2;

@@ -157,10 +157,8 @@ static tl_status one_hot_reshape(tl_call *call)
 
 static bool same_category(const tl_tensor *x, int64_t i, const tl_tensor *list, int64_t k)
 {
-    if (x->type == TL_STRING) {
-        const tl_string *a = &((const tl_string *)x->data)[i], *b = &((const tl_string *)list->data)[k];
-        return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
-    }
+    if (x->type == TL_STRING)
+        return op_compare_strings((const tl_string *)x->data + i, (const tl_string *)list->data + k) == 0;
     const int64_t v = is_real(x) ? op_to_int64(ml_number(x, i)) : op_index(x, i);
     return v == ml_int(list, k);
 }

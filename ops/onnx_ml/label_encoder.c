@@ -55,16 +55,9 @@ static tl_tensor default_tensor(const tl_call *call)
 
 /* ---- Keys in order */
 
-static int compare_text(const tl_string *a, const tl_string *b)
-{
-    const size_t common = a->size < b->size ? a->size : b->size;
-    const int order = common ? memcmp(a->data, b->data, common) : 0;
-    return order != 0 ? order : a->size < b->size ? -1 : a->size > b->size;
-}
-
 static int compare_keys(const entry *a, const entry *b)
 {
-    const int order = compare_text(&a->text, &b->text);
+    const int order = op_compare_strings(&a->text, &b->text);
     return order != 0 ? order : a->number < b->number ? -1 : a->number > b->number;
 }
 

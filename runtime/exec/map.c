@@ -95,8 +95,7 @@ static bool same_key(const tl_tensor *a, int64_t i, const tl_tensor *b, int64_t 
 {
     if (a->type == TL_INT64)
         return ((const int64_t *)a->data)[i] == ((const int64_t *)b->data)[j];
-    const tl_string s = ((const tl_string *)a->data)[i], t = ((const tl_string *)b->data)[j];
-    return s.size == t.size && (s.size == 0 || memcmp(s.data, t.data, s.size) == 0);
+    return op_compare_strings((const tl_string *)a->data + i, (const tl_string *)b->data + j) == 0;
 }
 
 /* What the map has for each word of the vocabulary; 0 or "" where it has nothing. */

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include "load/tensor_file.h"
+#include "load/wire.h"
 #include "tapline/plugin.h"
 
 /* Written by hand: protobuf-c would want a second copy of every tensor, and packs lengths of 32 bits. Field numbers are
@@ -25,13 +26,7 @@ static void put(sink *s, const void *bytes, size_t size)
 static void put_varint(sink *s, uint64_t value)
 {
     uint8_t bytes[10];
-    size_t count = 0;
-    while (value >= 0x80) {
-        bytes[count++] = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    bytes[count++] = (uint8_t)value;
-    put(s, bytes, count);
+    put(s, bytes, tl_wire_varint(value, bytes));
 }
 
 static void put_number(sink *s, unsigned field, int64_t value)

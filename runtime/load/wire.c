@@ -75,13 +75,7 @@ static void put(scan *s, const void *bytes, size_t size)
 static void put_varint(scan *s, uint64_t value)
 {
     uint8_t bytes[10];
-    size_t count = 0;
-    while (value >= 0x80) {
-        bytes[count++] = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    bytes[count++] = (uint8_t)value;
-    put(s, bytes, count);
+    put(s, bytes, tl_wire_varint(value, bytes));
 }
 
 static void put_length_at(scan *s, size_t at, uint64_t length)

@@ -26,6 +26,16 @@ typedef struct tl_wire_reference {
 tl_status tl_wire_unpack(const void *data, size_t size, const ProtobufCMessageDescriptor *root, size_t max_bytes,
                          tl_arena *arena, ProtobufCMessage **message, tl_error *error);
 
+/* A number as the format has it, at most 10 bytes; returns how many. */
+static inline size_t tl_wire_varint(uint64_t value, uint8_t *bytes)
+{
+    size_t count = 0;
+    for (; value >= 0x80; value >>= 7)
+        bytes[count++] = (uint8_t)(value | 0x80);
+    bytes[count++] = (uint8_t)value;
+    return count;
+}
+
 /* The reference in an unpacked raw_data. */
 tl_wire_reference tl_wire_raw(const ProtobufCBinaryData *raw_data);
 

@@ -1,5 +1,7 @@
 #include "save/rope.h"
 
+#include "load/wire.h"
+
 static bool take_varint(tl_span *rest, uint64_t *value)
 {
     *value = 0;
@@ -96,12 +98,8 @@ static void add_varints(tl_rope_maker *maker, tl_rope *rope, const uint64_t *val
 {
     uint8_t bytes[20];
     size_t size = 0;
-    for (size_t k = 0; k < count && k < 2; k++) {
-        uint64_t value = values[k];
-        for (; value >= 0x80; value >>= 7)
-            bytes[size++] = (uint8_t)(value | 0x80);
-        bytes[size++] = (uint8_t)value;
-    }
+    for (size_t k = 0; k < count && k < 2; k++)
+        size += tl_wire_varint(values[k], bytes + size);
     char *copy = tl_arena_bytes(maker->arena, (const char *)bytes, size);
     if (!copy)
         maker->failed = true;
