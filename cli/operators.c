@@ -15,6 +15,8 @@ static size_t print_operators(const tl_runtime *runtime)
     tl_operator_info info, last = {0};
     size_t count = 0;
     for (size_t k = 0; tl_runtime_operator(runtime, k, &info); k++) {
+        if (strcmp(info.domain, TL_DOMAIN_INTERNAL) == 0) /* refused in files */
+            continue;
         bool same = last.name && strcmp(last.name, info.name) == 0 && strcmp(last.domain, info.domain) == 0;
         if (same) {
             printf(", %d", (int)info.since_version);
@@ -75,7 +77,7 @@ static void print_markdown(const tl_runtime *runtime)
            "| operator | from | inputs | outputs |\n|---|---|---|---|\n");
     for (size_t k = 0; k < runtime->registry.operator_count; k++) {
         const tl_operator *op = runtime->registry.operators[k];
-        if (strcmp(op->domain, "tapline.internal") == 0)
+        if (strcmp(op->domain, TL_DOMAIN_INTERNAL) == 0)
             continue;
         printf("| %s%s%s | %d", op->domain, *op->domain ? "::" : "", op->name, (int)op->since_version);
         if (op->until_version)

@@ -66,9 +66,9 @@ typedef struct cli_command {
     }
 
 /* Options that more than one command has. */
-#define CLI_OPTION_INPUT                                                                                         \
-    CLI_OPTION('i', "input", CLI_TEXTS, inputs, "[NAME=]FILE",                                                   \
-               "an input: .npy, or .pb with an ONNX tensor, sequence or optional; without NAME files go to the " \
+#define CLI_OPTION_INPUT                                                                                              \
+    CLI_OPTION('i', "input", CLI_TEXTS, inputs, "[NAME=]FILE",                                                        \
+               "an input: .npy, or .pb with an ONNX tensor, sequence, optional or map; without NAME files go to the " \
                "graph's inputs in order")
 #define CLI_OPTION_RANDOM                                                                                      \
     {                                                                                                          \

@@ -19,7 +19,7 @@ static inline void tl_context_set_trace(tl_context *context, tl_trace trace, voi
     context->run.trace_user = user;
 }
 
-/* An input that is a sequence or optional. The list and its items must live as long as runs use them. */
+/* An input that is no tensor. The list and its items must live as long as runs use them. */
 tl_status tl_context_set_list(tl_context *context, size_t index, const tl_list *list, tl_error *error);
 /* Output `index` of the last run as a list, which lives until the next run; NULL: it is a tensor, or there was no run.
  */

@@ -146,7 +146,7 @@ typedef enum tl_kind { TL_KIND_TENSOR = 1, TL_KIND_SEQUENCE = 2, TL_KIND_OPTIONA
 typedef struct tl_value_info {
     const char *name;
     tl_kind kind;
-    tl_tensor tensor; /* of a sequence or optional: its elements */
+    tl_tensor tensor; /* of a sequence or optional: its elements, of a map: its values */
 } tl_value_info;
 
 /* Inputs that a run needs (initializers that are also listed as inputs don't count) and outputs. False beyond the
