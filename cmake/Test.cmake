@@ -11,7 +11,7 @@ function(tapline_add_test name)
   string(REPLACE "." "_" target "test_${name}")
   add_executable(${target} ${arg_UNPARSED_ARGUMENTS})
   target_include_directories(${target} SYSTEM PRIVATE ${TAPLINE_CHECK_INCLUDE})
-  target_link_libraries(${target} PRIVATE tapline_options ${arg_LIBRARIES} tapline_static
+  target_link_libraries(${target} PRIVATE tapline_options tapline_test_common ${arg_LIBRARIES} tapline_static
     ${CHECK_LIBRARIES})
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${target} ${arg_ARGUMENTS} WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "common/run.h"
 #include "base/base.h"
 
 /* Small blocks come from the heap, large ones are maps of their own: both are aligned, whole, and given back. */
@@ -124,9 +125,5 @@ int main(void)
     tcase_add_test(tests, six_bits_are_packed);
     tcase_add_test(tests, a_message_is_one_line_and_cut);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

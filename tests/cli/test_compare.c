@@ -2,6 +2,7 @@
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
+#include "common/run.h"
 #include "compare.h"
 #include "element.h"
 
@@ -298,9 +299,5 @@ int main(void)
     tcase_add_test(tests, index_of_the_first);
     tcase_add_test(tests, sequences);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* .npy files: what NumPy writes, what it could write, and what nobody should. */
 #include <string.h>
+#include "common/run.h"
 #include "files.h"
 #include "npy.h"
 
@@ -282,9 +283,5 @@ int main(void)
     tcase_add_test(tests, writes_what_it_reads);
     tcase_add_test(tests, writes_the_format_numpy_wants);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 /* The command line: every form of an option, every mistake. What it prints is tested with the program itself. */
 #include <check.h>
 #include <stdlib.h>
+#include "common/run.h"
 #include "options.h"
 
 static const cli_option table[] = {
@@ -142,10 +143,7 @@ int main(void)
     tcase_add_loop_test(tests, mistakes, 0, (int)TL_COUNT(wrong));
     tcase_add_test(tests, dimensions);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    const int status = run_suite(suite);
     cli_options_free(&options);
-    return failed != 0;
+    return status;
 }

@@ -145,12 +145,3 @@ Suite *suite_of(const char *name, const TTest *const *tests, size_t count)
     suite_add_tcase(suite, cases);
     return suite;
 }
-
-int run_suite(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
-}

@@ -5,6 +5,7 @@
 #include <check.h>
 #undef fail /* Check's old name for ck_abort, and the host's function */
 
+#include "common/run.h"
 #include "exec/inspect.h"
 #include "load/message.h"
 #include "tapline/plugin.h"
@@ -43,7 +44,5 @@ void expect(tl_tensor t, int64_t count, const float *values);
 
 /* Tests with this fixture. */
 Suite *suite_of(const char *name, const TTest *const *tests, size_t count);
-/* Runs them; returns the program's exit status. */
-int run_suite(Suite *suite);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/run.h"
 #include "exec/inspect.h"
 #include "load/message.h"
 
@@ -139,9 +140,5 @@ int main(void)
     tcase_add_test(tests, unchanged_states_become_captures);
     tcase_add_test(tests, without_rewrites_the_loop_stays_as_it_is);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/run.h"
 #include "load/message.h"
 #include "tapline/tapline.h"
 
@@ -393,9 +394,5 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, refused, 0, (int)(sizeof cases / sizeof *cases));
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

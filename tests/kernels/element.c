@@ -1,37 +1,12 @@
 #include "element.h"
 
 #include <math.h>
-#include <string.h>
+
+#include "common/half.h"
 
 size_t element_size(tlk_type type)
 {
     return type == TLK_F32 ? 4 : type == TLK_F64 ? 8 : 2;
-}
-
-static double half_to_double(uint16_t bits, int fraction_bits, int bias)
-{
-    const int exponent_bits = 15 - fraction_bits;
-    const int exponent = (bits >> fraction_bits) & ((1 << exponent_bits) - 1);
-    const int fraction = bits & ((1 << fraction_bits) - 1);
-    double x = 0;
-    if (exponent == (1 << exponent_bits) - 1)
-        x = fraction != 0 ? NAN : INFINITY;
-    else if (exponent == 0)
-        x = ldexp(fraction, 1 - bias - fraction_bits);
-    else
-        x = ldexp((1 << fraction_bits) + fraction, exponent - bias - fraction_bits);
-    return bits & 0x8000 ? -x : x;
-}
-
-/* Of numbers that the type can hold, and that are no subnormals. */
-static uint16_t half_from_double(double x, int fraction_bits, int bias)
-{
-    if (x == 0)
-        return 0;
-    int exponent = 0;
-    const double fraction = frexp(fabs(x), &exponent) * 2 - 1;
-    const unsigned bits = (unsigned)(exponent - 1 + bias) << fraction_bits | (unsigned)ldexp(fraction, fraction_bits);
-    return (uint16_t)(bits | (x < 0 ? 0x8000U : 0U));
 }
 
 double element_get(tlk_type type, const void *data, int64_t i)
@@ -42,9 +17,9 @@ double element_get(tlk_type type, const void *data, int64_t i)
     case TLK_F64:
         return ((const double *)data)[i];
     case TLK_F16:
-        return half_to_double(((const uint16_t *)data)[i], 10, 15);
+        return half_value(((const uint16_t *)data)[i], 5, 10);
     default:
-        return half_to_double(((const uint16_t *)data)[i], 7, 127);
+        return half_value(((const uint16_t *)data)[i], 8, 7);
     }
 }
 
@@ -58,10 +33,10 @@ void element_set(tlk_type type, void *data, int64_t i, double x)
         ((double *)data)[i] = x;
         break;
     case TLK_F16:
-        ((uint16_t *)data)[i] = half_from_double(x, 10, 15);
+        ((uint16_t *)data)[i] = half_bits(x, 5, 10);
         break;
     default:
-        ((uint16_t *)data)[i] = half_from_double(x, 7, 127);
+        ((uint16_t *)data)[i] = half_bits(x, 8, 7);
         break;
     }
 }
@@ -94,4 +69,12 @@ double random_number(uint32_t *state)
 int64_t random_below(uint32_t *state, int64_t limit)
 {
     return (int64_t)(random_bits(state) % (uint32_t)limit);
+}
+
+guarded filled(tlk_type type, int64_t n, int before, uint32_t *state)
+{
+    guarded memory = guarded_alloc((size_t)n * element_size(type), before);
+    for (int64_t i = 0; i < n; i++)
+        element_set(type, memory.data, i, random_number(state));
+    return memory;
 }

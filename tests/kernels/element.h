@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guard.h"
 #include "kernels/types.h"
 
 #ifndef TEST_SHARE
@@ -25,5 +26,7 @@ const char *element_name(tlk_type type);
 /* Numbers k/16 with |k| <= 32 from a generator with a seed of its own: the same on every machine. */
 double random_number(uint32_t *state);
 int64_t random_below(uint32_t *state, int64_t limit);
+/* n of these numbers, between forbidden pages as in guard.h. */
+guarded filled(tlk_type type, int64_t n, int before, uint32_t *state);
 
 #endif

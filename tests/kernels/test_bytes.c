@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/run.h"
 #include "guard.h"
 #include "kernels/kernels.h"
 
@@ -303,9 +304,5 @@ int main(void)
     tcase_add_test(tests, products);
     tcase_add_test(tests, extremes);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/run.h"
 #include "element.h"
 #include "guard.h"
 #include "kernels/kernels.h"
@@ -18,14 +19,6 @@ typedef struct problem {
 typedef struct buffers {
     guarded x, weights, bias, y;
 } buffers;
-
-static guarded filled(tlk_type type, int64_t n, int before, uint32_t *state)
-{
-    guarded memory = guarded_alloc((size_t)n * element_size(type), before);
-    for (int64_t i = 0; i < n; i++)
-        element_set(type, memory.data, i, random_number(state));
-    return memory;
-}
 
 /* Of input channel c of all groups, weights row `row`; pooled without weights. */
 static double naive_sum(const problem *p, const buffers *b, int64_t c, int64_t row, int64_t oh, int64_t ow,
@@ -220,9 +213,5 @@ int main(void)
     tcase_add_loop_test(tests, test_random_shapes, 0, 8);
     tcase_add_test(tests, test_sizes_that_do_not_exist);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

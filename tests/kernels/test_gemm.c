@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/run.h"
 #include "element.h"
 #include "guard.h"
 #include "kernels/kernels.h"
@@ -22,14 +23,6 @@ typedef struct problem {
 typedef struct buffers {
     guarded a, b, c, add;
 } buffers;
-
-static guarded filled(tlk_type type, int64_t n, int before, uint32_t *state)
-{
-    guarded memory = guarded_alloc((size_t)n * element_size(type), before);
-    for (int64_t i = 0; i < n; i++)
-        element_set(type, memory.data, i, random_number(state));
-    return memory;
-}
 
 static tlk_gemm describe(const problem *p, const buffers *b)
 {
@@ -243,9 +236,5 @@ int main(void)
     tcase_add_loop_test(tests, test_one_row, 0, 4);
     tcase_add_test(tests, test_sizes_that_do_not_exist);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

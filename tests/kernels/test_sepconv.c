@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/run.h"
 #include "element.h"
 #include "guard.h"
 #include "kernels/kernels.h"
@@ -21,14 +22,6 @@ typedef struct problem {
 typedef struct buffers {
     guarded x, y, depthwise, pointwise, bias, residual;
 } buffers;
-
-static guarded filled(tlk_type type, int64_t n, int before, uint32_t *state)
-{
-    guarded memory = guarded_alloc((size_t)n * element_size(type), before);
-    for (int64_t i = 0; i < n; i++)
-        element_set(type, memory.data, i, random_number(state));
-    return memory;
-}
 
 static buffers make_buffers(const problem *p, uint32_t seed)
 {
@@ -337,9 +330,5 @@ int main(void)
     tcase_add_loop_test(tests, test_far_taps, 0, 2);
     tcase_add_test(tests, test_sizes_that_do_not_exist);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <math.h>
 
+#include "common/run.h"
 #include "element.h"
 #include "guard.h"
 #include "kernels/kernels.h"
@@ -164,9 +165,5 @@ int main(void)
     tcase_add_test(tests, test_quotients);
     tcase_add_test(tests, test_softmax);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/run.h"
 #include "separable_conv1d/keras.h"
 
 /* ---- Expected data */
@@ -328,9 +329,5 @@ int main(void)
     tcase_add_loop_test(tests, refuses_what_nobody_wrote, 0, sizeof broken / sizeof *broken);
     tcase_add_test(tests, refuses_axes_that_a_weight_has_not);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include "common/run.h"
 #include "support.h"
 
 tl_error test_error;
@@ -83,9 +84,5 @@ int run_case(TCase *tests, const char *name)
     Suite *suite = suite_create(name);
     tcase_set_timeout(tests, 120);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 /* The wire scan: what it refuses, what it leaves out, and what protobuf-c gets to see. */
 #include <check.h>
 #include <stdlib.h>
+#include "common/run.h"
 #include "load/wire.h"
 #include "graph/graph.h"
 #include "message.h"
@@ -415,9 +416,5 @@ int main(void)
     tcase_add_test(tests, survives_every_changed_byte);
     tcase_add_test(tests, limits_memory);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -62,45 +62,6 @@ int64_t elements(const tl_tensor *tensor)
     return n;
 }
 
-/* Half types, bit by bit and apart from the kernels' conversions. */
-static double half_value(uint16_t bits, int exponent_bits, int fraction_bits)
-{
-    int bias = (1 << (exponent_bits - 1)) - 1, exponent = bits >> fraction_bits & ((1 << exponent_bits) - 1);
-    double fraction = (double)(bits & ((1 << fraction_bits) - 1)) / (double)(1 << fraction_bits);
-    double magnitude;
-    if (exponent == (1 << exponent_bits) - 1)
-        magnitude = fraction != 0 ? NAN : INFINITY;
-    else if (exponent == 0)
-        magnitude = ldexp(fraction, 1 - bias);
-    else
-        magnitude = ldexp(1 + fraction, exponent - bias);
-    return bits >> 15 ? -magnitude : magnitude;
-}
-
-static uint16_t half_bits(double value, int exponent_bits, int fraction_bits)
-{
-    uint16_t best = 0;
-    int infinity = ((1 << exponent_bits) - 1) << fraction_bits, low = 0, high = infinity;
-    double magnitude = fabs(value);
-    if (isnan(value))
-        return (uint16_t)(infinity | 1 << (fraction_bits - 1));
-    while (low < high) { /* the largest pattern whose value is not above */
-        int middle = (low + high + 1) / 2;
-        if (half_value((uint16_t)middle, exponent_bits, fraction_bits) <= magnitude)
-            low = middle;
-        else
-            high = middle - 1;
-    }
-    best = (uint16_t)low;
-    if (low < infinity) {
-        double below = magnitude - half_value((uint16_t)low, exponent_bits, fraction_bits);
-        double above = half_value((uint16_t)(low + 1), exponent_bits, fraction_bits) - magnitude;
-        if (above < below || (above == below && (low & 1)))
-            best++;
-    }
-    return (uint16_t)(best | (signbit(value) ? 0x8000 : 0));
-}
-
 double get(const tl_tensor *tensor, int64_t i)
 {
     switch (tensor->type) {
@@ -220,13 +181,4 @@ void run_fails(fake_case *test, tl_status status, const char *text)
     ck_assert_msg(!text || strstr(test->message, text), "the message '%s' lacks '%s'", test->message, text);
     if (got == TL_OK)
         fake_free(test);
-}
-
-int run_suite(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

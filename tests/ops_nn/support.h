@@ -5,6 +5,8 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "common/half.h"
+#include "common/run.h"
 #include "fake_host.h"
 
 /* A small generator of its own, so that every machine tests the same numbers. */
@@ -37,8 +39,6 @@ void assert_shape(const tl_tensor *result, int32_t rank, const int64_t *dims);
 void run_ok(fake_case *test);
 /* Runs and expects this status and, unless NULL, this text in the message. */
 void run_fails(fake_case *test, tl_status status, const char *text);
-
-int run_suite(Suite *suite);
 
 #define ADD_TEST(suite, test)               \
     do {                                    \

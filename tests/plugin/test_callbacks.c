@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/run.h"
 #include "tapline/tapline.h"
 
 static const char *folder;
@@ -226,9 +227,5 @@ int main(int argc, char **argv)
     tcase_add_test(tests, without_a_word);
     tcase_add_test(tests, other_contexts);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

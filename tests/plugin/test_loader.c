@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/run.h"
 #include "plugin/registrar.h"
 
 static const char *folder;
@@ -138,9 +139,5 @@ int main(int argc, char **argv)
     tcase_add_test(tests, not_a_shared_object);
     tcase_add_test(tests, no_search);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

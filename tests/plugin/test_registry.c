@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/run.h"
 #include "plugin/registrar.h"
 
 static tl_allocator c_library;
@@ -398,9 +399,5 @@ int main(void)
     tcase_add_test(tests, no_memory);
     tcase_add_test(tests, built_in_operators_are_sorted_and_sound);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

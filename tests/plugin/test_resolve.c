@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/run.h"
 #include "graph/graph.h"
 #include "plugin/registrar.h"
 
@@ -243,9 +244,5 @@ int main(void)
     tcase_add_test(tests, arity);
     tcase_add_test(tests, attribute_rules);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -433,5 +433,5 @@ int main(void)
     tcase_set_timeout(cases, 120);
     tcase_add_loop_test(cases, each_graph, 0, (int)(sizeof graphs / sizeof graphs[0]));
     suite_add_tcase(suite, cases);
-    return run_tests(suite);
+    return run_suite(suite);
 }

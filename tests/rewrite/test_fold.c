@@ -138,5 +138,5 @@ static const graph graphs[] = {
 
 int main(void)
 {
-    return run_tests(suite_of_graphs("rewrite.fold", graphs, sizeof graphs / sizeof graphs[0]));
+    return run_suite(suite_of_graphs("rewrite.fold", graphs, sizeof graphs / sizeof graphs[0]));
 }

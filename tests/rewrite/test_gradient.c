@@ -345,5 +345,5 @@ int main(void)
     tcase_add_test(tests, refused);
     tcase_add_test(tests, bounded);
     suite_add_tcase(suite, tests);
-    return run_tests(suite);
+    return run_suite(suite);
 }

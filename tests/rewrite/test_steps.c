@@ -131,5 +131,5 @@ int main(void)
     TCase *file = tcase_create("file");
     tcase_add_test(file, private_operators_are_refused);
     suite_add_tcase(suite, file);
-    return run_tests(suite);
+    return run_suite(suite);
 }

@@ -1,3 +1,4 @@
+#include "common/half.h"
 #include "separable_conv1d/model.h"
 
 #include <ctype.h>
@@ -42,45 +43,7 @@ double noise(uint64_t *state)
     return (double)(int32_t)(*state >> 32) / 2147483648.0;
 }
 
-/* ---- Half types, bit by bit -------------------------------------------------------------------------------------- */
-
-/* sign, exponent bits, fraction bits -> number */
-static double decode(unsigned bits, int exponent_bits, int fraction_bits)
-{
-    const int bias = (1 << (exponent_bits - 1)) - 1;
-    const int exponent = (int)(bits >> fraction_bits) & ((1 << exponent_bits) - 1);
-    const double fraction = (double)(bits & ((1U << fraction_bits) - 1)) / (double)(1U << fraction_bits);
-    const double sign = bits >> (exponent_bits + fraction_bits) & 1 ? -1 : 1;
-    if (exponent == (1 << exponent_bits) - 1)
-        return fraction != 0 ? NAN : sign * INFINITY;
-    return sign * (exponent == 0 ? ldexp(fraction, 1 - bias) : ldexp(1 + fraction, exponent - bias));
-}
-
-/* The nearest, ties to even: among a number's neighbours, found by search over all patterns of one sign. */
-static unsigned encode(double value, int exponent_bits, int fraction_bits)
-{
-    const unsigned sign = signbit(value) ? 1U << (exponent_bits + fraction_bits) : 0;
-    const unsigned infinity = ((1U << exponent_bits) - 1) << fraction_bits;
-    unsigned low = 0;
-    unsigned high = infinity;
-    const double size = fabs(value);
-    if (isnan(value))
-        return infinity | 1;
-    while (high - low > 1) {
-        const unsigned middle = (low + high) / 2;
-        if (decode(middle, exponent_bits, fraction_bits) <= size)
-            low = middle;
-        else
-            high = middle;
-    }
-    const double below = decode(low, exponent_bits, fraction_bits);
-    double above = decode(high, exponent_bits, fraction_bits);
-    if (high == infinity) /* rounds as if there were one more number */
-        above = 2 * below - decode(low - 1, exponent_bits, fraction_bits);
-    if (size - below < above - size || (size - below == above - size && low % 2 == 0))
-        high = low;
-    return sign | high;
-}
+/* ---- Numbers of a tensor */
 
 double get_number(tl_type type, const void *data, int64_t i)
 {
@@ -88,9 +51,9 @@ double get_number(tl_type type, const void *data, int64_t i)
     case TL_DOUBLE:
         return ((const double *)data)[i];
     case TL_FLOAT16:
-        return decode(((const uint16_t *)data)[i], 5, 10);
+        return half_value(((const uint16_t *)data)[i], 5, 10);
     case TL_BFLOAT16:
-        return decode(((const uint16_t *)data)[i], 8, 7);
+        return half_value(((const uint16_t *)data)[i], 8, 7);
     case TL_INT8:
         return ((const int8_t *)data)[i];
     case TL_UINT8:
@@ -111,10 +74,10 @@ void set_number(tl_type type, void *data, int64_t i, double value)
         ((double *)data)[i] = value;
         break;
     case TL_FLOAT16:
-        ((uint16_t *)data)[i] = (uint16_t)encode(value, 5, 10);
+        ((uint16_t *)data)[i] = half_bits(value, 5, 10);
         break;
     case TL_BFLOAT16:
-        ((uint16_t *)data)[i] = (uint16_t)encode(value, 8, 7);
+        ((uint16_t *)data)[i] = half_bits(value, 8, 7);
         break;
     case TL_INT8:
         ((int8_t *)data)[i] = (int8_t)value;
@@ -347,13 +310,4 @@ void free_outcome(outcome *r)
 {
     free(r->tensor.data);
     r->tensor.data = NULL;
-}
-
-int run_tests(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

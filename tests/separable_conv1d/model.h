@@ -3,6 +3,7 @@
 #define TEST_MODEL_H
 
 #include <check.h>
+#include "common/run.h"
 #include "load/message.h"
 #include "tapline/tapline.h"
 
@@ -63,8 +64,5 @@ int32_t parse_dims(const char *text, int64_t symbol, int64_t *dims);
 double get_number(tl_type type, const void *data, int64_t i);
 void set_number(tl_type type, void *data, int64_t i, double value);
 size_t size_of(tl_type type);
-
-/* Runs a file of tests; returns the program's exit status. */
-int run_tests(Suite *suite);
 
 #endif

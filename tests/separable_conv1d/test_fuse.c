@@ -742,5 +742,5 @@ int main(void)
     tcase_add_test(tests, output_in_the_middle);
     tcase_add_test(tests, output_before_the_activation);
     suite_add_tcase(suite, tests);
-    return run_tests(suite);
+    return run_suite(suite);
 }

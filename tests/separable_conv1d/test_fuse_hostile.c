@@ -177,5 +177,5 @@ int main(void)
     tcase_add_loop_test(tests, each_number, 0, (int)(sizeof hostile / sizeof *hostile));
     tcase_add_test(tests, every_refusal);
     suite_add_tcase(suite, tests);
-    return run_tests(suite);
+    return run_suite(suite);
 }

@@ -315,5 +315,5 @@ int main(void)
     tcase_add_test(tests, gelu_without_erf);
     tcase_add_loop_test(tests, says_why, 0, TL_COUNT(refusals));
     suite_add_tcase(suite, tests);
-    return run_tests(suite);
+    return run_suite(suite);
 }

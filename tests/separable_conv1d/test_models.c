@@ -70,5 +70,5 @@ int main(void)
     tcase_add_loop_test(tests, every_pair, 0, (int)(sizeof models / sizeof *models));
     tcase_add_test(tests, every_exported_layer);
     suite_add_tcase(suite, tests);
-    return run_tests(suite);
+    return run_suite(suite);
 }

@@ -295,5 +295,5 @@ int main(void)
     tcase_add_loop_test(tests, each_shape, 0, (int)(sizeof shapes / sizeof *shapes));
     tcase_add_test(tests, usable_after_an_error);
     suite_add_tcase(suite, tests);
-    return run_tests(suite);
+    return run_suite(suite);
 }
