@@ -16,9 +16,9 @@ typedef struct loop {
     atomic_int wrong;
 } loop;
 
-static void task(void *context, int64_t begin, int64_t end, int32_t thread)
+static void task(void *user, int64_t begin, int64_t end, int32_t thread)
 {
-    loop *l = context;
+    loop *l = user;
     const bool fits = begin >= 0 && begin % l->grain == 0 && end - begin <= l->grain && end <= l->range &&
                       thread >= 0 && thread < MOST_THREADS;
     if (!fits || l->inside[thread]++ != 0) {
