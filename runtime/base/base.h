@@ -65,8 +65,8 @@ void *tl_memory_alloc(const tl_allocator *allocator, size_t size, size_t alignme
 void tl_memory_free(const tl_allocator *allocator, void *memory);
 
 /* A pool: blocks that are made one after the other, each freed by itself, and together given back when all are. Side by
- * side they lie in huge pages, of which the system makes one in the time of five small ones: a model's packed weights.
- */
+ * side they lie in huge pages, which the system makes in less than half the time of small ones: a model's packed
+ * weights. */
 typedef struct tl_pool {
     void *map;
     char *next, *end;
