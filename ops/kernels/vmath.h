@@ -493,7 +493,7 @@ TLK_INLINE vecf vf_gated(vecf x, vecf y, vf_reduced by)
     /* With e = exp(-|y|): e / (1 + e) for y < 0, else 1 / (1 + e). What the quotient misses is known, so that it need
      * not be exact. The last step of scaling follows the product, which rounds once where it is subnormal. */
     const vf_scaling scaling = vf_scaling_of(by);
-    const vecf power = vf_scale_first(vf_exp_reduced(by.r), scaling);
+    const vecf power = vf_scale_first(vf_expm1_reduced(by.r) + 1.0F, scaling);
     const vecf e = vf_scale_last(power, scaling);
     const vecf numerator = vf_if_less(y, vf_zero(), power, vf_set1(1.0F));
     const vecf inverse = vf_inverse_estimate(1.0F + e);
