@@ -30,9 +30,6 @@ void tl_model_free(tl_model *model)
 
 tl_dim tl_model_symbol(tl_model *model, const char *name)
 {
-    for (size_t i = 0; name && i < model->symbol_count; i++)
-        if (model->symbols[i] && strcmp(model->symbols[i], name) == 0)
-            return -2 - (tl_dim)i;
     if (!tl_arena_grow(&model->arena, (void **)&model->symbols, model->symbol_count, &model->symbol_capacity,
                        sizeof *model->symbols))
         return TL_DIM_UNKNOWN;

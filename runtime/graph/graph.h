@@ -258,7 +258,7 @@ static inline tl_value *tl_graph_given(const tl_graph *graph, size_t k)
 }
 bool tl_graph_add_input(tl_graph *graph, tl_value *value);
 bool tl_graph_add_output(tl_graph *graph, tl_value *value);
-/* The symbol of a name, the same for the same name; or an anonymous one for NULL. TL_DIM_UNKNOWN when refused. */
+/* A new symbol, of a name that is copied, or anonymous (NULL). TL_DIM_UNKNOWN when refused. */
 tl_dim tl_model_symbol(tl_model *model, const char *name);
 const char *tl_model_symbol_name(const void *model, tl_dim dim);
 /* The imported version of a domain, or 0. */

@@ -8,11 +8,10 @@ static tl_status load_symbol(tl_loader *loader, const char *name, tl_dim *dim)
         *dim = -1 - (tl_dim)(uintptr_t)known->value;
         return TL_OK;
     }
-    *dim = tl_model_symbol(loader->model, NULL);
-    const char *copy = tl_arena_string(&loader->model->arena, name);
-    if (*dim == TL_DIM_UNKNOWN || !copy)
+    *dim = tl_model_symbol(loader->model, name);
+    if (*dim == TL_DIM_UNKNOWN)
         return tl_load_no_memory(loader);
-    loader->model->symbols[-2 - *dim] = copy;
+    const char *copy = tl_model_symbol_name(loader->model, *dim);
     void *number = (void *)(uintptr_t)(-1 - *dim);
     return tl_names_add(&loader->symbols, copy, size, number) ? TL_OK : tl_load_no_memory(loader);
 }
