@@ -302,7 +302,7 @@ static void fill_plane(const conv_job *job, const uint8_t *x, int count, char *t
     const int32_t last = g->spatial - 1;
     const int64_t stride = g->strides[last];
     int64_t phase[CONV_MAX_SPATIAL] = {0}, index[CONV_MAX_SPATIAL] = {0};
-    const uint8_t *rows[TLK_QUAD] = {NULL};
+    const uint8_t *rows[TLK_QUAD] = {x}; /* there is at least one */
     if (plan->whole) {
         for (int k = 0; k < count; k++)
             rows[k] = x + k * g->in_area;
