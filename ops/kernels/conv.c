@@ -113,8 +113,17 @@ static void choose_tiles(struct job *job)
             beyond = middle;
     }
     job->down = (out[0] + fits - 1) / fits;
+    job->across = (out[1] + job->columns - 1) / job->columns;
+    /* Threads share a few tiles evenly. */
+    const int64_t threads = MAX(job->data.threads, 1);
+    if (conv->groups == 1 && job->down * job->across < PIECES * threads) {
+        int64_t *count = job->across > 1 ? &job->across : &job->down;
+        *count = (*count + threads - 1) / threads * threads;
+    }
     job->rows = MAX(1, (out[0] + job->down - 1) / job->down);
     job->down = (out[0] + job->rows - 1) / job->rows;
+    if (threads > 1 && job->across > 1)
+        job->columns = ((out[1] + job->across - 1) / job->across + VW - 1) / VW * VW;
     job->across = (out[1] + job->columns - 1) / job->columns;
     const int64_t tiles = conv->groups * job->down * job->across;
     job->chunks = tiles >= PIECES ? 1 : MIN((PIECES + tiles - 1) / tiles, (block_count(conv) + 1) / 2);

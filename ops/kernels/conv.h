@@ -39,6 +39,7 @@ typedef struct tlk_conv_data {
     int64_t pad[2]; /* zeros before x, on each axis; as many behind it as out_size asks for */
     void *y;        /* [groups][filters][out_size[0]][out_size[1]] */
     int64_t out_size[2];
+    int32_t threads; /* that share the pieces; 0: 1 */
     tlk_steps steps; /* behind the activation; rows are filters of all groups, lanes positions in out_size */
 } tlk_conv_data;
 

@@ -263,6 +263,7 @@ static void conv_plan_steps(tl_call *call, const conv_state *state, conv_steps *
     steps->kernel.conv.activation = state->activation;
     if (steps->kernel.kernel && x->dims[0] > 0 && steps->general.g.out_area > 0) {
         steps->data = conv_data(&steps->general.g);
+        steps->data.threads = call->thread_count;
         steps->scratch_size = steps->kernel.kernel->workspace_size(&steps->kernel.conv, &steps->data);
         (void)round_size(&steps->scratch_size); /* a size that does not exist is refused below */
     }
@@ -375,13 +376,11 @@ static tl_status conv_run(tl_call *call)
         return TL_OK;
     }
     job.pieces = k->kernel->pieces(&k->conv, &steps->data);
-    const double cost = (double)g->group * (double)g->filters * (double)g->channels * (double)g->taps *
-                        (double)g->out_area / (double)job.pieces;
-    /* Neighbouring pieces share what the kernel prepares, so that each thread takes several at a time. */
-    const int64_t all = g->batch * job.pieces,
-                  share = nn_ceil_div(all, call->thread_count > 1 ? 4 * call->thread_count : 1);
-    call->host->parallel_for(call, conv_task, &job, all,
-                             nn_max(share, nn_grain(cost > 1e9 ? (int64_t)1e9 : (int64_t)cost, 1 << 18)));
+    /* Neighbouring pieces share what the kernel prepares. An output costs some multiply-adds besides its own. */
+    const double cost = (double)(g->group * g->filters * g->out_area) * ((double)g->channels * (double)g->taps + 16) /
+                        (double)job.pieces;
+    const int64_t all = g->batch * job.pieces;
+    call->host->parallel_for(call, conv_task, &job, all, nn_even_grain(call->thread_count, all, cost));
     return TL_OK;
 }
 

@@ -27,6 +27,21 @@ int64_t nn_product(const tl_tensor *tensor, int32_t begin, int32_t end)
     return n;
 }
 
+int64_t nn_even_grain(int32_t threads, int64_t range, double cost)
+{
+    static const int8_t pieces_each[] = {4, 5, 6, 7, 8, 16, 3, 2};
+    const int64_t least = nn_grain(cost > 1e9 ? (int64_t)1e9 : (int64_t)cost, 1 << 18);
+    if (threads <= 1 || range <= least)
+        return nn_max(range, 1);
+    for (size_t i = 0; i < sizeof pieces_each; i++) {
+        const int64_t grain = nn_ceil_div(range, (int64_t)pieces_each[i] * threads);
+        const int64_t most = nn_ceil_div(nn_ceil_div(range, grain), threads) * grain; /* of one thread */
+        if (grain >= least && most - range / threads <= nn_max(1, range / threads / 16))
+            return grain;
+    }
+    return nn_ceil_div(range, threads);
+}
+
 /* ---- Halves computed in float */
 
 static bool is_widened(const tl_tensor *tensor, size_t k, uint64_t skip)

@@ -60,6 +60,10 @@ static inline int64_t nn_grain(int64_t each, int64_t cost)
     return nn_max(1, cost / nn_max(each, 1));
 }
 
+/* The same for `range` indices of `cost` multiply-adds each, so that threads get equally much, and mostly more pieces
+ * than one: who is late leaves some to the others. */
+int64_t nn_even_grain(int32_t threads, int64_t range, double cost);
+
 /* ---- Half types */
 
 static inline bool nn_is_half(tl_type type)

@@ -243,8 +243,9 @@ static tl_status pool_real(tl_call *call)
             pool_counts_f64(plan, nn_at(call, plan->counts));
         else if (plan->kind == POOL_AVERAGE)
             pool_counts_f32(plan, nn_at(call, plan->counts));
-        call->host->parallel_for(call, pool_pieces, &job, g->batch * job.pieces,
-                                 nn_grain(g->group * g->out_area / job.pieces, 1 << 14));
+        const int64_t all = g->batch * job.pieces;
+        const double cost = (double)(g->group * g->out_area) * ((double)g->taps + 16) / (double)job.pieces;
+        call->host->parallel_for(call, pool_pieces, &job, all, nn_even_grain(call->thread_count, all, cost));
         return TL_OK;
     }
     call->host->parallel_for(call, task, &job, g->batch * g->group, nn_grain(g->out_area, 1 << 13));

@@ -301,6 +301,6 @@ void product_run(tl_call *call, const product_plan *plan, const void *a, const v
     job.by_left = plan->b.side != PRODUCT_LINES && left->pieces >= right->pieces;
     job.pieces = job.by_left ? left->pieces : right->pieces;
     const double cost = (double)left->lines * (double)right->lines * (double)plan->b.depth / (double)job.pieces;
-    call->host->parallel_for(call, run_task, &job, plan->batch * job.pieces,
-                             nn_grain(cost > 1e9 ? (int64_t)1e9 : (int64_t)cost, 1 << 18));
+    const int64_t all = plan->batch * job.pieces;
+    call->host->parallel_for(call, run_task, &job, all, nn_even_grain(call->thread_count, all, cost));
 }

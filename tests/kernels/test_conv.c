@@ -75,7 +75,7 @@ static void check_results(const problem *p, const buffers *b, int isa)
             }
 }
 
-static void run(const tlk_kernels *kernels, const problem *p, const buffers *b, int64_t piece)
+static void run(const tlk_kernels *kernels, const problem *p, const buffers *b, int64_t piece, int32_t threads)
 {
     const tlk_conv_kernel *kernel = kernels->conv[p->type];
     guarded packed = guarded_alloc(kernel->packed_size(&p->conv), 0);
@@ -84,7 +84,8 @@ static void run(const tlk_kernels *kernels, const problem *p, const buffers *b, 
                                 .size = {p->size[0], p->size[1]},
                                 .pad = {p->pad[0], p->pad[1]},
                                 .y = b->y.data,
-                                .out_size = {p->out_size[0], p->out_size[1]}};
+                                .out_size = {p->out_size[0], p->out_size[1]},
+                                .threads = threads};
     guarded workspace = guarded_alloc(kernel->workspace_size(&p->conv, &data), 0);
     const int64_t pieces = kernel->pieces(&p->conv, &data);
     memset(b->y.data, 0xff, b->y.size);
@@ -111,10 +112,10 @@ static void check_problem(const problem *p, uint32_t seed)
         const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
         if (kernels == NULL)
             continue;
-        run(kernels, p, &b, 1000000);
+        run(kernels, p, &b, 1000000, 0);
         check_results(p, &b, isa);
         memcpy(first.data, b.y.data, b.y.size);
-        run(kernels, p, &b, 1);
+        run(kernels, p, &b, 1, 2 + (int32_t)(seed % 3));
         ck_assert_msg(memcmp(first.data, b.y.data, b.y.size) == 0, "isa %d: other bits in pieces", isa);
     }
     guarded_free(&first);
