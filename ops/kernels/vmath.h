@@ -500,7 +500,7 @@ TLK_INLINE vecf vf_gated(vecf x, vecf y, vf_reduced by)
     const vecf quotient = numerator * inverse;
     const vecf missing = vf_fma(-quotient, e, numerator - quotient);
     const vecf product = vf_fma(x, quotient, x * (missing * inverse));
-    return vf_scale_last(product, vf_scaling_where(y < 0.0F, scaling));
+    return vf_copysign(vf_scale_last(product, vf_scaling_where(y < 0.0F, scaling)), x); /* of -0, too */
 }
 TLK_INLINE vecf vf_sigmoid(vecf x)
 {
