@@ -6,7 +6,7 @@ import subprocess
 
 # Functions of block.c, depthwise_lanes.c and depthwise_rows.c; the rest is windows, edges and last few steps.
 STAGES = {
-    'channels_first': {'pointwise': r'^by_rows', 'depthwise': r'^(tlk_depthwise_steps|two_rows|one_row)'},
+    'channels_first': {'pointwise': r'^by_rows', 'depthwise': r'^(tlk_depthwise_steps|rows_[148])'},
     'channels_last': {'pointwise': r'^by_lanes', 'depthwise': r'^tlk_depthwise_(lanes|direct)'},
 }
 RESTS = {'channels_first': r'^(tlk_depthwise_first|fill_first|few_columns|output_finish|tlk_depthwise_rows)',

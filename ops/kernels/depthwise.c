@@ -59,11 +59,15 @@ static size_t phase_length(const tlk_sepconv *s)
     return tlk_size_round_up((span + (size_t)s->stride - 1) / (size_t)s->stride, VW);
 }
 
-/* Whether some tiles are computed with lanes of steps: where that is faster, or all, where no window can be had. */
+/* Whether some tiles are computed with lanes of steps: where that is faster, or all, where no window can be had. Lanes
+ * of channels cost 9/20 as much a tap, and what ROW_TAPS taps save for transposing, whether there are channels for all
+ * lanes or not; near taps cost less. */
 static bool has_rows(const tlk_sepconv *s)
 {
-    const int64_t taps = tlk_taps_are_near(s) ? NEAR_TAPS : s->stride == 1 ? ROW_TAPS : 0;
-    const bool faster = E_IS_REAL && (s->kernel_size <= taps || (s->stride == 1 && s->channels < VW / 2));
+    const double taps = (double)s->kernel_size;
+    const double lanes = (double)(s->channels / VW + (s->channels % VW != 0)) * VW;
+    const bool few = s->stride == 1 && 20 * taps * (double)s->channels <= lanes * (9 * taps + 11 * ROW_TAPS);
+    const bool faster = E_IS_REAL && (few || (tlk_taps_are_near(s) && s->kernel_size <= NEAR_TAPS));
     return !is_last(s) && (faster || phase_length(s) == SIZE_MAX);
 }
 
