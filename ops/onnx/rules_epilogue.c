@@ -39,9 +39,9 @@ static tl_status fuse_conv(const tl_host *host, tl_rewrite *rewrite, tl_node *no
 
 static tl_status fuse_matmul(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
 {
-    const tl_value *y = host->node_output(node, 0);
-    if (!y || host->value_tensor(y)->rank < 2)
-        return TL_OK;
+    for (size_t k = 0; k < 2; k++)
+        if (host->value_tensor(host->node_input(node, k))->rank < 2)
+            return TL_OK; /* of a vector, which leaves the result without rows or columns */
     return fuse_behind(host, rewrite, node, "FusedMatMul", 2, STEPS_COLUMNS);
 }
 

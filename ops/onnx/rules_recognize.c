@@ -227,7 +227,7 @@ static tl_status layer_norm(const tl_host *host, tl_rewrite *rewrite, tl_node *r
 {
     centered c;
     tl_value *scale, *bias;
-    if (!find_centered(host, root, &c))
+    if (!find_centered(host, root, &c) || c.epsilon != (double)(float)c.epsilon)
         return TL_OK;
     const tl_node *divide = rules_only_user(host, output(host, root));
     if (!rules_is(host, divide, "Div") || host->node_input(divide, 0) != c.d)

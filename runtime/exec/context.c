@@ -93,6 +93,8 @@ tl_status tl_context_set_input(tl_context *context, size_t index, const tl_tenso
     if (status != TL_OK)
         return status;
     context->main->given[index] = *tensor;
+    if (!tensor->data) /* no bytes lie anywhere: operators may add offsets to it */
+        context->main->given[index].data = context->given;
     context->given[index] = true;
     return TL_OK;
 }

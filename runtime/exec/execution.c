@@ -169,7 +169,7 @@ static tl_status run_once(tl_call_frame *frame, tl_node *node, evaluation *e)
             memcpy(out->data, in->data, (size_t)tl_tensor_bytes(in));
         return TL_OK;
     }
-    if (call->workspace_size && !(call->workspace = tl_memory_alloc(e->allocator, call->workspace_size, TL_ALIGNMENT)))
+    if (!(call->workspace = tl_memory_alloc(e->allocator, call->workspace_size, TL_ALIGNMENT)))
         return tl_error_no_memory(frame->error);
     return op->run(call);
 }

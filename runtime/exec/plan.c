@@ -47,6 +47,12 @@ static tl_status init_step(const planner *p, tl_step *step, tl_node *node)
     return TL_OK;
 }
 
+/* Of a value that the run will compute. Where there are no elements all is known, and lies anywhere. */
+static void *data_ahead(tl_plan *plan, const tl_tensor *slot)
+{
+    return tl_tensor_elements(slot) == 0 ? plan->slots : NULL;
+}
+
 static bool has_dynamic_input(const planner *p, const tl_node *node)
 {
     for (size_t k = 0; k < node->input_count; k++)
@@ -107,7 +113,7 @@ static tl_status plan_node(planner *p, tl_node *node)
     for (size_t k = 0; k < node->output_count; k++)
         if (node->outputs[k]) {
             plan->dynamic[node->outputs[k]->index] = step->dynamic;
-            step->frame.call.outputs[k]->data = NULL;
+            step->frame.call.outputs[k]->data = data_ahead(plan, step->frame.call.outputs[k]);
         }
     plan->step_count++;
     return TL_OK;
@@ -147,7 +153,7 @@ static bool allocate_tables(planner *p, const tl_tensor *given, const tl_output_
         const tl_value *origin = tl_value_origin(value);
         tl_tensor *slot = &plan->slots[value->index];
         *slot = given[i];
-        slot->data = origin->constant ? origin->tensor.data : NULL;
+        slot->data = origin->constant ? origin->tensor.data : data_ahead(plan, slot);
         plan->given[i].data = NULL;
         /* Sequences and the like, and what an inner graph captures of them, have no shape to plan with. */
         plan->dynamic[value->index] = tl_tensor_elements(slot) < 0;
@@ -210,7 +216,7 @@ void tl_plan_place(tl_plan *plan, const tl_graph *graph, void *base)
     for (size_t i = 0; i < graph->value_count; i++)
         if (plan->offsets[i] != SIZE_MAX)
             plan->slots[i].data = (char *)base + plan->offsets[i];
-    for (size_t i = 0; i < plan->step_count; i++)
-        if (plan->steps[i].workspace != SIZE_MAX)
-            plan->steps[i].frame.call.workspace = (char *)base + plan->steps[i].workspace;
+    for (size_t i = 0; i < plan->step_count; i++) /* one of no bytes lies anywhere: offsets may be added to it */
+        plan->steps[i].frame.call.workspace =
+            (char *)base + (plan->steps[i].workspace == SIZE_MAX ? 0 : plan->steps[i].workspace);
 }

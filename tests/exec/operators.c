@@ -5,8 +5,11 @@ static const tl_param floats[] = {{"X", TL_T(TL_FLOAT), 'T', 0}};
 static const tl_param two[] = {{"X", TL_T(TL_FLOAT), 'T', 0}, {"Y", TL_T(TL_FLOAT), 'T', TL_PARAM_OPTIONAL}};
 static const tl_param maybe[] = {{"Y", TL_T(TL_FLOAT), 'T', 0}, {"Z", TL_T(TL_FLOAT), 'T', TL_PARAM_OPTIONAL}};
 
+/* What has no bytes lies somewhere all the same: operators add offsets to it. */
 static tl_status run_add_one(tl_call *call)
 {
+    if (!call->inputs[0]->data || !call->outputs[0]->data || !call->workspace)
+        return tl_fail(call, TL_INTERNAL, "no place for no bytes");
     for (int64_t i = 0; i < tl_tensor_elements(call->inputs[0]); i++)
         ((float *)call->outputs[0]->data)[i] = ((const float *)call->inputs[0]->data)[i] + 1;
     return TL_OK;
