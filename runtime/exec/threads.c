@@ -351,6 +351,8 @@ static own_pool *start_pool(tl_runtime *runtime, int32_t threads)
         return NULL;
     }
     *pool = (own_pool){.workers = workers, .shares = shares, .threads = threads};
+    for (int32_t i = 0; i < threads; i++)
+        shares[i] = (share){0};
     pthread_mutex_init(&pool->one_loop, NULL);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
