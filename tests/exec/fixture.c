@@ -7,7 +7,8 @@ tl_runtime *runtime;
 tl_session *session;
 tl_context *context;
 tl_error test_error;
-long allocations, live, budget;
+long allocations, live, budget, refusals;
+bool refuse_once;
 
 /* ---- Models */
 
@@ -62,7 +63,10 @@ void end_model(void)
 static void *count_alloc(void *user, size_t size, size_t alignment)
 {
     (void)user;
-    if (budget-- <= 0)
+    const bool refused = refuse_once ? budget == 0 : budget <= 0;
+    budget--;
+    refusals += refused;
+    if (refused)
         return NULL;
     allocations++;
     live++;

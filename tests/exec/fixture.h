@@ -32,6 +32,8 @@ extern tl_session *session;
 extern tl_context *context;
 extern tl_error test_error;
 extern long allocations, live, budget; /* of memory: how often, what is left, how often more before it is refused */
+extern bool refuse_once;               /* then only the next one is, else all from there on */
+extern long refusals;
 
 void setup(void);
 void teardown(void);
