@@ -9,12 +9,17 @@ option(TAPLINE_COVERAGE "Count executed lines (gcov)" OFF)
 set(TAPLINE_SANITIZE "" CACHE STRING "Sanitizers, comma-separated: address,undefined or thread")
 set(TAPLINE_OPERATORS "all" CACHE STRING "Standard operators to include: all, or a list like Conv;Relu;Add")
 
+include(CheckCCompilerFlag)
+include(CheckCSourceCompiles)
+check_c_compiler_flag(-malign-data=abi TAPLINE_ALIGNS_DATA) # gcc on x86
+
 add_library(tapline_options INTERFACE)
 target_compile_options(tapline_options INTERFACE -Wall -Wextra -Wpointer-arith -Wstrict-prototypes
   -Wmissing-prototypes -Wshadow -Wvla -ffunction-sections -fdata-sections $<$<BOOL:${TAPLINE_WERROR}>:-Werror>
   # -O3's copies of loops make the library half as large again, and nothing faster but what ops/kernels says itself.
   $<$<CONFIG:Release>:-O2 -fno-asynchronous-unwind-tables $<$<C_COMPILER_ID:GNU>:-fvect-cost-model=dynamic -funswitch-loops
-    -falign-functions=1 -falign-jumps=1>> # loops stay aligned
+    -falign-functions=1 -falign-jumps=1> # loops stay aligned
+    $<$<BOOL:${TAPLINE_ALIGNS_DATA}>:-malign-data=abi>> # else each table of an operator begins at a multiple of 32
   # A multiplication and an addition are fused only where a kernel says so: clang would do it on its own.
   -ffp-contract=off)
 target_compile_definitions(tapline_options INTERFACE _GNU_SOURCE)
@@ -23,7 +28,6 @@ target_include_directories(tapline_options INTERFACE ${CMAKE_SOURCE_DIR}/runtime
 
 # The tables of operators hold pointers by the thousand: as a bitmap their relocations take 2 KB instead of 110. Only
 # glibc 2.36 and newer can read it.
-include(CheckCSourceCompiles)
 set(CMAKE_REQUIRED_LINK_OPTIONS -Wl,-z,pack-relative-relocs)
 check_c_source_compiles("#include <features.h>
 #if !__GLIBC_PREREQ(2, 36)
