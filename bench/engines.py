@@ -49,12 +49,6 @@ def library_bytes(engine):
     return sum(map(_stripped_size, engine.libraries))
 
 
-def _tapline_libraries(build):
-    library = (build / 'libtapline.so').resolve()
-    lines = subprocess.run(['ldd', library], capture_output=True, text=True).stdout.splitlines()
-    return [library] + [line.split()[2] for line in lines if 'protobuf-c' in line]
-
-
 def tapline(build):
     """Tapline, or nothing to compare with."""
     driver = build / 'bench' / 'drive_tapline'
@@ -62,7 +56,7 @@ def tapline(build):
         sys.exit(f'error: no {driver}: cmake --build {build} --target bench')
     version = subprocess.run([build / 'tapline', '--version'], capture_output=True, text=True).stdout
     return Engine('Tapline', version.strip().removeprefix('tapline '), [driver, '-'],
-                  {'3-D': 'conv3d', '4-D': 'conv4d', 'operator': 'custom'}, _tapline_libraries(build))
+                  {'3-D': 'conv3d', '4-D': 'conv4d', 'operator': 'custom'}, [(build / 'libtapline.so').resolve()])
 
 
 def peak(build):

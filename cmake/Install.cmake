@@ -18,7 +18,7 @@ install(FILES ${PROJECT_BINARY_DIR}/tapline-config.cmake ${PROJECT_BINARY_DIR}/t
   DESTINATION ${cmake_folder})
 
 # What a program that links the static library needs besides it.
-set(TAPLINE_PC_STATIC "-lprotobuf-c -pthread -ldl -lm")
+set(TAPLINE_PC_STATIC "-pthread -ldl -lm")
 foreach(name tapline tapline-static)
   configure_file(${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in ${PROJECT_BINARY_DIR}/${name}.pc.configured @ONLY)
   # The prefix may still change: `cmake --install build --prefix ...` writes the files for the one that it got.

@@ -1,5 +1,4 @@
 #include "load/tensor.h"
-#include "load/wire.h"
 
 /* The fields of a TensorProto that can hold elements. */
 typedef enum field {
@@ -51,7 +50,7 @@ static size_t field_size(const Onnx__TensorProto *proto, field which)
 {
     switch (which) {
     case FIELD_RAW:
-        return proto->has_raw_data ? (size_t)tl_wire_raw(&proto->raw_data).length : 0;
+        return proto->raw_data.len;
     case FIELD_FLOAT:
         return proto->n_float_data;
     case FIELD_INT32:
@@ -251,14 +250,10 @@ static tl_status check_bools(const tl_tensor_reader *reader, const tl_tensor *te
 static tl_status read_raw(const tl_tensor_reader *reader, const Onnx__TensorProto *proto, int64_t bytes,
                           tl_tensor *tensor)
 {
-    tl_wire_reference reference = tl_wire_raw(&proto->raw_data);
-    if (reference.length != (uint64_t)bytes)
-        return tl_error_set(reader->error, TL_INVALID_MODEL, "%llu bytes of raw_data where type and shape take %lld",
-                            (unsigned long long)reference.length, (long long)bytes);
-    if (reference.offset > reader->size || reference.length > reader->size - reference.offset)
-        return tl_error_set(reader->error, TL_INTERNAL, "raw_data outside of the file");
-    /* tl_tensor serves outputs too, so its data is not const; constants are never written. */
-    tensor->data = (void *)(uintptr_t)(reader->bytes + reference.offset);
+    if (proto->raw_data.len != (uint64_t)bytes)
+        return tl_error_set(reader->error, TL_INVALID_MODEL, "%zu bytes of raw_data where type and shape take %lld",
+                            proto->raw_data.len, (long long)bytes);
+    tensor->data = proto->raw_data.data;
     return TL_OK;
 }
 

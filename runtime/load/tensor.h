@@ -9,7 +9,7 @@
 /* Where tensors come from and go to. */
 typedef struct tl_tensor_reader {
     tl_arena *arena;      /* for elements that must be converted, and for names of files */
-    const uint8_t *bytes; /* the scanned file, which references of raw_data mean */
+    const uint8_t *bytes; /* the file */
     size_t size;
     bool mapped;        /* `bytes` are a file's map */
     size_t max_bytes;   /* of one tensor */

@@ -226,8 +226,6 @@ static tl_status parse(tl_tensor_file *file, const void *data, size_t size, tl_k
     tl_arena scratch;
     tl_arena_init(&scratch, file->allocator, 0);
     tl_tensor_reader reader = {.arena = &file->arena,
-                               .bytes = data,
-                               .size = size,
                                .max_bytes = MAX_TENSOR,
                                .no_folder = "files of one value have none",
                                .files = {.arena = &scratch},

@@ -28,8 +28,6 @@ static tl_status embed_tensor(embedding *e, tl_span message, tl_rope *rope)
         tl_wire_unpack(message.data, message.size, &onnx__tensor_proto__descriptor, 0, scratch, &proto, edit->error);
     tl_tensor tensor;
     bool mapped;
-    e->reader.bytes = message.data;
-    e->reader.size = message.size;
     if (status == TL_OK)
         status = tl_tensor_read(&e->reader, (const Onnx__TensorProto *)(void *)proto, &tensor, &mapped);
     tl_arena_free(scratch);
@@ -54,7 +52,7 @@ static bool is_external(tl_span message)
 static tl_status embed_field(embedding *e, tl_field field, const ProtobufCMessageDescriptor *type, tl_rope *rope,
                              bool *changed)
 {
-    const ProtobufCFieldDescriptor *known = protobuf_c_message_descriptor_get_field(type, field.number);
+    const ProtobufCFieldDescriptor *known = tl_wire_field(type, field.number);
     tl_rope inner = {0};
     bool differs = false;
     if (known && known->type == PROTOBUF_C_TYPE_MESSAGE && field.type == TL_FIELD_LENGTH) {

@@ -1,5 +1,6 @@
-/* The wire scan: what it refuses, what it leaves out, and what protobuf-c gets to see. */
+/* The wire format: what is refused, what is left out, and that what is kept is what protobuf-c reads. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "common/run.h"
 #include "load/wire.h"
@@ -81,47 +82,91 @@ START_TEST(leaves_out_unknown_fields)
 }
 END_TEST
 
-START_TEST(leaves_out_training_but_checks_it)
+START_TEST(checks_training)
 {
     message m = {.size = 0}, training = {.size = 0}, binding = {.size = 0};
     put_text(&binding, 1, "a");
     put_message(&training, 3, &binding);
     put_message(&m, 20, &training);
     ck_assert_int_eq(unpack(&m, &onnx__model_proto__descriptor), TL_OK);
-    ck_assert_uint_eq(((const Onnx__ModelProto *)(const void *)unpacked)->n_training_info, 0);
+    ck_assert_uint_eq(((const Onnx__ModelProto *)(const void *)unpacked)->n_training_info, 1);
     message broken = {.size = 0};
     put_blob(&broken, 20, "\x1a\x05", 2);
     refuse(&broken, &onnx__model_proto__descriptor, "length of 5");
 }
 END_TEST
 
-START_TEST(refers_to_raw_data)
+START_TEST(refers_to_bytes)
 {
     message m = {.size = 0};
     put_int(&m, 2, 1);
     put_blob(&m, 9, "abcdefgh", 8);
-    size_t at = m.size - 8;
-    ck_assert_int_eq(unpack(&m, &onnx__tensor_proto__descriptor), TL_OK);
+    const uint8_t *raw = m.bytes + m.size - 8;
+    put_blob(&m, 6, "", 0);
+    put_blob(&m, 6, "ijk", 3);
+    tl_status status = tl_wire_unpack(m.bytes, m.size, &onnx__tensor_proto__descriptor, 0, &arena, &unpacked, &error);
+    ck_assert_int_eq(status, TL_OK);
     const Onnx__TensorProto *tensor = (const void *)unpacked;
-    tl_wire_reference reference = tl_wire_raw(&tensor->raw_data);
-    ck_assert_uint_eq(reference.offset, at);
-    ck_assert_uint_eq(reference.length, 8);
+    ck_assert(tensor->has_raw_data);
+    ck_assert_ptr_eq(tensor->raw_data.data, raw);
+    ck_assert_uint_eq(tensor->raw_data.len, 8);
+    ck_assert_uint_eq(tensor->n_string_data, 2);
+    ck_assert_uint_eq(tensor->string_data[0].len, 0);
+    ck_assert_ptr_eq(tensor->string_data[1].data, m.bytes + m.size - 3);
 }
 END_TEST
 
-/* An entry that looks like a reference is data all the same. */
-START_TEST(refers_to_raw_data_of_any_size)
+static uint8_t *pack(const ProtobufCMessage *m, size_t *size)
 {
-    for (size_t size = 0; size < 40; size++) {
-        message m = {.size = 0};
-        uint8_t ones[40];
-        memset(ones, 0xff, sizeof ones);
-        put_blob(&m, 9, ones, size);
-        ck_assert_int_eq(unpack(&m, &onnx__tensor_proto__descriptor), TL_OK);
-        const Onnx__TensorProto *tensor = (const void *)unpacked;
-        ck_assert_uint_eq(tl_wire_raw(&tensor->raw_data).length, size);
-        ck_assert_uint_eq(tl_wire_raw(&tensor->raw_data).offset, m.size - size);
+    *size = protobuf_c_message_get_packed_size(m);
+    uint8_t *bytes = malloc(*size + 1);
+    ck_assert_ptr_nonnull(bytes);
+    ck_assert_uint_eq(protobuf_c_message_pack(m, bytes), *size);
+    return bytes;
+}
+
+/* protobuf-c's reader is the reference, and its writer the comparison. */
+static void compare(const uint8_t *bytes, size_t size, const ProtobufCMessageDescriptor *type)
+{
+    ck_assert_int_eq(tl_wire_unpack(bytes, size, type, 0, &arena, &unpacked, &error), TL_OK);
+    ProtobufCMessage *expected = protobuf_c_message_unpack(type, NULL, size, bytes);
+    ck_assert_ptr_nonnull(expected);
+    size_t expected_size, got_size;
+    uint8_t *want = pack(expected, &expected_size), *got = pack(unpacked, &got_size);
+    ck_assert_mem_eq(got, want, got_size < expected_size ? got_size : expected_size);
+    ck_assert_uint_eq(got_size, expected_size);
+    free(want);
+    free(got);
+    protobuf_c_message_free_unpacked(expected, NULL);
+}
+
+START_TEST(reads_what_protobuf_c_reads)
+{
+    const char *const names[] = {"bodies", "functions", "sparse", "tensors"};
+    for (size_t k = 0; k < TL_COUNT(names); k++) {
+        char path[64];
+        snprintf(path, sizeof path, "data/%s.onnx", names[k]);
+        FILE *file = fopen(path, "rb");
+        ck_assert_ptr_nonnull(file);
+        static uint8_t bytes[1 << 20];
+        size_t size = fread(bytes, 1, sizeof bytes, file);
+        fclose(file);
+        ck_assert(size > 100 && size < sizeof bytes);
+        compare(bytes, size, &onnx__model_proto__descriptor);
     }
+    /* Elements alone and packed in turns, as many as make arrays grow, with numbers of every length. */
+    message m = {.size = 0};
+    for (int k = 0; k < 100; k++) {
+        message packed = {.size = 0};
+        for (int i = 0; i < k % 7; i++)
+            put_varint(&packed, UINT64_MAX >> (k * 5 + i) % 64);
+        put_int(&m, 1, (int64_t)(UINT64_MAX << k % 64));
+        put_blob(&m, 1, packed.bytes, packed.size);
+        put_blob(&m, 5, packed.bytes, packed.size);
+        put_blob(&m, 11, packed.bytes, packed.size);
+        put_blob(&m, 10, "12345678abcdefgh", (size_t)(k % 3) * 8);
+    }
+    compare(m.bytes, m.size, &onnx__tensor_proto__descriptor);
 }
 END_TEST
 
@@ -397,9 +442,9 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, keeps_known_fields);
     tcase_add_test(tests, leaves_out_unknown_fields);
-    tcase_add_test(tests, leaves_out_training_but_checks_it);
-    tcase_add_test(tests, refers_to_raw_data);
-    tcase_add_test(tests, refers_to_raw_data_of_any_size);
+    tcase_add_test(tests, checks_training);
+    tcase_add_test(tests, refers_to_bytes);
+    tcase_add_test(tests, reads_what_protobuf_c_reads);
     tcase_add_test(tests, reads_packed_and_single_elements);
     tcase_add_test(tests, refuses_lengths_beyond_the_end);
     tcase_add_test(tests, refuses_lengths_beyond_the_message_around);
