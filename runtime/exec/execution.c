@@ -14,7 +14,7 @@ static void *output_memory(tl_call *call, size_t k, int32_t rank, const int64_t 
     tl_call_frame *frame = (tl_call_frame *)call;
     tl_execution *execution = frame->execution;
     tl_tensor *out = k < call->output_count ? call->outputs[k] : NULL;
-    if (!out || rank < 0 || rank > TL_MAX_RANK) {
+    if (!out || out->data || rank < 0 || rank > TL_MAX_RANK) {
         tl_error_set(frame->error, TL_INTERNAL, "no output %zu, or rank %d", k, rank);
         return NULL;
     }
@@ -82,9 +82,12 @@ void tl_node_destroy(tl_node *node, const tl_host *host)
     node->created = false;
 }
 
-static tl_status check_shape(const tl_call_frame *frame, size_t k)
+static tl_status check_output(const tl_call_frame *frame, size_t k)
 {
     const tl_tensor *out = frame->call.outputs[k];
+    const tl_type type = frame->call.node->outputs[k]->tensor.type; /* others have relied on it since */
+    if ((unsigned)out->type >= TL_TYPE_COUNT || (!frame->ahead && type != TL_UNDEFINED && out->type != type))
+        return tl_error_set(frame->error, TL_PLUGIN, "output %zu has another type, %d", k, (int)out->type);
     if (out->rank == TL_RANK_UNKNOWN)
         return TL_OK;
     bool known = out->rank >= 0 && out->rank <= TL_MAX_RANK;
@@ -96,6 +99,21 @@ static tl_status check_shape(const tl_call_frame *frame, size_t k)
     if (known && tl_tensor_bytes(out) < 0)
         return tl_error_set(frame->error, TL_NO_MEMORY, "the size of output %zu overflows", k);
     return TL_OK;
+}
+
+tl_status tl_call_check(const tl_call_frame *frame)
+{
+    const tl_call *call = &frame->call;
+    tl_status status = TL_OK;
+    for (size_t k = 0; k < call->output_count && status == TL_OK; k++)
+        if (call->outputs[k])
+            status = check_output(frame, k);
+    if (status != TL_OK || !call->view || frame->ahead)
+        return status;
+    const tl_tensor *in = call->input_count ? call->inputs[0] : NULL, *out = call->outputs[0];
+    if (in && out && (tl_tensor_bytes(out) < 0 || tl_tensor_bytes(in) == tl_tensor_bytes(out)))
+        return TL_OK;
+    return tl_error_set(frame->error, TL_PLUGIN, "output 0 is no view of input 0");
 }
 
 tl_status tl_call_reshape(tl_call_frame *frame, tl_node *node)
@@ -117,9 +135,16 @@ tl_status tl_call_reshape(tl_call_frame *frame, tl_node *node)
             }
     }
     call->view |= (node->op->flags & TL_OP_VIEW) != 0;
+    return status == TL_OK ? tl_call_check(frame) : status;
+}
+
+tl_status tl_call_run(tl_call_frame *frame, const tl_node *node)
+{
+    const tl_call *call = &frame->call;
+    tl_status status = node->op->run(&frame->call);
     for (size_t k = 0; k < call->output_count && status == TL_OK; k++)
-        if (call->outputs[k])
-            status = check_shape(frame, k);
+        if (call->outputs[k] && !call->outputs[k]->data)
+            status = tl_error_set(frame->error, TL_PLUGIN, "output %zu has no memory", k);
     return status;
 }
 
@@ -171,7 +196,7 @@ static tl_status run_once(tl_call_frame *frame, tl_node *node, evaluation *e)
     }
     if (!(call->workspace = tl_memory_alloc(e->allocator, call->workspace_size, TL_ALIGNMENT)))
         return tl_error_no_memory(frame->error);
-    return op->run(call);
+    return tl_call_run(frame, node);
 }
 
 tl_status tl_evaluate(tl_node *node, tl_runtime *runtime, const tl_tensor *const *inputs, tl_tensor *const *outputs,

@@ -169,8 +169,6 @@ static tl_status run_dynamic(tl_executor *executor, tl_plan *plan, tl_step *step
         return status;
     if (call->view) {
         call->outputs[0]->data = call->inputs[0]->data;
-        if (tl_tensor_elements(call->outputs[0]) != tl_tensor_elements(call->inputs[0]))
-            return tl_error_set(error, TL_INTERNAL, "a view changes the number of elements");
         return TL_OK;
     }
     for (size_t k = 0; k < call->output_count; k++) {
@@ -184,7 +182,7 @@ static tl_status run_dynamic(tl_executor *executor, tl_plan *plan, tl_step *step
     }
     if (call->workspace_size && !(call->workspace = tl_reserve_bytes(executor, &plan->workspace, call->workspace_size)))
         return tl_error_set(error, TL_NO_MEMORY, "no memory for a workspace of %zu bytes", call->workspace_size);
-    return op->run(call);
+    return tl_call_run(&step->frame, step->node);
 }
 
 /* ---- The run */

@@ -1,6 +1,5 @@
 /* Types and shapes ahead of the run. */
-#include "graph/graph.h"
-#include "plugin/host.h"
+#include "exec/execution.h"
 
 static const tl_param *parameter(const tl_param *params, size_t count, size_t k)
 {
@@ -132,6 +131,8 @@ static tl_status reshape(tl_node *node, const tl_host *host, const tl_tensor **i
                 memcpy(outputs[k]->dims, inputs[0]->dims, sizeof inputs[0]->dims);
             }
     }
+    if (status == TL_OK)
+        status = tl_call_check(&frame);
     if (status != TL_OK) {
         char where[512];
         tl_error_prefix(error, "%s", tl_node_describe(node, where, sizeof where));

@@ -68,10 +68,10 @@ static void *count_alloc(void *user, size_t size, size_t alignment)
     refusals += refused;
     if (refused)
         return NULL;
+    void *memory = aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
     allocations++;
-    live++;
-    size = (size + alignment - 1) / alignment * alignment;
-    return aligned_alloc(alignment, size);
+    live += memory != NULL;
+    return memory;
 }
 
 static void count_free(void *user, void *memory)

@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "save/save.h"
@@ -53,7 +52,7 @@ static tl_status open_and_run(const char *path)
 
 /* ---- Rewriting */
 
-static char written[4096];
+static char written[100];
 
 static tl_status edit(const char *path, const char *rule)
 {
@@ -108,11 +107,9 @@ START_TEST(refused_at_any_moment)
 {
     const subject *s = &subjects[_i];
     ck_assert_int_eq(tl_plugin_register(runtime, tl_plugin_separable_conv1d, &test_error), TL_OK);
-    snprintf(written, sizeof written, "%s/tapline-test-XXXXXX", P_tmpdir);
-    ck_assert_ptr_nonnull(mkdtemp(written));
-    char folder[sizeof written];
-    memcpy(folder, written, sizeof folder);
-    strcat(written, "/model.onnx");
+    char folder[] = P_tmpdir "/tapline-test-XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(written, sizeof written, "%s/model.onnx", folder);
     for (int once = 0; once < 2; once++) {
         refuse_once = once;
         long most = 0;
