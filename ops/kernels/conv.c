@@ -18,6 +18,7 @@
 #define COLUMNS     (16 * TLK_NR)                      /* outputs of a longer row are cut into tiles, of half as many */
 #define LEAST_LANES (4 * TLK_NR)                       /* of a tile, for which the filters are read once */
 #define PIECES      8                                  /* of one sample, at least, if there are filters enough */
+#define LEAST_SHARE 256                                /* of the outputs of a channel, for a thread */
 
 /* ---- weights: biases, then for each group its blocks of filters, each [kh][kw][c][rows] ---- */
 
@@ -69,6 +70,8 @@ static void pack(const tlk_conv *conv, const void *weights, const void *bias, vo
 
 /* ---- tiles ---- */
 
+__extension__ typedef __int128 wide;
+
 /* Runs of b for the register block: each tap one of `channels` rows; of one channel, each row of taps if it can be. */
 struct runs {
     int64_t count, depth, step;
@@ -78,10 +81,13 @@ struct runs {
 struct job {
     const tlk_conv *conv;
     tlk_conv_data data;
-    int64_t rows, columns; /* of a tile */
-    int64_t down, across;  /* tiles */
+    int64_t threads;
+    int64_t rows, columns; /* of a tile, at most */
+    int64_t down, across;  /* tiles, as equal as can be */
+    int64_t lanes;         /* of whose multiples are columns, but for the last tile */
     int64_t chunks;        /* that the blocks of filters are cut into */
-    int64_t plane_rows;    /* of a piece, if VW channels are computed together, or 0 */
+    int64_t strips;        /* of rows, in which VW channels are computed together, or 0 */
+    int64_t near;          /* strips of the same channels that come one after the other */
     window window;         /* of one tile */
     real *elements;        /* its memory */
     real padding;
@@ -90,6 +96,12 @@ struct job {
     tlk_block_function *multiply;
     tlk_output output;
 };
+
+/* Where part i of `parts` begins, which are as equal as can be, and so are halves and quarters of all. */
+static int64_t part_begin(int64_t all, int64_t parts, int64_t i)
+{
+    return (int64_t)((wide)i * all / parts);
+}
 
 static bool window_fits(const tlk_conv *conv, int64_t rows, int64_t columns)
 {
@@ -114,26 +126,42 @@ static void choose_tiles(struct job *job)
     }
     job->down = (out[0] + fits - 1) / fits;
     job->across = (out[1] + job->columns - 1) / job->columns;
-    /* Threads share a few tiles evenly. */
-    const int64_t threads = MAX(job->data.threads, 1);
-    if (conv->groups == 1 && job->down * job->across < PIECES * threads) {
+    /* Threads share the tiles evenly. */
+    job->lanes = out[1] >= 8 * TLK_NR * job->threads ? TLK_NR : VW;
+    const int64_t units = (out[1] + job->lanes - 1) / job->lanes;
+    if (conv->groups == 1) {
         int64_t *count = job->across > 1 ? &job->across : &job->down;
-        *count = (*count + threads - 1) / threads * threads;
+        *count = (*count + job->threads - 1) / job->threads * job->threads;
     }
-    job->rows = MAX(1, (out[0] + job->down - 1) / job->down);
-    job->down = (out[0] + job->rows - 1) / job->rows;
-    if (threads > 1 && job->across > 1)
-        job->columns = ((out[1] + job->across - 1) / job->across + VW - 1) / VW * VW;
-    job->across = (out[1] + job->columns - 1) / job->columns;
+    job->down = MIN(job->down, out[0]);
+    job->across = MIN(job->across, units);
+    job->rows = (out[0] + job->down - 1) / job->down;
+    job->columns = MIN(out[1], (units + job->across - 1) / job->across * job->lanes);
     const int64_t tiles = conv->groups * job->down * job->across;
     job->chunks = tiles >= PIECES ? 1 : MIN((PIECES + tiles - 1) / tiles, (block_count(conv) + 1) / 2);
     job->window = window_of(conv, job->rows, job->columns);
 }
 
+#if TLK_PLANES
+/* Threads cut large planes where a convolution of single elements behind this one cuts them, others between channels.
+ */
+static void choose_strips(struct job *job)
+{
+    const int64_t rows = job->data.out_size[0];
+    job->strips = TLK_FN(tlk_planes_strips)(job->conv, &job->data);
+    job->near = job->strips;
+    const int64_t each = (job->strips + job->threads - 1) / job->threads;
+    if (each * job->threads > rows || rows * job->data.out_size[1] < LEAST_SHARE * job->threads)
+        return;
+    job->near = each;
+    job->strips = each * job->threads;
+}
+#endif
+
 /* A convolution of single elements knows no rows. */
 static struct job job_of(const tlk_conv *conv, const tlk_conv_data *data)
 {
-    struct job job = {.conv = conv, .data = *data};
+    struct job job = {.conv = conv, .data = *data, .threads = MAX(data->threads, 1)};
     bool single = true;
     for (int i = 0; i < 2; i++)
         single = single && conv->kernel[i] == 1 && conv->stride[i] == 1 && data->pad[i] == 0 &&
@@ -146,7 +174,7 @@ static struct job job_of(const tlk_conv *conv, const tlk_conv_data *data)
     }
     choose_tiles(&job);
 #if TLK_PLANES
-    job.plane_rows = TLK_FN(tlk_planes_rows)(conv, &job.data);
+    choose_strips(&job);
 #endif
     return job;
 }
@@ -155,8 +183,8 @@ static size_t workspace_size(const tlk_conv *conv, const tlk_conv_data *data)
 {
     const struct job job = job_of(conv, data);
 #if TLK_PLANES
-    if (job.plane_rows > 0)
-        return TLK_FN(tlk_planes_size)(conv, &job.data, job.plane_rows) + 64;
+    if (job.strips > 0)
+        return TLK_FN(tlk_planes_size)(conv, &job.data, (data->out_size[0] + job.strips - 1) / job.strips) + 64;
 #endif
     const size_t size = window_size(conv, job.rows, job.columns);
     const size_t gaps = tlk_size_mul((size_t)conv->channels, (size_t)WINDOW_GAP);
@@ -171,8 +199,8 @@ static int64_t pieces(const tlk_conv *conv, const tlk_conv_data *data)
     if (data->out_size[0] == 0 || data->out_size[1] == 0)
         return 0;
     const struct job job = job_of(conv, data);
-    if (job.plane_rows > 0)
-        return (conv->groups + VW - 1) / VW * ((data->out_size[0] + job.plane_rows - 1) / job.plane_rows);
+    if (job.strips > 0)
+        return (conv->groups + VW - 1) / VW * job.strips;
     return conv->groups * job.down * job.across * job.chunks;
 }
 
@@ -412,15 +440,17 @@ static void run_piece(const struct job *job, struct tile *tile, int64_t columns,
 static void run_planes(const struct job *job, int64_t begin, int64_t end, void *workspace)
 {
     const tlk_conv *conv = job->conv;
-    const int64_t down = (job->data.out_size[0] + job->plane_rows - 1) / job->plane_rows;
+    const int64_t rows = job->data.out_size[0];
+    const int64_t blocks = (conv->groups + VW - 1) / VW;
     tlk_planes planes = {.conv = conv,
                          .data = &job->data,
                          .output = &job->output,
                          .window = (real *)(((uintptr_t)workspace + 63) / 64 * 64)};
     for (int64_t piece = begin; piece < end; piece++) {
-        planes.row = piece % down * job->plane_rows;
-        planes.rows = MIN(job->plane_rows, job->data.out_size[0] - planes.row);
-        planes.channel = piece / down * VW;
+        const int64_t strip = piece / (blocks * job->near) * job->near + piece % job->near;
+        planes.row = part_begin(rows, job->strips, strip);
+        planes.rows = part_begin(rows, job->strips, strip + 1) - planes.row;
+        planes.channel = piece / job->near % blocks * VW;
         planes.channels = (int)MIN(VW, conv->groups - planes.channel);
         if (job->weights != NULL) {
             planes.biases = job->biases + planes.channel;
@@ -437,25 +467,27 @@ static void run(const tlk_conv *conv, const void *packed, const tlk_conv_data *d
     struct job job = job_of(conv, data);
     prepare(&job, packed);
 #if TLK_PLANES
-    if (job.plane_rows > 0) {
+    if (job.strips > 0) {
         run_planes(&job, begin, end, workspace);
         return;
     }
 #endif
     prepare_window(&job, workspace);
     const int64_t blocks = block_count(conv);
+    const int64_t units = (job.data.out_size[1] + job.lanes - 1) / job.lanes;
     int64_t chunk = begin % job.chunks;
     int64_t across = begin / job.chunks % job.across;
     int64_t down = begin / job.chunks / job.across % job.down;
     int64_t group = begin / job.chunks / job.across / job.down;
     for (int64_t piece = begin; piece < end; piece++) {
         struct tile tile = {.group = group,
-                            .row = down * job.rows,
-                            .column = across * job.columns,
-                            .rows = MIN(job.rows, job.data.out_size[0] - down * job.rows)};
+                            .row = part_begin(job.data.out_size[0], job.down, down),
+                            .column = part_begin(units, job.across, across) * job.lanes};
+        const int64_t behind = part_begin(units, job.across, across + 1) * job.lanes;
+        tile.rows = part_begin(job.data.out_size[0], job.down, down + 1) - tile.row;
         const int64_t first = chunk == 0 ? 0 : blocks * chunk / job.chunks;
         const int64_t last = chunk == job.chunks - 1 ? blocks : blocks * (chunk + 1) / job.chunks;
-        run_piece(&job, &tile, MIN(job.columns, job.data.out_size[1] - tile.column), first, last,
+        run_piece(&job, &tile, MIN(behind, job.data.out_size[1]) - tile.column, first, last,
                   piece > begin && chunk > 0);
         if (++chunk < job.chunks)
             continue;

@@ -30,8 +30,8 @@ typedef struct tlk_planes {
     real *window;                 /* aligned memory of tlk_planes_size() */
 } tlk_planes;
 
-/* How many rows of outputs are best computed together; 0 if other ways are better. */
-int64_t TLK_FN(tlk_planes_rows)(const tlk_conv *conv, const tlk_conv_data *data);
+/* How many strips of rows the outputs are best cut into, as equal as can be; 0 if other ways are better. */
+int64_t TLK_FN(tlk_planes_strips)(const tlk_conv *conv, const tlk_conv_data *data);
 
 /* Bytes for that many. */
 size_t TLK_FN(tlk_planes_size)(const tlk_conv *conv, const tlk_conv_data *data, int64_t rows);

@@ -33,13 +33,14 @@ int64_t nn_even_grain(int32_t threads, int64_t range, double cost)
     const int64_t least = nn_grain(cost > 1e9 ? (int64_t)1e9 : (int64_t)cost, 1 << 18);
     if (threads <= 1 || range <= least)
         return nn_max(range, 1);
+    const int64_t each = nn_ceil_div(range, threads);
     for (size_t i = 0; i < sizeof pieces_each; i++) {
         const int64_t grain = nn_ceil_div(range, (int64_t)pieces_each[i] * threads);
         const int64_t most = nn_ceil_div(nn_ceil_div(range, grain), threads) * grain; /* of one thread */
-        if (grain >= least && most - range / threads <= nn_max(1, range / threads / 16))
+        if (grain >= least && most - each <= each / 16)
             return grain;
     }
-    return nn_ceil_div(range, threads);
+    return each;
 }
 
 /* ---- Halves computed in float */
