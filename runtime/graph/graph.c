@@ -43,7 +43,7 @@ tl_dim tl_model_symbol(tl_model *model, const char *name)
 const char *tl_model_symbol_name(const void *context, tl_dim dim)
 {
     const tl_model *model = context;
-    size_t index = (size_t)(-2 - dim);
+    const size_t index = (size_t)-2 - (size_t)dim;
     return dim < TL_DIM_UNKNOWN && index < model->symbol_count ? model->symbols[index] : NULL;
 }
 

@@ -313,6 +313,183 @@ START_TEST(lies_are_errors)
 }
 END_TEST
 
+/* ---- Rules, on Half of AddOne, with AddOne behind it */
+
+static tl_node *make(const tl_host *host, tl_rewrite *rewrite, const char *op, tl_value *in, tl_value *out)
+{
+    return host->new_node(rewrite, "test", op, "made", &in, 1, &out, 1);
+}
+
+#define APPLY(NAME) static tl_status NAME(const tl_host *host, tl_rewrite *rewrite, tl_node *anchor)
+#define IN          host->node_input(anchor, 0)
+#define OUT         host->node_output(anchor, 0)
+
+APPLY(knows_no_operator)
+{
+    make(host, rewrite, "Nobody", IN, OUT);
+    return host->commit(rewrite);
+}
+
+APPLY(knows_no_domain)
+{
+    tl_value *in = IN, *out = OUT;
+    host->new_node(rewrite, "nobody", "AddOne", NULL, &in, 1, &out, 1);
+    host->commit(rewrite);
+    return TL_OK;
+}
+
+APPLY(goes_round)
+{
+    tl_value *last = host->node_output(host->value_user(OUT, 0), 0);
+    make(host, rewrite, "AddOne", last, OUT);
+    host->commit(rewrite);
+    return TL_OK;
+}
+
+APPLY(takes_an_input)
+{
+    const tl_node *before = host->value_producer(IN);
+    make(host, rewrite, "AddOne", IN, host->node_input(before, 0));
+    host->commit(rewrite);
+    return TL_OK;
+}
+
+APPLY(takes_twice)
+{
+    make(host, rewrite, "AddOne", IN, OUT);
+    make(host, rewrite, "Half", IN, OUT);
+    host->refuse(rewrite, TL_UNSUPPORTED, "in two\nlines");
+    return host->commit(rewrite);
+}
+
+APPLY(makes_no_constant)
+{
+    const tl_tensor wrong[] = {{NULL, TL_FLOAT, 1, {-1}},
+                               {NULL, TL_FLOAT, 17, {1}},
+                               {NULL, (tl_type)99, 1, {1}},
+                               {NULL, TL_FLOAT, 2, {LARGE, LARGE}}};
+    bool made = host->new_constant(rewrite, "c", NULL) != NULL;
+    for (size_t i = 0; i < TL_COUNT(wrong); i++)
+        made |= host->new_constant(rewrite, NULL, &wrong[i]) != NULL;
+    make(host, rewrite, made ? "Half" : "AddOne", IN, OUT);
+    host->commit(rewrite);
+    return TL_OK;
+}
+
+APPLY(never_ends)
+{
+    make(host, rewrite, "Half", IN, OUT);
+    return host->commit(rewrite);
+}
+
+APPLY(commits_twice)
+{
+    make(host, rewrite, "Half", IN, OUT);
+    host->commit(rewrite);
+    return host->commit(rewrite);
+}
+
+APPLY(commits_never)
+{
+    make(host, rewrite, "AddOne", IN, OUT);
+    return TL_OK;
+}
+
+APPLY(gives_too_many)
+{
+    tl_value *in[] = {IN, IN, NULL}, *out = OUT;
+    host->new_node(rewrite, "test", "AddOne", "made", in, 3, &out, 1);
+    host->commit(rewrite);
+    return TL_OK;
+}
+
+APPLY(gives_nothing)
+{
+    make(host, rewrite, "AddOne", NULL, OUT);
+    host->commit(rewrite);
+    return TL_OK;
+}
+
+APPLY(has_no_such_attribute)
+{
+    tl_node *made = make(host, rewrite, "AddOne", IN, OUT);
+    host->set_int(rewrite, made, "nobody", 1);
+    host->set_ints(rewrite, NULL, "nobody", NULL, 0);
+    host->commit(rewrite);
+    return TL_OK;
+}
+
+APPLY(makes_integers)
+{
+    tl_value *in = IN, *out = OUT;
+    tl_node *made = host->new_node(rewrite, "", "Cast", "made", &in, 1, &out, 1);
+    host->set_int(rewrite, made, "to", TL_INT64);
+    host->commit(rewrite);
+    return TL_OK;
+}
+
+APPLY(looks_beyond)
+{
+    if (host->node_input(anchor, 99) || host->node_output(anchor, 99) || host->value_user(OUT, 99) ||
+        host->value_data(IN) || host->value_is_constant(IN) || host->domain_version(rewrite, "nobody"))
+        make(host, rewrite, "AddOne", IN, OUT);
+    host->commit(rewrite);
+    return TL_OK;
+}
+
+static const tl_rule rules[] = {
+#define RULE(NAME)                                                                                         \
+    {                                                                                                      \
+        .size = sizeof(tl_rule), .name = "test." #NAME, .phase = TL_PHASE_PLUGIN, .anchor_domain = "test", \
+        .anchor_name = "Half", .apply = NAME                                                               \
+    }
+    RULE(knows_no_operator),     RULE(knows_no_domain), RULE(goes_round),    RULE(takes_an_input), RULE(takes_twice),
+    RULE(makes_no_constant),     RULE(never_ends),      RULE(commits_never), RULE(gives_too_many), RULE(gives_nothing),
+    RULE(has_no_such_attribute), RULE(makes_integers),  RULE(looks_beyond),
+};
+static const tl_rule second_commit = RULE(commits_twice);
+static const tl_rule *rule;
+
+static tl_status register_rule(const tl_host *host, tl_registrar *registrar)
+{
+    return host->register_rule(registrar, rule);
+}
+
+/* Whatever the rule does, the results are the same. */
+START_TEST(wrong_rules_come_to_nothing)
+{
+    rule = &rules[_i];
+    ck_assert_msg(tl_plugin_register(runtime, register_rule, &test_error) == TL_OK, "%s", test_error.message);
+    input("x", 1, any_length);
+    output("y");
+    add("AddOne", "x", "a");
+    add("Half", "a", "b");
+    add("AddOne", "b", "y");
+    open_with(0);
+    float x[] = {1, 3, 5};
+    set_input(0, x, 1, 3, 0);
+    run();
+    expect(result(0), 3, (float[]){2, 3, 4});
+}
+END_TEST
+
+/* By then it is too late for nothing. */
+START_TEST(a_second_commit_is_an_error)
+{
+    rule = &second_commit;
+    ck_assert_int_eq(tl_plugin_register(runtime, register_rule, &test_error), TL_OK);
+    input("x", 1, any_length);
+    output("y");
+    add("AddOne", "x", "a");
+    add("Half", "a", "y");
+    end_model();
+    ck_assert_int_eq(
+        tl_session_open_memory(runtime, model_message.bytes, model_message.size, NULL, &session, &test_error),
+        TL_INVALID_ARGUMENT);
+    ck_assert_ptr_null(session);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lies");
@@ -320,6 +497,8 @@ int main(void)
     tcase_set_timeout(cases, 60);
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, lies_are_errors, 0, TL_COUNT(lies));
+    tcase_add_loop_test(cases, wrong_rules_come_to_nothing, 0, TL_COUNT(rules));
+    tcase_add_test(cases, a_second_commit_is_an_error);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
