@@ -265,6 +265,7 @@ typedef struct transpose_job {
     const conv_geometry *g;
     const void *bias; /* of the current group */
     void *y, *columns;
+    int64_t bands; /* of y's first axis, for each thread one, as it computed the product */
     bool is_double;
 } transpose_job;
 
@@ -294,14 +295,25 @@ typedef struct transpose_job {
 ADD_ROW(add_row_f32, float)
 ADD_ROW(add_row_f64, double)
 
+static int64_t band_begin(const transpose_job *job, int64_t band)
+{
+    const int64_t size = job->g->out_size[0];
+    return band * (size / job->bands) + nn_min(band, size % job->bands);
+}
+
 /* One tap, or with `two` also the next on the last axis. */
-static void add_tap(const transpose_job *job, const int64_t *tap, int64_t column, int64_t filter, bool two)
+static void add_tap(const transpose_job *job, const int64_t *tap, int64_t column, int64_t filter, int64_t band,
+                    bool two)
 {
     const conv_geometry *g = job->g;
     const int32_t last = g->spatial - 1;
     const int64_t n = g->in_size[last], size = g->out_size[last], at = tap[last] * g->dilations[last] - g->pads[last];
-    int64_t index[CONV_MAX_SPATIAL] = {0};
-    for (int64_t i = 0; i < g->in_area; i += n, conv_step(index, g->in_size, last)) {
+    const int64_t slice = g->in_area / g->in_size[0], begin = band_begin(job, band);
+    int64_t index[CONV_MAX_SPATIAL] = {0}, end = g->in_size[0];
+    if (last > 0)
+        conv_taps(tap[0] * g->dilations[0] - g->pads[0] - begin, g->strides[0], end, band_begin(job, band + 1) - begin,
+                  &index[0], &end);
+    for (int64_t i = index[0] * slice; i < end * slice; i += n, conv_step(index, g->in_size, last)) {
         int64_t row = 0;
         bool inside = true;
         for (int32_t d = 0; d < last && inside; d++) {
@@ -329,16 +341,19 @@ static void add_task(void *context, int64_t begin, int64_t end, int32_t thread)
     const int32_t last = g->spatial - 1;
     const bool pairs = g->strides[last] == 2 && g->dilations[last] == 1;
     (void)thread;
-    for (int64_t filter = begin; filter < end; filter++) {
-        int64_t tap[CONV_MAX_SPATIAL] = {0}, at = filter * g->out_area;
-        for (int64_t i = 0; i < g->out_area; i++)
+    const int64_t slice = g->out_area / g->out_size[0];
+    for (int64_t piece = begin; piece < end; piece++) {
+        const int64_t filter = piece % g->filters, band = piece / g->filters;
+        const int64_t behind = filter * g->out_area + band_begin(job, band + 1) * slice;
+        int64_t tap[CONV_MAX_SPATIAL] = {0};
+        for (int64_t i = filter * g->out_area + band_begin(job, band) * slice; i < behind; i++)
             if (job->is_double)
-                ((double *)job->y)[at + i] = job->bias ? ((const double *)job->bias)[filter] : 0;
+                ((double *)job->y)[i] = job->bias ? ((const double *)job->bias)[filter] : 0;
             else
-                ((float *)job->y)[at + i] = job->bias ? ((const float *)job->bias)[filter] : 0;
+                ((float *)job->y)[i] = job->bias ? ((const float *)job->bias)[filter] : 0;
         for (int64_t k = 0; k < g->taps && g->in_area > 0; k++, conv_step(tap, g->kernel, g->spatial)) {
             const bool two = pairs && tap[last] + 1 < g->kernel[last];
-            add_tap(job, tap, (filter * g->taps + k) * g->in_area, filter, two);
+            add_tap(job, tap, (filter * g->taps + k) * g->in_area, filter, band, two);
             if (two) {
                 k++;
                 conv_step(tap, g->kernel, g->spatial);
@@ -380,10 +395,12 @@ static tl_status transpose_real(tl_call *call)
                              .bias = bias ? (const char *)bias->data + group * g->filters * size : NULL,
                              .y = (char *)call->outputs[0]->data + i * g->filters * g->out_area * size,
                              .columns = columns.c,
+                             .bands = g->spatial > 1 ? nn_min(call->thread_count, g->out_size[0]) : 1,
                              .is_double = is_double};
         product_run(call, &plan->product, (const char *)call->inputs[0]->data + i * g->channels * g->in_area * size,
                     NULL, weights + (size_t)group * plan->product.b.each, &columns);
-        call->host->parallel_for(call, add_task, &job, g->filters, nn_grain(g->taps * g->in_area, 1 << 14));
+        call->host->parallel_for(call, add_task, &job, g->filters * job.bands,
+                                 nn_grain(g->taps * g->in_area / job.bands, 1 << 14));
     }
     return TL_OK;
 }
