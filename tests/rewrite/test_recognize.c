@@ -71,7 +71,7 @@ static const graph graphs[] = {
                {"Div", "d s", "n", ""},
                {"Mul", "n g", "q", ""},
                {"Add", "q h", "z", ""}},
-     .type = TL_DOUBLE},
+     .ops = "*", .type = TL_DOUBLE},
     {"normalization over another axis", "2,8,8", .constants = "two=2 tiny=0.001 g:8 h:8",
      .steps = {{"ReduceMean", "x", "m", "axes=[1]"},
                {"Sub", "x m", "d", ""},
@@ -81,10 +81,11 @@ static const graph graphs[] = {
                {"Sqrt", "a", "s", ""},
                {"Div", "d s", "n", ""},
                {"Mul", "n g", "q", ""},
-               {"Add", "q h", "z", ""}}},
+               {"Add", "q h", "z", ""}},
+     .ops = "*"},
 };
 
 int main(void)
 {
-    return run_suite(suite_of_graphs("rewrite.recognize", graphs, sizeof graphs / sizeof graphs[0]));
+    return run_suite(suite_of_graphs("rewrite.recognize", graphs, sizeof graphs / sizeof graphs[0], NULL));
 }

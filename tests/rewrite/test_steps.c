@@ -135,7 +135,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_of_graphs("rewrite.steps", graphs, sizeof graphs / sizeof graphs[0]);
+    Suite *suite = suite_of_graphs("rewrite.steps", graphs, sizeof graphs / sizeof graphs[0], NULL);
     TCase *file = tcase_create("file");
     tcase_add_test(file, private_operators_are_refused);
     suite_add_tcase(suite, file);
