@@ -536,6 +536,41 @@ TLK_INLINE vecf vf_gelu_tanh(vecf x)
     by.r = by.r - vf_fma(vf_abs(b), lost, vf_fma(vf_abs(b), factor, u));
     return vf_if_less(vf_set1(11.0F), x, x, vf_gated(b, b, by));
 }
+/* x/2 (1 + erf(x / sqrt(2))), which is x less t exp(-t^2 / 2) r(t) for x > 0, else 0 less that, with t = |x| */
+TLK_INLINE vecf vf_gelu(vecf x)
+{
+    const float pole = 3.125F;
+    const vecf t = vf_min(vf_set1(15.0F), vf_abs(x)); /* NaN comes through */
+    const vecf half = t * -0.5F;
+    const vecf power = half * t;
+    const vf_reduced by = vf_reduce_exp(power);
+    /* The same with what the power lost, rounded but once */
+    const vecf low = vf_fma(by.k, vf_set1(-VF_LN2_LO), vf_fma(half, t, -power));
+    const vecf q = vf_expm1_reduced(vf_fma(by.k, vf_set1(-VF_LN2_HI), power) + low);
+    /* r(t) = v g(v) on [0, 14.7], with v = 1 / (t + pole) */
+    const vecf sum = t + pole;
+    const vecf v = vf_inverse(sum);
+    vecf p = vf_set1(-0x1.6c966p+10f);
+    p = vf_fma(p, v, vf_set1(0x1.f988f4p+10f));
+    p = vf_fma(p, v, vf_set1(-0x1.a42388p+9f));
+    p = vf_fma(p, v, vf_set1(-0x1.1defdap+3f));
+    p = vf_fma(p, v, vf_set1(0x1.465c62p+5f));
+    p = vf_fma(p, v, vf_set1(0x1.33dcd0p+3f));
+    p = vf_fma(p, v, vf_set1(0x1.2562d8p+3f));
+    p = vf_fma(p, v, vf_set1(0x1.b98128p+1f));
+    p = vf_fma(p, v, vf_set1(0x1.3f938ap+0f));
+    const vecf first = vf_set1(0x1.987e2p-2f); /* its low bits are 0, so that what g loses is exact */
+    const vecf g = vf_fma(p, v, first);
+    const vecf r = v * g;
+    /* What r lost, in itself and in g; and what v is away from the inverse, times how that changes r */
+    const vecf excess = vf_fma(v, t - (sum - pole), vf_fma(v, sum, vf_set1(-1.0F)));
+    vecf lost = vf_fma(v, vf_fma(p, v, first - g), vf_fma(v, g, -r));
+    lost = vf_fma(r * excess, vf_fma(v, vf_set1(-5.1488F), vf_set1(-0.8956F)), lost);
+    const vecf product = t * r;
+    lost = vf_fma(t, lost, vf_fma(t, r, -product));
+    const vecf tail = vf_scale(product + vf_fma(product, q, vf_fma(lost, q, lost)), by);
+    return vf_max(vf_set1(-0.0F), x) - tail;
+}
 #else
 TLK_INLINE vecd vd_sigmoid(vecd x)
 {
@@ -565,8 +600,6 @@ TLK_INLINE vecf vf_gelu_tanh(vecf x)
 {
     return vf_keep_nan(x, vf_from_halves(vd_gelu_tanh(vd_from_low(x)), vd_gelu_tanh(vd_from_high(x))));
 }
-#endif
-
 /* x/2 (1 + erf(x / sqrt(2))) */
 TLK_INLINE vecd vd_gelu(vecd x)
 {
@@ -588,6 +621,11 @@ TLK_INLINE vecd vd_gelu(vecd x)
     const vecd tail = vd_exp_bounded(t * t * -0.5) * r;
     return b * vd_select(b < 0.0, tail, 1.0 - tail);
 }
+TLK_INLINE vecf vf_gelu(vecf x)
+{
+    return vf_keep_nan(x, vf_from_halves(vd_gelu(vd_from_low(x)), vd_gelu(vd_from_high(x))));
+}
+#endif
 
 /* x tanh(log(1 + exp(x))), which is x w / (w + 2) with w = e (e + 2), e = exp(x) */
 TLK_INLINE vecd vd_mish(vecd x)
@@ -598,10 +636,6 @@ TLK_INLINE vecd vd_mish(vecd x)
     return b * (w / (w + 2.0));
 }
 
-TLK_INLINE vecf vf_gelu(vecf x)
-{
-    return vf_keep_nan(x, vf_from_halves(vd_gelu(vd_from_low(x)), vd_gelu(vd_from_high(x))));
-}
 TLK_INLINE vecf vf_mish(vecf x)
 {
     return vf_keep_nan(x, vf_from_halves(vd_mish(vd_from_low(x)), vd_mish(vd_from_high(x))));
