@@ -58,7 +58,27 @@ typedef struct job {
 /* Whether u goes before the best so far, v. */
 #define BEATS(u, v) (j->smallest ? (u) < (v) : (u) > (v))
 
+/* Where the extreme stands; NaN is found, too. */
+#define FIND(name, T)                                                  \
+    static int64_t name(const T *x, int64_t n, T extreme, bool last)   \
+    {                                                                  \
+        const int64_t step = last ? -1 : 1;                            \
+        int64_t at = last ? n - 1 : 0;                                 \
+        while (extreme == extreme ? x[at] != extreme : x[at] == x[at]) \
+            at += step;                                                \
+        return at;                                                     \
+    }
+
+/* Along the last axis, and along others for some columns side by side */
 #define TASK(name, T)                                                                    \
+    FIND(find_##T, T)                                                                    \
+    static int64_t row_##T(const job *j, const T *x)                                     \
+    {                                                                                    \
+        T best = x[0];                                                                   \
+        for (int64_t i = 1; i < j->p->n; i++)                                            \
+            best = BEATS(x[i], best) || x[i] != x[i] ? x[i] : best;                      \
+        return find_##T(x, j->p->n, best, j->last);                                      \
+    }                                                                                    \
     static void name(void *context, int64_t begin, int64_t end, int32_t thread)          \
     {                                                                                    \
         const job *j = context;                                                          \
@@ -72,9 +92,9 @@ typedef struct job {
             T best[COLUMNS];                                                             \
             for (int64_t c = 0; c < width; c++) {                                        \
                 best[c] = x[c];                                                          \
-                y[c] = 0;                                                                \
+                y[c] = p->inner == 1 ? row_##T(j, x) : 0;                                \
             }                                                                            \
-            for (int64_t i = 1; i < p->n; i++)                                           \
+            for (int64_t i = 1; i < p->n && p->inner > 1; i++)                           \
                 for (int64_t c = 0; c < width; c++) {                                    \
                     const T u = x[i * p->inner + c], v = best[c];                        \
                     const bool u_nan = u != u, v_nan = v != v;                           \
@@ -89,17 +109,7 @@ typedef struct job {
 TASK(search_f64, double)
 TASK(search_i64, int64_t)
 TASK(search_u64, uint64_t)
-
-/* Along the last axis: the extreme, or NaN, and then where it is. */
-static int64_t find(const float *x, int64_t n, float extreme, bool last)
-{
-    int64_t at = last ? n - 1 : 0;
-    const int64_t step = last ? -1 : 1;
-    for (; at >= 0 && at < n; at += step)
-        if (x[at] == extreme || (extreme != extreme && x[at] != x[at]))
-            break;
-    return at;
-}
+FIND(find_float, float)
 
 static void search_rows_f32(void *context, int64_t begin, int64_t end, int32_t thread)
 {
@@ -112,7 +122,7 @@ static void search_rows_f32(void *context, int64_t begin, int64_t end, int32_t t
         const float *x = (const float *)j->x + row * j->p->n;
         tlk_get()->reduce_rows(reduction, x, best, rows, j->p->n, NULL);
         for (int64_t i = 0; i < rows; i++)
-            j->y[row + i] = find(x + i * j->p->n, j->p->n, best[i], j->last);
+            j->y[row + i] = find_float(x + i * j->p->n, j->p->n, best[i], j->last);
     }
 }
 

@@ -32,6 +32,7 @@ static double join(tlk_reduction what, double a, double b)
     }
 }
 
+/* Of `columns` columns; or of so many rows that lie side by side, if there are none. */
 static __attribute__((noinline)) void gather(const op_reduce_plan *p, tlk_reduction what, const float *x,
                                              int64_t columns, const float *bounds, double *result)
 {
@@ -41,7 +42,7 @@ static __attribute__((noinline)) void gather(const op_reduce_plan *p, tlk_reduct
         float part[OP_REDUCE_COLUMNS];
         memset(part, 0, (size_t)columns * sizeof part[0]);
         if (p->columns == 1)
-            part[0] = tlk_get()->reduce(what, x + at, p->n, bounds[0]);
+            tlk_get()->reduce_rows(what, x + at, part, columns, p->n, bounds);
         else
             tlk_get()->reduce_strided(what, x + at, part, p->n, p->columns, columns, bounds);
         for (int64_t c = 0; c < columns; c++)
@@ -120,6 +121,16 @@ static void contiguous_rows(const op_reduce_job *j, int64_t begin, int64_t end)
     }
 }
 
+/* How many of `most` rows from `row` on lie one behind the other, up to a block. */
+static int64_t rows_beside(const op_reduce_plan *p, int64_t row, int64_t most)
+{
+    if (p->kept == 0 || p->kept_strides[p->kept - 1] != p->n)
+        return 1;
+    const int64_t left = p->kept_dims[p->kept - 1] - row % p->kept_dims[p->kept - 1];
+    const int64_t rows = left < most ? left : most;
+    return rows < OP_REDUCE_COLUMNS ? rows : OP_REDUCE_COLUMNS;
+}
+
 void op_reduce_f32(void *job, int64_t begin, int64_t end, int32_t thread)
 {
     const op_reduce_job *j = job;
@@ -129,20 +140,22 @@ void op_reduce_f32(void *job, int64_t begin, int64_t end, int32_t thread)
         contiguous_rows(j, begin, end);
         return;
     }
-    for (int64_t unit = begin; unit < end; unit++) {
+    int64_t rows = 1;
+    for (int64_t unit = begin; unit < end; unit += rows) {
         const int64_t row = unit / j->blocks, column = unit % j->blocks * OP_REDUCE_COLUMNS;
-        const int64_t columns = p->columns - column < OP_REDUCE_COLUMNS ? p->columns - column : OP_REDUCE_COLUMNS;
+        int64_t columns = p->columns - column < OP_REDUCE_COLUMNS ? p->columns - column : OP_REDUCE_COLUMNS;
+        if (p->columns == 1)
+            columns = rows = rows_beside(p, row, end - row);
         const float *x = (const float *)j->x + op_reduce_row(p, row) + column;
         float *y = (float *)j->y + row * p->columns + column;
         double total[OP_REDUCE_COLUMNS];
         float bounds[OP_REDUCE_COLUMNS];
+        memset(bounds, 0, (size_t)columns * sizeof bounds[0]);
         if (p->reduced == 0 && j->kind != OP_REDUCE_LOG_SUM_EXP) { /* one line: nothing to join */
-            memset(bounds, 0, (size_t)columns * sizeof bounds[0]);
             tlk_get()->reduce_strided(vector_reduction(j->kind), x, y, p->n, p->columns, columns, bounds);
             finish_floats(j, y, columns, bounds);
             continue;
         }
-        bounds[0] = 0.0F;
         if (j->kind == OP_REDUCE_LOG_SUM_EXP) { /* relative to the largest, so that nothing overflows */
             gather(p, TLK_MAXIMUM, x, columns, bounds, total);
             for (int64_t c = 0; c < columns; c++)
