@@ -130,7 +130,8 @@ static tl_status reshape_input(tl_call *call)
             return status;
     }
     if (count < 0) { /* not known yet */
-        out->rank = op_int(call, "keepdims") ? x->rank : TL_RANK_UNKNOWN;
+        /* A scalar has no dimension to tell that it is open whether there are such axes. */
+        out->rank = op_int(call, "keepdims") && x->rank > 0 ? x->rank : TL_RANK_UNKNOWN;
         for (int32_t i = 0; i < out->rank; i++)
             out->dims[i] = TL_DIM_UNKNOWN;
         return TL_OK;

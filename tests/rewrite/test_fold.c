@@ -110,6 +110,8 @@ static const graph graphs[] = {
      .opset = 17},
     {"chomped channels", "2,3,9", .constants = CONV " s=[0] e=[-1] a=[1]",
      .steps = {{"Conv", "x w b", "y", "pads=[2,2]"}, {"Slice", "y s e a", "z", ""}}, .ops = "Conv Slice", .opset = 17},
+    {"a scalar over a computed axis, which it has not", "", .r = "1",
+     .steps = {{"Cast", "r", "a", "to=7"}, {"ReduceSum", "x a", "z", ""}}},
 };
 
 int main(void)
