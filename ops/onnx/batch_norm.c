@@ -286,11 +286,17 @@ static const tl_attribute_spec group_attribute_18[] = {OP_FLOAT("epsilon", 1e-5F
 static const tl_attribute_spec group_attribute_21[] = {OP_FLOAT("epsilon", 1e-5F), OP_REQUIRED_INT("num_groups"),
                                                        OP_INT("stash_type", 1)};
 
+static bool batch_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    (void)axis, (void)reach;
+    return k == 0 && !batch_training(call);
+}
+
 #define BATCH(since, table)                                                                         \
     {                                                                                               \
         OP_HEAD(BatchNormalization, since), OP_PARAMS(input, batch_input_##table),                  \
             OP_PARAMS(output, batch_output_##table), OP_PARAMS(attribute, batch_attribute_##since), \
-            .reshape = batch_reshape, .run = batch_run                                              \
+            .reshape = batch_reshape, .run = batch_run, .reach = batch_reach                        \
     }
 OP_DESCRIPTOR(BatchNormalization, 6) = BATCH(6, 1);
 OP_DESCRIPTOR(BatchNormalization, 7) = BATCH(7, 1);

@@ -74,4 +74,5 @@ static tl_status concat_run(tl_call *call)
 }
 
 OP_DESCRIPTOR(Concat, 4) = {OP_HEAD(Concat, 4),          OP_PARAMS(input, ins),     OP_PARAMS(output, outs),
-                            OP_PARAMS(attribute, attrs), .reshape = concat_reshape, .run = concat_run};
+                            OP_PARAMS(attribute, attrs), .reshape = concat_reshape, .run = concat_run,
+                            .reach = op_reach_beside};

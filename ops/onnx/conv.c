@@ -384,6 +384,15 @@ static tl_status conv_run(tl_call *call)
     return TL_OK;
 }
 
+/* Along batches, and under the window; operands of the steps are added where they lie. */
+static bool conv_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    if (k != IN_X || axis < 2)
+        return k >= IN_OPERANDS || (k == IN_X && axis == 0);
+    const conv_state *state = call->state;
+    return conv_reach_axis(call, &state->window, call->inputs[IN_W]->dims[axis], axis, reach);
+}
+
 /* ---- Schema */
 
 static const tl_param conv_input[] = {OP_IN("X", TL_T_FLOATS, 'T'), OP_IN("W", TL_T_FLOATS, 'T'),
@@ -401,7 +410,8 @@ OP_DESCRIPTOR(Conv, 1) = {OP_HEAD(Conv, 1),
                           .create = conv_create,
                           .reshape = conv_reshape,
                           .run = conv_run,
-                          .destroy = conv_destroy};
+                          .destroy = conv_destroy,
+                          .reach = conv_reach};
 
 static const tl_param activated_input[] = {OP_IN("X", TL_T_FLOATS, 'T'), OP_IN("W", TL_T_FLOATS, 'T'),
                                            OP_OPT("B", TL_T_FLOATS, 'T'), OP_OPT("Z", TL_T_FLOATS, 'T')};
@@ -426,7 +436,8 @@ const tl_operator tl_op_MicrosoftFusedConv_1 = {.size = sizeof(tl_operator),
                                                 .create = conv_create_activated,
                                                 .reshape = conv_reshape,
                                                 .run = conv_run,
-                                                .destroy = conv_destroy};
+                                                .destroy = conv_destroy,
+                                                .reach = conv_reach};
 
 static const tl_param fused_input[] = {OP_IN("X", TL_T_FLOATS, 'T'), OP_IN("W", TL_T_FLOATS, 'T'),
                                        OP_OPT("B", TL_T_FLOATS, 'T'), STEPS_OPERANDS(TL_T_FLOATS)};
@@ -449,4 +460,5 @@ OP_DESCRIPTOR(FusedConv, 1) = {.size = sizeof(tl_operator),
                                .create = conv_create_fused,
                                .reshape = conv_reshape,
                                .run = conv_run,
-                               .destroy = conv_destroy};
+                               .destroy = conv_destroy,
+                               .reach = conv_reach};

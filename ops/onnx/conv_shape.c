@@ -148,3 +148,18 @@ tl_status conv_axis(const tl_call *call, const conv_window *window, int32_t i, t
     }
     return TL_OK;
 }
+
+bool conv_reach_axis(const tl_call *call, const conv_window *window, int64_t kernel, int32_t axis, tl_reach *reach)
+{
+    const int32_t i = axis - 2;
+    conv_window here = *window;
+    int64_t extent, end;
+    tl_dim out;
+    here.kernel[i] = kernel;
+    if (conv_extent(call, &here, i, &extent) != TL_OK ||
+        conv_axis(call, &here, i, call->inputs[0]->dims[axis], &out, &reach->before, &end) != TL_OK)
+        return false;
+    reach->stride = here.strides[i];
+    reach->after = extent - 1 - reach->before;
+    return true;
+}

@@ -45,6 +45,9 @@ tl_status conv_extent(const tl_call *call, const conv_window *window, int32_t i,
 tl_status conv_axis(const tl_call *call, const conv_window *window, int32_t i, tl_dim in, tl_dim *out, int64_t *begin,
                     int64_t *end);
 
+/* reach of input 0 along one of its axes; `kernel` is the window's size there. */
+bool conv_reach_axis(const tl_call *call, const conv_window *window, int64_t kernel, int32_t axis, tl_reach *reach);
+
 /* The taps k of a window [0, kernel) for which 0 <= at + k * dilation < size; `at` is where tap 0 lies. The last tap's
  * position must fit an int64. */
 static inline void conv_taps(int64_t at, int64_t dilation, int64_t kernel, int64_t size, int64_t *first, int64_t *last)

@@ -207,6 +207,12 @@ static const tl_param layer_output[] = {OP_IN("Y", TL_T_FLOATS, 'T'), OP_OPT("Me
                                         OP_OPT("InvStdDev", STASH_TYPES, 'U')};
 static const tl_param rms_input[] = {OP_IN("X", TL_T_FLOATS, 'T'), OP_IN("scale", TL_T_FLOATS, 'V')};
 static const tl_param rms_output[] = {OP_IN("Y", TL_T_FLOATS, 'V')};
+static bool layer_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    (void)reach;
+    return k == 0 && axis < ((const layer_plan *)call->plan)->axis;
+}
+
 static const tl_attribute_spec layer_attribute[] = {OP_INT("axis", -1), OP_FLOAT("epsilon", 1e-5F),
                                                     OP_INT("stash_type", 1)};
 
@@ -217,7 +223,8 @@ static const tl_attribute_spec layer_attribute[] = {OP_INT("axis", -1), OP_FLOAT
                                                 OP_PARAMS(attribute, layer_attribute), \
                                                 .plan_size = sizeof(layer_plan),       \
                                                 .reshape = layer_reshape,              \
-                                                .run = layer_run}
+                                                .run = layer_run,                      \
+                                                .reach = layer_reach}
 LAYER_NORMALIZATION(1); /* not the standard's: ONNX Runtime writes it into models of older versions that it optimizes */
 LAYER_NORMALIZATION(17);
 OP_DESCRIPTOR(RMSNormalization, 23) = {OP_HEAD(RMSNormalization, 23),
@@ -226,4 +233,5 @@ OP_DESCRIPTOR(RMSNormalization, 23) = {OP_HEAD(RMSNormalization, 23),
                                        OP_PARAMS(attribute, layer_attribute),
                                        .plan_size = sizeof(layer_plan),
                                        .reshape = rms_reshape,
-                                       .run = rms_run};
+                                       .run = rms_run,
+                                       .reach = layer_reach};

@@ -271,6 +271,14 @@ static tl_status fused_run(tl_call *call)
     return TL_OK;
 }
 
+/* Along A's rows, and batches; an operand of the steps, and C, are added where they lie. */
+static bool matrix_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    const bool gemm = strstr(call->host->node_operator(call->node), "Gemm") != NULL;
+    (void)reach;
+    return k > 1 || (k == 0 && (gemm ? axis == (op_int(call, "transA") != 0) : axis < call->inputs[0]->rank - 1));
+}
+
 /* ---- Schemas */
 
 #define MATRIX_TYPES (TL_T_FLOATS | TL_T(TL_INT32) | TL_T(TL_INT64) | TL_T(TL_UINT32) | TL_T(TL_UINT64))
@@ -294,7 +302,8 @@ OP_DESCRIPTOR(MatMul, 1) = {OP_HEAD(MatMul, 1),
                             .create = matmul_create,
                             .reshape = matmul_reshape,
                             .run = matmul_run,
-                            .destroy = matrix_destroy};
+                            .destroy = matrix_destroy,
+                            .reach = matrix_reach};
 
 OP_DESCRIPTOR(Gemm, 1) = {OP_HEAD(Gemm, 1),
                           OP_PARAMS(input, gemm_input),
@@ -304,7 +313,8 @@ OP_DESCRIPTOR(Gemm, 1) = {OP_HEAD(Gemm, 1),
                           .create = gemm_create,
                           .reshape = gemm_reshape,
                           .run = gemm_run,
-                          .destroy = matrix_destroy};
+                          .destroy = matrix_destroy,
+                          .reach = matrix_reach};
 
 OP_DESCRIPTOR(Gemm, 7) = {OP_HEAD(Gemm, 7),
                           OP_PARAMS(input, gemm_input),
@@ -314,7 +324,8 @@ OP_DESCRIPTOR(Gemm, 7) = {OP_HEAD(Gemm, 7),
                           .create = gemm_create,
                           .reshape = gemm_reshape,
                           .run = gemm_run,
-                          .destroy = matrix_destroy};
+                          .destroy = matrix_destroy,
+                          .reach = matrix_reach};
 
 static const tl_param fused_matmul_input[] = {OP_IN("A", TL_T_FLOATS, 'T'), OP_IN("B", TL_T_FLOATS, 'T'),
                                               STEPS_OPERANDS(TL_T_FLOATS)};
@@ -337,6 +348,7 @@ static const tl_attribute_spec fused_gemm_attribute[] = {OP_FLOAT("alpha", 1), O
                             .create = fused_create,           \
                             .reshape = fused_reshape,         \
                             .run = fused_run,                 \
-                            .destroy = matrix_destroy}
+                            .destroy = matrix_destroy,        \
+                            .reach = matrix_reach}
 FUSED(FusedMatMul, fused_matmul_input, fused_matmul_attribute);
 FUSED(FusedGemm, fused_gemm_input, fused_gemm_attribute);

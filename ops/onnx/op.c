@@ -21,6 +21,19 @@ tl_status op_axis(const tl_call *call, const char *what, int64_t axis, int32_t r
     return TL_OK;
 }
 
+bool op_reach_all(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    (void)call, (void)k, (void)axis, (void)reach;
+    return true;
+}
+
+bool op_reach_beside(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    const int64_t own = op_int(call, "axis");
+    (void)reach;
+    return axis != (own < 0 ? own + call->inputs[k]->rank : own);
+}
+
 /* One dimension against another: 1 gives way; an unknown one gives way to a known one above 1. */
 static bool merge_dims(tl_dim a, tl_dim b, tl_dim *merged)
 {

@@ -270,6 +270,15 @@ POOL_STEPS(max, POOL_MAX)
 POOL_STEPS(average, POOL_AVERAGE)
 POOL_STEPS(lp, POOL_LP)
 
+/* An index tells where in the whole a maximum lies. */
+static bool pool_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    const pool_state *state = call->state;
+    (void)k;
+    return !op_output(call, 1) &&
+           (axis < 2 || conv_reach_axis(call, &state->window, state->window.kernel[axis - 2], axis, reach));
+}
+
 /* ---- Schemas */
 
 #define MAX_TYPES (TL_T_FLOATS | TL_T(TL_INT8) | TL_T(TL_UINT8))
@@ -300,7 +309,7 @@ static const tl_attribute_spec lp_attribute_18[] = {WINDOW_ATTRIBUTES, OP_INT("p
 
 #define POOL_REST(steps)                                                                             \
     .create = steps##_create, .reshape = steps##_reshape, .run = pool_run, .destroy = op_free_state, \
-    .plan_size = sizeof(pool_plan)
+    .plan_size = sizeof(pool_plan), .reach = pool_reach
 
 OP_DESCRIPTOR(MaxPool, 1) = {OP_HEAD(MaxPool, 1), OP_PARAMS(input, max_input), OP_PARAMS(output, max_output_1),
                              OP_PARAMS(attribute, max_attribute_1), POOL_REST(max)};

@@ -225,6 +225,14 @@ static tl_status run_hardmax(tl_call *call)
     return run(call, HARDMAX);
 }
 
+/* Along the axes in front of the one from which on all are one. */
+static bool reach_coerced(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    const int64_t own = op_int(call, "axis");
+    (void)reach;
+    return axis < (own < 0 ? own + call->inputs[k]->rank : own);
+}
+
 static const tl_param ins[] = {OP_IN("input", TL_T_FLOATS, 'T')};
 static const tl_param outs[] = {OP_IN("output", TL_T_FLOATS, 'T')};
 static const tl_attribute_spec attrs_1[] = {OP_INT("axis", 1)};
@@ -233,10 +241,10 @@ static const tl_attribute_spec attrs_13[] = {OP_INT("axis", -1)};
 #define BOTH(name, run_function)                                                                                       \
     OP_DESCRIPTOR(name, 1) = {                                                                                         \
         OP_HEAD(name, 1),          OP_PARAMS(input, ins),      OP_PARAMS(output, outs), OP_PARAMS(attribute, attrs_1), \
-        .plan_size = sizeof(plan), .reshape = reshape_coerced, .run = (run_function)};                                 \
+        .plan_size = sizeof(plan), .reshape = reshape_coerced, .run = (run_function),   .reach = reach_coerced};       \
     OP_DESCRIPTOR(name, 13) = {                                                                                        \
         OP_HEAD(name, 13),         OP_PARAMS(input, ins), OP_PARAMS(output, outs), OP_PARAMS(attribute, attrs_13),     \
-        .plan_size = sizeof(plan), .reshape = reshape,    .run = (run_function)};
+        .plan_size = sizeof(plan), .reshape = reshape,    .run = (run_function),   .reach = op_reach_beside};
 
 BOTH(Softmax, run_softmax)
 BOTH(LogSoftmax, run_log_softmax)

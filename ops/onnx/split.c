@@ -139,12 +139,12 @@ static tl_status split_run(tl_call *call)
     return TL_OK;
 }
 
-OP_DESCRIPTOR(Split, 2) = {OP_HEAD(Split, 2),        OP_PARAMS(input, ins_2),
-                           OP_PARAMS(output, outs),  OP_PARAMS(attribute, attrs_2),
-                           .reshape = split_reshape, .run = split_run};
-OP_DESCRIPTOR(Split, 13) = {OP_HEAD(Split, 13),       OP_PARAMS(input, ins_13),
-                            OP_PARAMS(output, outs),  OP_PARAMS(attribute, attrs_13),
-                            .reshape = split_reshape, .run = split_run};
-OP_DESCRIPTOR(Split, 18) = {OP_HEAD(Split, 18),       OP_PARAMS(input, ins_13),
-                            OP_PARAMS(output, outs),  OP_PARAMS(attribute, attrs_18),
-                            .reshape = split_reshape, .run = split_run};
+OP_DESCRIPTOR(Split, 2) = {
+    OP_HEAD(Split, 2),        OP_PARAMS(input, ins_2), OP_PARAMS(output, outs), OP_PARAMS(attribute, attrs_2),
+    .reshape = split_reshape, .run = split_run,        .reach = op_reach_beside};
+OP_DESCRIPTOR(Split, 13) = {
+    OP_HEAD(Split, 13),       OP_PARAMS(input, ins_13), OP_PARAMS(output, outs), OP_PARAMS(attribute, attrs_13),
+    .reshape = split_reshape, .run = split_run,         .reach = op_reach_beside};
+OP_DESCRIPTOR(Split, 18) = {
+    OP_HEAD(Split, 18),       OP_PARAMS(input, ins_13), OP_PARAMS(output, outs), OP_PARAMS(attribute, attrs_18),
+    .reshape = split_reshape, .run = split_run,         .reach = op_reach_beside};

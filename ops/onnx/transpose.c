@@ -100,4 +100,4 @@ static tl_status transpose_run(tl_call *call)
 
 OP_DESCRIPTOR(Transpose, 1) = {OP_HEAD(Transpose, 1),       OP_PARAMS(input, ins),        OP_PARAMS(output, outs),
                                OP_PARAMS(attribute, attrs), .plan_size = sizeof(op_copy), .reshape = transpose_reshape,
-                               .run = transpose_run};
+                               .run = transpose_run,        .reach = op_reach_all};

@@ -202,6 +202,17 @@ static tl_status run(tl_call *call)
     return TL_OK;
 }
 
+/* Along batches, and under the window; the residual is added where it lies. */
+static bool find_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    const sepconv_plan *plan = call->plan;
+    const sepconv_params *params = &((const sepconv_state *)call->state)->params;
+    if (k != SEPCONV_X || axis == 0)
+        return k == SEPCONV_X || k == SEPCONV_RESIDUAL;
+    *reach = (tl_reach){params->strides, plan->shape.left, plan->shape.extent - 1 - plan->shape.left};
+    return axis == (params->layout == TLK_CHANNELS_LAST ? 1 : 2);
+}
+
 const tl_operator sepconv_operator = {
     .size = sizeof(tl_operator),
     .domain = SEPCONV_DOMAIN,
@@ -220,6 +231,7 @@ const tl_operator sepconv_operator = {
     .destroy = destroy,
     .decompose = sepconv_decompose,
     .permute = sepconv_permute,
+    .reach = find_reach,
 };
 
 const tl_operator sepconv_fused_operator = {
@@ -238,4 +250,5 @@ const tl_operator sepconv_fused_operator = {
     .reshape = reshape,
     .run = run,
     .destroy = destroy,
+    .reach = find_reach,
 };

@@ -1,6 +1,7 @@
 /* The public face of a run: bindings checked, the executor called, results handed out. */
 #include "exec/context.h"
 #include "exec/inspect.h"
+#include "exec/strips.h"
 
 static tl_status check_binding(const tl_context *context, size_t index, size_t count, const char *what, tl_error *error)
 {
@@ -32,10 +33,13 @@ tl_status tl_context_create(tl_session *session, tl_context **context, tl_error 
     tl_status status = made->run.inner && made->given ? TL_OK : tl_error_no_memory(error);
     if (status == TL_OK)
         status = tl_executor_create(&made->run, session->graph, session->keep_values, &made->main, error);
-    if (status != TL_OK)
+    if (status != TL_OK) {
         tl_context_destroy(made);
-    else
-        *context = made;
+        return status;
+    }
+    made->main->strip_bytes = session->keep_values ? 0 : TL_STRIP_BYTES;
+    made->main->strips_above = TL_STRIPS_ABOVE;
+    *context = made;
     return status;
 }
 

@@ -1,6 +1,7 @@
 /* Runs a graph: finds or makes the plan, walks its steps, delivers the outputs. Whatever can be done before a run is
  * done in the plan. */
 #include "exec/executor.h"
+#include "exec/strips.h"
 
 /* Plans kept for input shapes that come back. */
 #define KEPT_PLANS 4
@@ -39,6 +40,7 @@ void tl_executor_destroy(tl_executor *executor)
     if (!executor)
         return;
     const tl_allocator *allocator = &executor->run->runtime->allocator;
+    tl_executor_destroy(executor->runner);
     while (executor->plans) {
         tl_plan *next = executor->plans->next;
         tl_plan_destroy(executor->plans, allocator, executor->graph->value_count);
@@ -127,6 +129,8 @@ tl_status tl_executor_plan(tl_executor *executor, tl_error *error)
     tl_plan *plan;
     tl_status status = tl_plan_create(executor->run->runtime, executor->graph, executor->given, executor->modes,
                                       executor->keep, &plan, error);
+    if (status == TL_OK && (status = tl_strips_plan(executor, plan, error)) != TL_OK)
+        tl_plan_destroy(plan, &executor->run->runtime->allocator, executor->graph->value_count);
     if (status != TL_OK)
         return status;
     trim_plans(executor);
@@ -268,6 +272,8 @@ tl_status tl_executor_run(tl_executor *executor, tl_error *error)
     if (status != TL_OK)
         return status;
     link_buffers(executor, plan);
+    if (plan->strips)
+        return tl_strips_run(executor, plan, error);
     status = run_steps(executor, plan, error);
     return status == TL_OK ? deliver(executor, plan, error) : status;
 }

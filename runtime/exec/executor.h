@@ -41,8 +41,11 @@ struct tl_executor {
     tl_plan *plans; /* the first is that of the last run */
     void *arena;
     size_t arena_bytes;
-    tl_reserve *buffers; /* for whoever runs an inner graph again and again */
+    tl_reserve *buffers; /* for whoever runs an inner graph, or a strip, again and again */
     size_t buffer_count;
+    size_t strip_bytes;  /* of the arena of a strip, for each thread; 0: signals are not cut into strips */
+    size_t strips_above; /* bytes of an arena from which on they are */
+    tl_executor *runner; /* of the same graph, for the strips; NULL: not yet needed */
 };
 
 tl_status tl_executor_create(tl_run_state *run, tl_graph *graph, bool keep, tl_executor **executor, tl_error *error);

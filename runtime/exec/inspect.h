@@ -25,6 +25,14 @@ tl_status tl_context_set_list(tl_context *context, size_t index, const tl_list *
  */
 const tl_list *tl_context_output_list(const tl_context *context, size_t index);
 
+/* Cuts every signal that can be cut into strips whose arenas take so many bytes for each thread; 0: none. For plans
+ * that are not made yet. */
+static inline void tl_context_set_strips(tl_context *context, size_t bytes)
+{
+    context->main->strip_bytes = bytes;
+    context->main->strips_above = 0;
+}
+
 /* Plans for the inputs that are set, without running; a run does so by itself. */
 tl_status tl_context_plan(tl_context *context, tl_error *error);
 /* The plan of the last run or tl_context_plan(); NULL: none yet. Its slots tell shapes by tl_value's index. */

@@ -44,6 +44,8 @@ typedef struct tl_reserve {
     size_t capacity;
 } tl_reserve;
 
+typedef struct tl_strips tl_strips;
+
 typedef struct tl_plan {
     struct tl_plan *next; /* the context's list, last used first */
     tl_arena memory;      /* of everything here */
@@ -64,6 +66,7 @@ typedef struct tl_plan {
     const void *base; /* the arena that the slots point into */
     void **computed;  /* results computed while planning, freed with the plan */
     size_t computed_count;
+    tl_strips *strips; /* strips.c; NULL: the steps are run as they stand */
 } tl_plan;
 
 /* Makes a plan of `graph` for inputs and captures of these types and shapes. `keep` gives every value a place of its

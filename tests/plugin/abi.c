@@ -50,6 +50,11 @@ AT(tl_call, packed, 96);
 AT(tl_call, view, 104);
 SIZE_AT_LEAST(tl_call, 112);
 
+AT(tl_reach, stride, 0);
+AT(tl_reach, before, 8);
+AT(tl_reach, after, 16);
+SIZE_IS(tl_reach, 24);
+
 AT(tl_operator, size, 0);
 AT(tl_operator, domain, 8);
 AT(tl_operator, name, 16);
@@ -69,7 +74,8 @@ AT(tl_operator, run, 112);
 AT(tl_operator, destroy, 120);
 AT(tl_operator, decompose, 128);
 AT(tl_operator, permute, 136);
-SIZE_AT_LEAST(tl_operator, 144);
+AT(tl_operator, reach, 144);
+SIZE_AT_LEAST(tl_operator, 152);
 
 AT(tl_rule, size, 0);
 AT(tl_rule, name, 8);
