@@ -135,13 +135,6 @@ static tl_status check_fields(tl_loader *loader, const Onnx__AttributeProto *a)
     return known ? TL_OK : tl_error_set(loader->error, TL_INVALID_MODEL, "its type is %d", (int)a->type);
 }
 
-static bool copy_string(tl_arena *arena, const ProtobufCBinaryData *data, tl_string *string)
-{
-    string->size = data->len;
-    string->data = tl_arena_bytes(arena, (const char *)data->data, data->len);
-    return string->data != NULL;
-}
-
 static tl_status load_lists(tl_loader *loader, const Onnx__AttributeProto *a, tl_attribute *out)
 {
     tl_arena *arena = &loader->model->arena;
@@ -163,7 +156,7 @@ static tl_status load_lists(tl_loader *loader, const Onnx__AttributeProto *a, tl
     }
     tl_string *strings = TL_NEW(arena, tl_string, a->n_strings);
     for (size_t k = 0; strings && k < a->n_strings; k++)
-        if (!copy_string(arena, &a->strings[k], &strings[k]))
+        if (!tl_copy_bytes(arena, &a->strings[k], &strings[k]))
             return tl_load_no_memory(loader);
     out->u.strings = strings;
     out->count = a->n_strings;
@@ -278,7 +271,7 @@ static tl_status load_value(tl_loader *loader, tl_scope *scope, tl_node *node, c
         out->u.i = a->i;
         return TL_OK;
     case KIND(STRING):
-        return copy_string(&loader->model->arena, &a->s, &out->u.s) ? TL_OK : tl_load_no_memory(loader);
+        return tl_copy_bytes(&loader->model->arena, &a->s, &out->u.s) ? TL_OK : tl_load_no_memory(loader);
     case KIND(INTS):
     case KIND(FLOATS):
     case KIND(STRINGS):

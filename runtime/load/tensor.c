@@ -179,16 +179,19 @@ static tl_status read_uint64(const tl_tensor_reader *reader, const Onnx__TensorP
     return TL_OK;
 }
 
+bool tl_copy_bytes(tl_arena *arena, const ProtobufCBinaryData *bytes, tl_string *copy)
+{
+    copy->size = bytes->len;
+    copy->data = tl_arena_bytes(arena, (const char *)bytes->data, bytes->len);
+    return copy->data != NULL;
+}
+
 static tl_status read_strings(tl_tensor_reader *reader, const Onnx__TensorProto *proto, tl_tensor *tensor)
 {
     tl_string *strings = tensor->data;
-    for (size_t k = 0; k < proto->n_string_data; k++) {
-        const ProtobufCBinaryData *data = &proto->string_data[k];
-        strings[k].size = data->len;
-        strings[k].data = tl_arena_bytes(reader->arena, (const char *)data->data, data->len);
-        if (!strings[k].data)
+    for (size_t k = 0; k < proto->n_string_data; k++)
+        if (!tl_copy_bytes(reader->arena, &proto->string_data[k], &strings[k]))
             return tl_error_no_memory(reader->error);
-    }
     return TL_OK;
 }
 

@@ -31,6 +31,9 @@ tl_status tl_tensor_read_sparse(tl_tensor_reader *reader, const Onnx__SparseTens
 /* Copies elements that are not aligned for their type into the arena. */
 tl_status tl_tensor_align(tl_tensor_reader *reader, tl_tensor *tensor);
 
+/* Copies bytes of a message; false: memory refused. */
+bool tl_copy_bytes(tl_arena *arena, const ProtobufCBinaryData *bytes, tl_string *copy);
+
 /* A TensorProto.data_type as an element type that tensors here can have. */
 tl_status tl_tensor_type(int32_t data_type, tl_type *type, tl_error *error);
 

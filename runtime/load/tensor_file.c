@@ -121,11 +121,8 @@ static tl_status read_keys(tl_tensor_reader *reader, const Onnx__MapProto *proto
     keys->data = data;
     for (size_t k = 0; k < count; k++) {
         if (strings) {
-            const ProtobufCBinaryData *key = &proto->string_keys[k];
-            tl_string copy = {tl_arena_bytes(reader->arena, (const char *)key->data, key->len), key->len};
-            if (!copy.data)
+            if (!tl_copy_bytes(reader->arena, &proto->string_keys[k], (tl_string *)keys->data + k))
                 return tl_error_no_memory(reader->error);
-            memcpy(data + k * size, &copy, size);
         } else if (!key_fits(keys->type, proto->keys[k])) {
             return tl_error_set(reader->error, TL_INVALID_MODEL, "the key %lld does not fit %s",
                                 (long long)proto->keys[k], tl_type_name(keys->type));

@@ -3,7 +3,7 @@
 #include "onnx.pb-c.h"
 
 /* Bytes of structs per byte of the message, at most. An ordinary model needs about 8; empty attributes alone would need
- * 150. */
+ * 130. */
 #define MEMORY_FACTOR   32
 #define MEMORY_CONSTANT ((size_t)1 << 20)
 #define DEFAULT_MAX     ((size_t)256 << 20)
