@@ -17,6 +17,22 @@ static int64_t divide(int64_t a, int64_t b)
         return 0;
     return b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
 }
+/* Processors divide many floating numbers at once, and of numbers of half their bits a quotient is exact once it is
+ * cut. Without branches, so that compilers do so: a division by -1, which could leave the range, is a negation. */
+static inline int32_t cut_quotient(int32_t a, int32_t b)
+{
+    const uint32_t none = 0U - (b == 0), minus = 0U - (b == -1);
+    const int32_t q = (int32_t)((double)a / (double)(int32_t)((uint32_t)b + (none & 1) + (minus & 2)));
+    return (int32_t)((((uint32_t)q ^ minus) - minus) & ~none);
+}
+static inline int32_t cut_remainder(int32_t a, int32_t b)
+{
+    return b == 0 ? 0 : (int32_t)((uint32_t)a - (uint32_t)cut_quotient(a, b) * (uint32_t)b);
+}
+static inline uint8_t byte_quotient(uint8_t a, uint8_t b)
+{
+    return (uint8_t)(int32_t)((float)a / (float)(b == 0 ? 256 : b));
+}
 static int64_t truncated_remainder(int64_t a, int64_t b)
 {
     return b == 0 || b == -1 ? 0 : a % b;
@@ -25,6 +41,11 @@ static int64_t floored_remainder(int64_t a, int64_t b)
 {
     const int64_t r = truncated_remainder(a, b);
     return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+}
+static inline int32_t floored_cut_remainder(int32_t a, int32_t b)
+{
+    const int32_t r = cut_remainder(a, b);
+    return r + ((r ^ b) < 0 && r != 0 ? b : 0);
 }
 static double floored_fmod(double a, double b)
 {
@@ -50,12 +71,17 @@ WRAPPED(mul, *)
 OP_KERNEL2(div_f64, double, double, u / v)
 OP_KERNEL2(div_i64, int64_t, int64_t, divide(u, v))
 OP_KERNEL2(div_u64, uint64_t, uint64_t, v == 0 ? 0 : u / v)
+OP_KERNEL2(div_int32, int32_t, int32_t, cut_quotient(u, v))
+OP_KERNEL2(div_uint8, uint8_t, uint8_t, byte_quotient(u, v))
 OP_KERNEL2(fmod_f32, float, float, fmodf(u, v))
 OP_KERNEL2(fmod_f64, double, double, fmod(u, v))
 OP_KERNEL2(fmod_i64, int64_t, int64_t, truncated_remainder(u, v))
 OP_KERNEL2(mod_f32, float, float, floored_fmodf(u, v))
 OP_KERNEL2(mod_f64, double, double, floored_fmod(u, v))
 OP_KERNEL2(mod_i64, int64_t, int64_t, floored_remainder(u, v))
+OP_KERNEL2(fmod_int32, int32_t, int32_t, cut_remainder(u, v))
+OP_KERNEL2(mod_int32, int32_t, int32_t, floored_cut_remainder(u, v))
+OP_KERNEL2(mod_uint8, uint8_t, uint8_t, v == 0 ? 0 : u - v * byte_quotient(u, v))
 OP_KERNEL2(mod_u64, uint64_t, uint64_t, v == 0 ? 0 : u % v)
 OP_KERNEL2(and_i64, int64_t, int64_t, u &v)
 OP_KERNEL2(or_i64, int64_t, int64_t, u | v)
@@ -65,9 +91,13 @@ static const op_binary add = {.kernels = INTEGERS(add, add_f64), .vectorised = t
 static const op_binary sub = {.kernels = INTEGERS(sub, sub_f64), .vectorised = true, .function = TLK_SUB};
 static const op_binary mul = {.kernels = INTEGERS(mul, mul_f64), .vectorised = true, .function = TLK_MUL};
 static const op_binary quotient = {
-    .kernels = {NULL, div_f64, div_i64, div_u64}, .vectorised = true, .function = TLK_DIV};
-static const op_binary fmod_rule = {.kernels = {fmod_f32, fmod_f64, fmod_i64, mod_u64}};
-static const op_binary mod_rule = {.kernels = {mod_f32, mod_f64, mod_i64, mod_u64}};
+    .kernels = {NULL, div_f64, div_i64, div_u64, [OP_IN_INT32] = div_int32, [OP_IN_UINT8] = div_uint8},
+    .vectorised = true,
+    .function = TLK_DIV};
+static const op_binary fmod_rule = {
+    .kernels = {fmod_f32, fmod_f64, fmod_i64, mod_u64, [OP_IN_INT32] = fmod_int32, [OP_IN_UINT8] = mod_uint8}};
+static const op_binary mod_rule = {
+    .kernels = {mod_f32, mod_f64, mod_i64, mod_u64, [OP_IN_INT32] = mod_int32, [OP_IN_UINT8] = mod_uint8}};
 static const op_binary bitwise_and = {.kernels = {[OP_I64] = and_i64}};
 static const op_binary bitwise_or = {.kernels = {[OP_I64] = or_i64}};
 static const op_binary bitwise_xor = {.kernels = {[OP_I64] = xor_i64}};

@@ -212,6 +212,64 @@ START_TEST(integer_corners)
 }
 END_TEST
 
+static int64_t quotient_or_0(int64_t a, int64_t b)
+{
+    return b == 0 ? 0 : a / b;
+}
+
+static int64_t remainder_of(int64_t a, int64_t b, bool floored)
+{
+    const int64_t r = a - b * quotient_or_0(a, b);
+    return b == 0 ? 0 : floored && r != 0 && (r < 0) != (b < 0) ? r + b : r;
+}
+
+static void check_quotients(const tl_operator *op, tl_type type, const tl_tensor *a, const tl_tensor *b, bool fmod)
+{
+    const fake_attribute attributes[] = {ATTR_I("fmod", fmod)};
+    fake_case test = {
+        .op = op, .inputs = {a, b}, .input_count = 2, .attributes = attributes, .attribute_count = op == &tl_op_Mod_10};
+    run_ok(&test);
+    for (int64_t i = 0; i < elements(a); i++) {
+        const int64_t u = (int64_t)get(a, i), v = (int64_t)get(b, i);
+        const int64_t want = op == &tl_op_Div_7 ? quotient_or_0(u, v) : remainder_of(u, v, !fmod);
+        const int64_t have = (int64_t)get(&test.outputs[0], i);
+        if (have != (type == TL_INT32 ? (int32_t)(uint32_t)want : want)) /* an assertion each would take seconds */
+            ck_abort_msg("%s of %lld and %lld is %lld", op->name, (long long)u, (long long)v, (long long)have);
+    }
+    fake_free(&test);
+}
+
+/* All bytes by all bytes, and 32 bits next to where quotients change. */
+START_TEST(quotients)
+{
+    tl_tensor a = new_tensor(TL_UINT8, DIMS(256, 256)), b = new_tensor(TL_UINT8, DIMS(256, 256));
+    tl_tensor c = new_tensor(TL_INT32, DIMS(5003)), d = new_tensor(TL_INT32, DIMS(5003));
+    random_seed(31);
+    for (int64_t i = 0; i < elements(&a); i++) {
+        set(&a, i, (double)(i / 256));
+        set(&b, i, (double)(i % 256));
+    }
+    for (int64_t i = 0; i < elements(&c); i++) {
+        static const int32_t corners[] = {INT32_MIN, INT32_MIN + 1, -2, -1, 0, 1, 2, INT32_MAX - 1, INT32_MAX};
+        const int64_t v =
+            random_int(0, 3) ? random_int(-INT32_MAX, INT32_MAX) >> random_int(0, 31) : corners[random_int(0, 8)];
+        const int64_t u = v * random_int(-INT32_MAX, INT32_MAX) + random_int(-1, 1);
+        set(&c, i, (double)(random_int(0, 3) ? (int32_t)(uint32_t)u : corners[random_int(0, 8)]));
+        set(&d, i, (double)v);
+    }
+    for (int fmod = 0; fmod < 2; fmod++) {
+        check_quotients(&tl_op_Mod_10, TL_UINT8, &a, &b, fmod != 0);
+        check_quotients(&tl_op_Mod_10, TL_INT32, &c, &d, fmod != 0);
+    }
+    check_quotients(&tl_op_Div_7, TL_UINT8, &a, &b, false);
+    check_quotients(&tl_op_Div_7, TL_INT32, &c, &d, false);
+    free_tensor(&a);
+    free_tensor(&b);
+    free_tensor(&c);
+    free_tensor(&d);
+}
+END_TEST
+
 START_TEST(float_remainders)
 {
     const float inf = INFINITY, nan = NAN;
@@ -511,6 +569,7 @@ int main(void)
     ADD_TEST(suite, broadcasting);
     ADD_TEST(suite, variadic);
     ADD_TEST(suite, integer_corners);
+    ADD_TEST(suite, quotients);
     ADD_TEST(suite, float_remainders);
     ADD_TEST(suite, legacy_broadcasting);
     ADD_TEST(suite, where);
