@@ -61,6 +61,16 @@ static tl_status reshape_coerced(tl_call *call)
 HARDMAX_LINE(hardmax_f32, float)
 HARDMAX_LINE(hardmax_f64, double)
 
+static void hardmax_row(const float *x, float *y, int64_t n)
+{
+    const float most = tlk_get()->reduce(TLK_MAXIMUM, x, n, 0); /* NaN if there is one */
+    int64_t best = 0;
+    while (best < n - 1 && (most == most ? x[best] != most : x[best] == x[best]))
+        best++;
+    memset(y, 0, (size_t)n * sizeof *y);
+    y[best] = 1;
+}
+
 static void softmax_f64(const double *x, double *y, int64_t n, int64_t stride, bool logarithm)
 {
     double top = x[0];
@@ -101,58 +111,67 @@ static void lines_f32(const job *j, int64_t outer, int64_t from, int64_t to)
     const int64_t base = outer * j->p.n * j->p.inner;
     const float *x = (const float *)j->x + base;
     float *y = (float *)j->y + base;
-    if (j->what == HARDMAX)
+    if (j->what == HARDMAX && j->p.inner == 1)
+        hardmax_row(x, y, j->p.n);
+    else if (j->what == HARDMAX)
         for (int64_t c = from; c < to; c++)
             hardmax_f32(x + c, y + c, j->p.n, j->p.inner);
     else
         tlk_get()->softmax_strided(x + from, y + from, j->p.n, j->p.inner, to - from, j->what == LOG_SOFTMAX);
 }
 
-/* To the values that `type` has. */
+#define HALVES 512 /* that are rounded at a time */
+
+/* To the values that `type` has; n <= HALVES. */
 static void round_to(tl_type type, float *x, int64_t n)
 {
     const tlk_kernels *kernels = tlk_get();
-    uint16_t half[4 * COLUMNS];
-    for (int64_t i = 0; i < n; i += 4 * COLUMNS) {
-        const int64_t count = n - i < 4 * COLUMNS ? n - i : 4 * COLUMNS;
-        if (type == TL_FLOAT16) {
-            kernels->f32_to_f16(x + i, half, count);
-            kernels->f16_to_f32(half, x + i, count);
-        } else {
-            kernels->f32_to_bf16(x + i, half, count);
-            kernels->bf16_to_f32(half, x + i, count);
-        }
+    uint16_t half[HALVES];
+    if (type == TL_FLOAT16) {
+        kernels->f32_to_f16(x, half, n);
+        kernels->f16_to_f32(half, x, n);
+    } else {
+        kernels->f32_to_bf16(x, half, n);
+        kernels->bf16_to_f32(half, x, n);
     }
 }
 
-/* Softmax of at most COLUMNS columns of values of a half type: row by row, or, of a single column, all of it at once.
- * The quotients are the caller's to round. */
-static void softmax_half(const job *j, float *y, int64_t columns)
+static void rounded_exponentials(tl_type type, float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += HALVES) {
+        const int64_t count = n - i < HALVES ? n - i : HALVES;
+        round_to(type, x + i, count);
+        tlk_get()->unary(TLK_EXP, x + i, x + i, count);
+        round_to(type, x + i, count);
+    }
+}
+
+/* Softmax of at most COLUMNS lines of values of a half type: columns, or rows one behind the other. The quotients are
+ * the caller's to round. */
+static void softmax_half(const job *j, float *y, int64_t lines)
 {
     const tlk_kernels *kernels = tlk_get();
-    const bool single = j->p.inner == 1;
-    const int64_t rows = single ? 1 : j->p.n, width = single ? j->p.n : columns;
+    const bool rows = j->p.inner == 1;
+    const int64_t count = rows ? lines : j->p.n, width = rows ? j->p.n : lines; /* of what lies side by side */
+    const int64_t step = rows ? width : j->p.inner;
     float top[COLUMNS], sum[COLUMNS];
-    if (single)
-        top[0] = kernels->reduce(TLK_MAXIMUM, y, width, 0);
+    if (rows)
+        kernels->reduce_rows(TLK_MAXIMUM, y, top, lines, width, NULL);
     else
-        kernels->reduce_strided(TLK_MAXIMUM, y, top, rows, j->p.inner, columns, NULL);
-    for (int64_t i = 0; i < rows; i++) {
-        float *row = y + i * j->p.inner;
-        kernels->binary(TLK_SUB, row, 1, top, !single, row, width);
-        round_to(j->type, row, width);
-        kernels->unary(TLK_EXP, row, row, width);
-        round_to(j->type, row, width);
-    }
-    if (single)
-        sum[0] = kernels->reduce(TLK_SUM, y, width, 0);
+        kernels->reduce_strided(TLK_MAXIMUM, y, top, count, step, lines, NULL);
+    for (int64_t i = 0; i < count; i++)
+        kernels->binary(TLK_SUB, y + i * step, 1, rows ? top + i : top, !rows, y + i * step, width);
+    if (step == width)
+        rounded_exponentials(j->type, y, count * width);
+    for (int64_t i = 0; i < count && step != width; i++)
+        rounded_exponentials(j->type, y + i * step, width);
+    if (rows)
+        kernels->reduce_rows(TLK_SUM, y, sum, lines, width, NULL);
     else
-        kernels->reduce_strided(TLK_SUM, y, sum, rows, j->p.inner, columns, NULL);
-    round_to(j->type, sum, columns);
-    for (int64_t i = 0; i < rows; i++) {
-        float *row = y + i * j->p.inner;
-        kernels->binary(TLK_DIV, row, 1, sum, !single, row, width);
-    }
+        kernels->reduce_strided(TLK_SUM, y, sum, count, step, lines, NULL);
+    round_to(j->type, sum, lines);
+    for (int64_t i = 0; i < count; i++)
+        kernels->binary(TLK_DIV, y + i * step, 1, rows ? sum + i : sum, !rows, y + i * step, width);
 }
 
 static void units(void *context, int64_t begin, int64_t end, int32_t thread)
@@ -165,7 +184,11 @@ static void units(void *context, int64_t begin, int64_t end, int32_t thread)
         tlk_get()->softmax((const float *)j->x + at, (float *)j->y + at, end - begin, j->p.n, j->what == LOG_SOFTMAX);
         return;
     }
-    for (int64_t unit = begin; unit < end; unit++) {
+    int64_t lines = PIECE / j->p.n; /* rows that stay in the first-level cache */
+    lines = lines < 1 ? 1 : lines < COLUMNS ? lines : COLUMNS;
+    for (int64_t unit = begin; unit < end && stepwise && j->p.inner == 1; unit += lines)
+        softmax_half(j, (float *)j->y + unit * j->p.n, end - unit < lines ? end - unit : lines);
+    for (int64_t unit = begin; unit < end && !(stepwise && j->p.inner == 1); unit++) {
         const int64_t outer = unit / j->blocks, from = unit % j->blocks * COLUMNS;
         const int64_t to = j->p.inner - from < COLUMNS ? j->p.inner : from + COLUMNS;
         if (stepwise)
