@@ -230,7 +230,7 @@ static tl_status parse(tl_tensor_file *file, const void *data, size_t size, tl_k
                                .dense_budget = DENSE_BUDGET,
                                .error = error};
     ProtobufCMessage *message;
-    /* Typed fields count here, and a file of one value is little else: no limit but what the scan finds. */
+    /* Typed fields count here, and a file of one value is little else. */
     tl_status status = tl_wire_unpack(data, size, descriptor_of(kind), MAX_TENSOR, &scratch, &message, error);
     if (status == TL_OK)
         status = read_value(&reader, message, kind, &file->value);
