@@ -518,6 +518,8 @@ tl_status tl_graph_write_out(tl_graph *graph, const tl_host *host, tl_error *err
                 return tl_error_set(error, TL_UNSUPPORTED, "%s: its graph has %zu nodes, more than %d", where,
                                     graph->node_count, MAX_WRITTEN_OUT);
             status = tl_graph_attempt(graph, host, 0, node->op->decompose, node, &changed, error);
+            if (status == TL_OK)
+                status = tl_graph_settle(graph, error);
             if (status != TL_OK)
                 tl_error_prefix(error, "%s", where);
             i = (size_t)-1; /* the list is another now */

@@ -324,11 +324,14 @@ tl_graph *tl_node_subgraph(const tl_node *node, size_t k);
  * the last. */
 bool tl_node_dependency(const tl_node *node, size_t k, tl_value **value);
 
-/* One attempt on one node: a rule's apply in its phase, or what changes a file (phase 0). *changed: it was committed.
- * Otherwise the graph is as before, and the status says why. */
+/* One attempt on one node: a rule's apply in its phase, or what changes a file (phase 0). *changed: it was committed,
+ * and the graph is to be settled before anything but an attempt looks at its lists. Otherwise the graph is as before,
+ * and the status says why. */
 typedef tl_status (*tl_apply)(const tl_host *host, tl_rewrite *rewrite, tl_node *node);
 tl_status tl_graph_attempt(tl_graph *graph, const tl_host *host, tl_phase phase, tl_apply apply, tl_node *node,
                            bool *changed, tl_error *error);
+/* Orders and links the graph behind any number of attempts. */
+tl_status tl_graph_settle(tl_graph *graph, tl_error *error);
 
 /* What rewriting did, for `inspect`. */
 typedef struct tl_rewrite_log {

@@ -441,7 +441,7 @@ static tl_status attempt(tl_graph *graph, const tl_host *host, tl_phase phase, t
     return tl_error_set(error, rewrite.status, "the rewrite fails: %s", tl_status_name(rewrite.status));
 }
 
-static tl_status settle(tl_graph *graph, tl_error *error)
+tl_status tl_graph_settle(tl_graph *graph, tl_error *error)
 {
     tl_status status = tl_graph_order(graph, error);
     return status == TL_OK && !tl_graph_link(graph, false) ? tl_error_no_memory(error) : status;
@@ -451,8 +451,7 @@ tl_status tl_graph_attempt(tl_graph *graph, const tl_host *host, tl_phase phase,
                            bool *changed, tl_error *error)
 {
     tl_node_list touched = {.arena = &graph->model->arena};
-    tl_status status = attempt(graph, host, phase, apply, node, &touched, changed, error);
-    return *changed && status == TL_OK ? settle(graph, error) : status;
+    return attempt(graph, host, phase, apply, node, &touched, changed, error);
 }
 
 /* Tries a rule on the nodes of the list from number `first` on, and on those that its own commits add. */
@@ -517,7 +516,7 @@ static tl_status run_phase(driver *d, tl_phase phase)
         before = d->budget;
         status = apply_rules(d, phase);
         if (status == TL_OK && d->budget != before)
-            status = settle(d->graph, d->error);
+            status = tl_graph_settle(d->graph, d->error);
         if (status == TL_OK && d->budget != before)
             status = fold(d->graph, &d->runtime->host, phase == TL_PHASE_QUANTIZED ? TL_OP_EXPANDS : 0, d->error);
     } while (status == TL_OK && d->budget && d->budget != before);

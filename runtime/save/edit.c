@@ -189,7 +189,6 @@ static tl_status attempt(pass *p, tl_graph *graph, tl_node *node)
     if (changed && status == TL_OK) {
         p->done++;
         p->edit->changes++;
-        count_loaded(p->edit, graph, true);
         if (node->removed && !tl_edit_note(&p->edit->names.freed, &p->edit->arena, node->name))
             return tl_error_no_memory(p->error);
         return TL_OK;
@@ -213,14 +212,21 @@ static tl_status sweep(pass *p, tl_graph *graph)
     if (count)
         memcpy(nodes, graph->nodes, count * sizeof(tl_node *));
     tl_status status = TL_OK;
+    const size_t inside_from = p->done;
     for (size_t i = 0; i < count && status == TL_OK; i++) {
         tl_graph *inner;
         for (size_t g = 0; status == TL_OK && (inner = tl_node_subgraph(nodes[i], g)); g++)
             status = sweep(p, inner);
-        if (status == TL_OK && !nodes[i]->removed)
-            status = attempt(p, graph, nodes[i]);
     }
+    const size_t before = p->done;
+    for (size_t i = 0; i < count && status == TL_OK; i++)
+        if (!nodes[i]->removed)
+            status = attempt(p, graph, nodes[i]);
     tl_memory_free(allocator, nodes);
+    if (status == TL_OK && p->done > before)
+        status = tl_graph_settle(graph, p->error);
+    if (p->done > inside_from)
+        count_loaded(p->edit, graph, true);
     return status;
 }
 
@@ -259,16 +265,33 @@ static tl_status apply_rule(pass *p, tl_graph *graph)
     return status;
 }
 
+/* The next name of those with a number behind `name`; NULL: memory refused. All that were made before are taken, and so
+ * each is tried once, of however many nodes have one name. `numbers`: by name, the last number. */
+static const char *number_name(tl_edit *edit, tl_names *numbers, const char *name)
+{
+    tl_names_entry *entry = tl_names_find(numbers, name, strlen(name));
+    size_t *number = entry ? entry->value : TL_NEW(&edit->arena, size_t, 1);
+    if (!number)
+        return NULL;
+    if (!entry) {
+        const char *key = tl_arena_string(&edit->arena, name);
+        *number = 0;
+        if (!key || !tl_names_add(numbers, key, strlen(key), number))
+            return NULL;
+    }
+    return tl_arena_format(&edit->model->arena, "%s_%zu", name, ++*number);
+}
+
 /* Names of new values are new in the whole graph, with the graphs inside. */
-static bool rename_values(tl_edit *edit, tl_graph *graph)
+static bool rename_values(tl_edit *edit, tl_names *numbers, tl_graph *graph)
 {
     for (size_t i = 0; i < graph->value_count; i++) {
         tl_value *value = graph->values[i];
         if (value->flags & TL_VALUE_CAPTURE || is_files(edit, value))
             continue;
         const char *name = value->name;
-        for (size_t k = 1; name && tl_edit_has(&edit->names.values, name); k++)
-            name = tl_arena_format(&edit->model->arena, "%s_%zu", value->name, k);
+        while (name && tl_edit_has(&edit->names.values, name))
+            name = number_name(edit, numbers, value->name);
         const char *address = tl_arena_bytes(&edit->arena, (const char *)&value, sizeof value);
         if (!name || !address || !tl_edit_note(&edit->names.values, &edit->arena, name) ||
             !tl_names_add(&edit->values, address, sizeof value, NULL))
@@ -278,28 +301,27 @@ static bool rename_values(tl_edit *edit, tl_graph *graph)
     for (size_t i = 0; i < graph->node_count; i++) {
         tl_graph *inner;
         for (size_t g = 0; (inner = tl_node_subgraph(graph->nodes[i], g)); g++)
-            if (!rename_values(edit, inner))
+            if (!rename_values(edit, numbers, inner))
                 return false;
     }
     return true;
 }
 
 /* The same for nodes, which have names of their own: ONNX Runtime refuses equal ones. */
-static bool rename_nodes(tl_edit *edit, tl_names *used, tl_graph *graph)
+static bool rename_nodes(tl_edit *edit, tl_names *used, tl_names *numbers, tl_graph *graph)
 {
     for (size_t i = 0; i < graph->node_count; i++) {
         tl_node *node = graph->nodes[i];
         tl_graph *inner;
         for (size_t g = 0; (inner = tl_node_subgraph(node, g)); g++)
-            if (!rename_nodes(edit, used, inner))
+            if (!rename_nodes(edit, used, numbers, inner))
                 return false;
         if (node->source >= 0 || !*node->name)
             continue;
         const char *name = node->name;
-        for (size_t k = 1; name && (tl_edit_has(used, name) ||
-                                    (tl_edit_has(&edit->names.nodes, name) && !tl_edit_has(&edit->names.freed, name)));
-             k++)
-            name = tl_arena_format(&edit->model->arena, "%s_%zu", node->name, k);
+        while (name && (tl_edit_has(used, name) ||
+                        (tl_edit_has(&edit->names.nodes, name) && !tl_edit_has(&edit->names.freed, name))))
+            name = number_name(edit, numbers, node->name);
         if (!name || !tl_edit_note(used, &edit->arena, name))
             return false;
         node->name = name;
@@ -341,10 +363,13 @@ static tl_status import_standard(tl_edit *edit, tl_error *error)
 static tl_status rewrite(pass *p, tl_graph *graph)
 {
     tl_names used = {.arena = &p->edit->arena};
+    tl_names value_numbers = used, node_numbers = used;
     tl_status status = p->rule ? apply_rule(p, graph) : decompose(p, graph);
     if (status != TL_OK)
         return status;
-    return rename_values(p->edit, graph) && rename_nodes(p->edit, &used, graph) ? TL_OK : tl_error_no_memory(p->error);
+    return rename_values(p->edit, &value_numbers, graph) && rename_nodes(p->edit, &used, &node_numbers, graph)
+               ? TL_OK
+               : tl_error_no_memory(p->error);
 }
 
 /* Goes on with the file in which the functions are as they are now. */
