@@ -26,6 +26,7 @@ TLK_INLINE void finish(int rows, int vectors, const tlk_block *block, vec sum[TL
 {
     const vec low = v_set1(block->low);
     real *y = block->y;
+    const int64_t y_stride = block->y_stride; /* a copy stays in a register, whatever is stored to y */
     if (block->high < (real)INFINITY) {
         const vec high = v_set1(block->high);
         TLK_UNROLL
@@ -35,7 +36,7 @@ TLK_INLINE void finish(int rows, int vectors, const tlk_block *block, vec sum[TL
             sum[r][v] = v_min(high, sum[r][v]);
     }
     TLK_UNROLL
-    for (int r = 0; r < rows; r++, y += block->y_stride)
+    for (int r = 0; r < rows; r++, y += y_stride)
         TLK_UNROLL
     for (int v = 0; v < vectors; v++)
         v_store(y + v * VW, v_max(low, sum[r][v]));

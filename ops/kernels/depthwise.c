@@ -5,7 +5,7 @@
 
 #define MAX_WINDOW 2048 /* positions; beyond that most of them would be copied for nothing */
 /* So few taps are faster with lanes of steps. */
-#define NEAR_TAPS 13
+#define NEAR_TAPS(stride) ((stride) == 1 ? 13 : 17)
 #if defined TLK_ISA_AVX512
 #define ROW_TAPS 6 /* though nearly every load crosses a cache line */
 #else
@@ -67,7 +67,7 @@ static bool has_rows(const tlk_sepconv *s)
     const double taps = (double)s->kernel_size;
     const double lanes = (double)(s->channels / VW + (s->channels % VW != 0)) * VW;
     const bool few = s->stride == 1 && 20 * taps * (double)s->channels <= lanes * (9 * taps + 11 * ROW_TAPS);
-    const bool faster = E_IS_REAL && (few || (tlk_taps_are_near(s) && s->kernel_size <= NEAR_TAPS));
+    const bool faster = E_IS_REAL && (few || (tlk_taps_are_near(s) && s->kernel_size <= NEAR_TAPS(s->stride)));
     return !is_last(s) && (faster || phase_length(s) == SIZE_MAX);
 }
 

@@ -10,7 +10,8 @@
  *
  * Taps are summed in blocks of TLK_SHARED_TAPS * period; in a block by k mod period; then ascending. The period is 1
  * or K where the stride is 1. So is all ascending there, as it is with lanes of steps: some tiles have those and others
- * windows, and both give the same bits. At a stride of 2 all tiles have the one or the other.
+ * windows, and both give the same bits. At a stride of 2 all tiles have the one or the other; with lanes of steps, taps
+ * at even positions come before those at odd ones.
  */
 #ifndef TLK_DEPTHWISE_H
 #define TLK_DEPTHWISE_H

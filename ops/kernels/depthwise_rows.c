@@ -1,10 +1,12 @@
-/* The depthwise stage of channels_first straight from x: lanes are time steps, a tap is one number for all of them. */
+/* The depthwise stage of channels_first straight from x: lanes are time steps,
+ * a tap is one number for all of them. */
 #include "kernels/depthwise.h"
 
 #define CLAMP(x, lo, hi) ((x) < (lo) ? (lo) : (x) > (hi) ? (hi) : (x))
 
-/* What is to be summed: all outputs of some channels from c on. data is where the first one's first tap of the first
- * step lies, or would, if x began sooner. */
+/* What is to be summed: all outputs of some channels from c on. data is where
+ * the first one's first tap of the first step lies, or would, if x began
+ * sooner. */
 struct rows {
     const tlk_row_tile *tile;
     const real *data;
@@ -15,102 +17,144 @@ struct rows {
 
 TLK_INLINE void sum_rows(int vectors, const struct rows *rows)
 {
-    const tlk_row_tile *tile = rows->tile;
-    const tlk_sepconv *s = tile->depthwise->sepconv;
+    const tlk_row_tile tile = *rows->tile; /* what is copied stays in registers, whatever is stored to h */
+    const tlk_sepconv *s = tile.depthwise->sepconv;
+    const real *by_rows = tile.depthwise->by_rows;
+    const int64_t taps = s->kernel_size;
+    const int64_t dilation = s->dilation;
     const real *x = rows->data;
     for (int64_t c = rows->c; c < rows->c + rows->count; c++, x += rows->length)
         for (int64_t j = c; j < s->channels * s->multiplier; j += s->channels) {
-            const real *weights = tile->depthwise->by_rows + j * s->kernel_size;
+            const real *weights = by_rows + j * taps;
             const real *data = x;
             vec sum[8];
             TLK_UNROLL
             for (int v = 0; v < vectors; v++)
                 sum[v] = v_zero();
-            for (int64_t k = 0; k < s->kernel_size; k++, data += s->dilation)
+            for (int64_t k = 0; k < taps; k++, data += dilation)
                 TLK_UNROLL
             for (int v = 0; v < vectors; v++)
                 sum[v] = v_fma(v_load(data + v * VW), v_set1(weights[k]), sum[v]);
             TLK_UNROLL
             for (int v = 0; v < vectors; v++)
-                v_store(tlk_h_vector(tile, j, v), sum[v]);
+                v_store(tlk_h_vector(&tile, j, v), sum[v]);
         }
 }
 
 #if defined TLK_ISA_AVX512
-#if defined TLK_DOUBLE
-#define LANES                     ((vec_mask){0, 1, 2, 3, 4, 5, 6, 7})
-#define LOAD_MASKED(mask, p)      ((vec)_mm512_maskz_loadu_pd((__mmask8)(mask), p))
-#define SELECT_LANES(a, lanes, b) ((vec)_mm512_permutex2var_pd((__m512d)(a), (__m512i)(lanes), (__m512d)(b)))
-#else
 #define LANES                     ((vec_mask){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
 #define LOAD_MASKED(mask, p)      ((vec)_mm512_maskz_loadu_ps((__mmask16)(mask), p))
 #define SELECT_LANES(a, lanes, b) ((vec)_mm512_permutex2var_ps((__m512)(a), (__m512i)(lanes), (__m512)(b)))
-#endif
 
-/* sum[v] += step v * VW on, and its neighbours, of one tap `shift` steps later. */
-TLK_INLINE void add_shifted(int vectors, const vec *x, int64_t shift, real weight, vec *sum)
+/* sum[v] += weight * what `lanes` select from x[v] and its neighbour. */
+TLK_INLINE void add_selected(int vectors, const vec *x, vec_mask lanes, real weight, vec *sum)
 {
-    const vec_mask lanes = LANES + (int)shift;
     TLK_UNROLL
     for (int v = 0; v < vectors; v++)
         sum[v] = v_fma(SELECT_LANES(x[v], lanes, x[v + 1]), v_set1(weight), sum[v]);
 }
 
-/* Taps that are near: x is loaded once, and a tap has the lanes of two neighbouring vectors. Loads at a tap would
- * nearly all cross a cache line, and take twice as long as selecting lanes does. At stride 2, even and odd steps of x
- * are apart. */
-TLK_INLINE void sum_near_rows(int vectors, int stride, const struct rows *rows)
+TLK_INLINE void add_all(int vectors, const vec *x, real weight, vec *sum)
 {
-    const tlk_row_tile *tile = rows->tile;
-    const tlk_sepconv *s = tile->depthwise->sepconv;
+    TLK_UNROLL
+    for (int v = 0; v < vectors; v++)
+        sum[v] = v_fma(x[v], v_set1(weight), sum[v]);
+}
+
+/* Vector v of a row, of which masks[v] lies in x. */
+TLK_INLINE vec load_row(bool inside, const unsigned *masks, const real *row, int v)
+{
+    return inside ? v_load(row + v * VW) : LOAD_MASKED(masks[v], e_outside(row, v * VW));
+}
+
+/* Taps that are near: x is loaded once, and a tap has the lanes of two
+ * neighbouring vectors. Loads at a tap would nearly all cross a cache line, and
+ * take twice as long as selecting lanes does. At stride 2, even and odd steps
+ * of x are apart, and so are the taps of either. */
+TLK_INLINE void sum_near_rows(bool inside, int vectors, int stride, const struct rows *rows)
+{
+    const tlk_row_tile tile = *rows->tile; /* what is copied stays in registers,
+                                              whatever is stored to h */
+    const tlk_sepconv *s = tile.depthwise->sepconv;
+    const real *by_rows = tile.depthwise->by_rows;
     const real *data = rows->data;
+    const int apart = stride == 2 && s->dilation % 2 != 0 ? 2 : 1;
+    const vec_mask step = (vec_mask){0} + (int)(s->dilation * apart / stride);
     unsigned masks[18];
-    for (int v = 0; v < (vectors + 1) * stride; v++) {
+    for (int v = 0; v < (vectors + 1) * stride && !inside; v++) {
         const int64_t at = rows->start + v * VW;
         const int begin = (int)CLAMP(-at, 0, VW);
         masks[v] = (1U << CLAMP(rows->length - at, begin, VW)) - (1U << begin);
     }
     for (int64_t c = rows->c; c < rows->c + rows->count; c++, data = e_outside(data, rows->length)) {
+        const real *from = data;
+        real copy[18 * VW] __attribute__((aligned(64)));
+        if (inside && stride == 2) {
+            /* What selects from a load that crosses a cache line is begun too soon,
+             * and then again. */
+            TLK_UNROLL
+            for (int v = 0; v < (vectors + 1) * stride; v++)
+                v_store(copy + v * VW, v_load(data + v * VW));
+            __asm__("" ::: "memory"); /* or the compiler leaves the copy out */
+            from = copy;
+        }
         vec x[9];
         vec odd[9];
         TLK_UNROLL
         for (int v = 0; v <= vectors; v++) {
-            x[v] = LOAD_MASKED(masks[v * stride], e_outside(data, v * stride * VW));
+            x[v] = load_row(inside, masks, from, v * stride);
             if (stride == 2) {
-                const vec more = LOAD_MASKED(masks[v * 2 + 1], e_outside(data, (v * 2 + 1) * VW));
+                const vec more = load_row(inside, masks, from, v * 2 + 1);
                 odd[v] = v_odd(x[v], more);
                 x[v] = v_even(x[v], more);
             }
         }
         for (int64_t j = c; j < s->channels * s->multiplier; j += s->channels) {
-            const real *weights = tile->depthwise->by_rows + j * s->kernel_size;
+            const real *weights = by_rows + j * s->kernel_size;
             vec sum[8];
             TLK_UNROLL
             for (int v = 0; v < vectors; v++)
-                sum[v] = v_fma(x[v], v_set1(weights[0]), v_zero());
-            int64_t at = s->dilation;
-            for (int64_t k = 1; k < s->kernel_size; k++, at += s->dilation)
-                if (stride == 2 && at % 2 != 0)
-                    add_shifted(vectors, odd, at / 2, weights[k], sum);
-                else
-                    add_shifted(vectors, x, at / stride, weights[k], sum);
+                sum[v] = v_zero();
+            add_all(vectors, x, weights[0], sum);
+            vec_mask lanes = LANES;
+            for (int64_t k = apart; k < s->kernel_size; k += apart) {
+                lanes += step;
+                add_selected(vectors, x, lanes, weights[k], sum);
+            }
+            if (apart == 2 && s->kernel_size > 1) {
+                int64_t k = 1;
+                lanes = LANES + (int)s->dilation / 2;
+                if (s->dilation == 1) {
+                    add_all(vectors, odd, weights[1], sum);
+                    lanes += step;
+                    k = 3;
+                }
+                for (; k < s->kernel_size; k += 2, lanes += step)
+                    add_selected(vectors, odd, lanes, weights[k], sum);
+            }
             TLK_UNROLL
             for (int v = 0; v < vectors; v++)
-                v_store(tlk_h_vector(tile, j, v), sum[v]);
+                v_store(tlk_h_vector(&tile, j, v), sum[v]);
         }
     }
 }
 
-#define INSTANCE(vectors)                                            \
-    static TLK_NOINLINE void rows_##vectors(const struct rows *rows) \
-    {                                                                \
-        const tlk_sepconv *s = rows->tile->depthwise->sepconv;       \
-        if (!tlk_taps_are_near(s))                                   \
-            sum_rows(vectors, rows);                                 \
-        else if (s->stride == 1)                                     \
-            sum_near_rows(vectors, 1, rows);                         \
-        else                                                         \
-            sum_near_rows(vectors, 2, rows);                         \
+#define INSTANCE(vectors)                                                                             \
+    static TLK_NOINLINE void rows_##vectors(const struct rows *rows)                                  \
+    {                                                                                                 \
+        const tlk_sepconv *s = rows->tile->depthwise->sepconv;                                        \
+        const int64_t read = ((vectors) + 1) * VW * s->stride;                                        \
+        const bool inside = (vectors) == 8 && rows->start >= 0 && rows->start + read <= rows->length; \
+        if (!tlk_taps_are_near(s))                                                                    \
+            sum_rows(vectors, rows);                                                                  \
+        else if (s->stride == 1 && inside)                                                            \
+            sum_near_rows(true, vectors, 1, rows);                                                    \
+        else if (s->stride == 1)                                                                      \
+            sum_near_rows(false, vectors, 1, rows);                                                   \
+        else if (inside)                                                                              \
+            sum_near_rows(true, vectors, 2, rows);                                                    \
+        else                                                                                          \
+            sum_near_rows(false, vectors, 2, rows);                                                   \
     }
 #else
 #define INSTANCE(vectors)                                            \

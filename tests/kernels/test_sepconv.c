@@ -251,6 +251,27 @@ START_TEST(test_random_shapes)
 }
 END_TEST
 
+/* Taps near each other, in tiles inside of x as well as at its edges: short kernels have paths of their own. */
+START_TEST(test_near_taps)
+{
+    static const int64_t kernel_sizes[] = {1, 2, 3, 4, 8, 13, 14, 15, 16, 17, 18, 33};
+    const problem near = {.s = {.type = TLK_F32, .channels = 9, .multiplier = 2, .filters = 5}, .batch = 1};
+    for (size_t i = 0; i < sizeof kernel_sizes / sizeof kernel_sizes[0]; i++)
+        for (int64_t dilation = 1; dilation <= 3; dilation++)
+            for (int64_t pad = 0; pad < 2; pad++) {
+                problem p = near;
+                const int64_t extent = (kernel_sizes[i] - 1) * dilation + 1;
+                p.s.kernel_size = kernel_sizes[i];
+                p.s.dilation = dilation;
+                p.s.stride = _i;
+                p.pad_left = pad * (extent / 2);
+                p.length = 200 * _i + extent + 17 * pad; /* a whole tile, and less */
+                p.out_length = (p.length + 2 * p.pad_left - extent) / _i + 1;
+                check_problem(&p, (uint32_t)(i + (size_t)pad));
+            }
+}
+END_TEST
+
 /* A dilation far longer than the signal, alone and with a stride: most taps see only padding, nothing overflows. */
 START_TEST(test_far_taps)
 {
@@ -327,6 +348,7 @@ int main(void)
     TCase *tests = tcase_create("sepconv");
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, test_random_shapes, 0, 8);
+    tcase_add_loop_test(tests, test_near_taps, 1, 3);
     tcase_add_loop_test(tests, test_far_taps, 0, 2);
     tcase_add_test(tests, test_sizes_that_do_not_exist);
     suite_add_tcase(suite, tests);
