@@ -101,7 +101,7 @@ static tl_status check_output(const tl_call_frame *frame, size_t k)
     return TL_OK;
 }
 
-tl_status tl_call_check(const tl_call_frame *frame)
+static tl_status check_outputs(const tl_call_frame *frame)
 {
     const tl_call *call = &frame->call;
     tl_status status = TL_OK;
@@ -135,7 +135,7 @@ tl_status tl_call_reshape(tl_call_frame *frame, tl_node *node)
             }
     }
     call->view |= (node->op->flags & TL_OP_VIEW) != 0;
-    return status == TL_OK ? tl_call_check(frame) : status;
+    return status == TL_OK ? check_outputs(frame) : status;
 }
 
 tl_status tl_call_run(tl_call_frame *frame, const tl_node *node)

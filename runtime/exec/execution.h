@@ -27,8 +27,6 @@ void tl_node_destroy(tl_node *node, const tl_host *host);
 tl_status tl_node_blame(const tl_node *node, tl_status status, tl_error *error);
 /* Calls reshape, or does what stands for it, and checks what it wrote. */
 tl_status tl_call_reshape(tl_call_frame *frame, tl_node *node);
-/* Whether outputs that a reshape has written can be, and are of the types that they had when the session opened. */
-tl_status tl_call_check(const tl_call_frame *frame);
 /* Calls run, and checks that every output has memory. */
 tl_status tl_call_run(tl_call_frame *frame, const tl_node *node);
 

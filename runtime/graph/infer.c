@@ -121,18 +121,7 @@ static tl_status reshape(tl_node *node, const tl_host *host, const tl_tensor **i
         .error = error,
         .ahead = true,
     };
-    tl_status status = TL_OK;
-    if (node->op->reshape) {
-        status = node->op->reshape(&frame.call);
-    } else if (inputs[0] && inputs[0]->rank != TL_RANK_UNKNOWN) {
-        for (size_t k = 0; k < node->output_count; k++)
-            if (outputs[k]) {
-                outputs[k]->rank = inputs[0]->rank;
-                memcpy(outputs[k]->dims, inputs[0]->dims, sizeof inputs[0]->dims);
-            }
-    }
-    if (status == TL_OK)
-        status = tl_call_check(&frame);
+    const tl_status status = tl_call_reshape(&frame, node);
     if (status != TL_OK) {
         char where[512];
         tl_error_prefix(error, "%s", tl_node_describe(node, where, sizeof where));
