@@ -18,7 +18,8 @@
 #define COLUMNS     (16 * TLK_NR)                      /* outputs of a longer row are cut into tiles, of half as many */
 #define LEAST_LANES (4 * TLK_NR)                       /* of a tile, for which the filters are read once */
 #define PIECES      8                                  /* of one sample, at least, if there are filters enough */
-#define LEAST_SHARE 256                                /* of the outputs of a channel, for a thread */
+#define PANELS      112 /* filters for which it pays to copy what could be read where it is */
+#define LEAST_SHARE 256 /* of the outputs of a channel, for a thread */
 
 /* ---- weights: biases, then for each group its blocks of filters, each [kh][kw][c][rows] ---- */
 
@@ -89,6 +90,7 @@ struct job {
     int64_t strips;        /* of rows, in which VW channels are computed together, or 0 */
     int64_t near;          /* strips of the same channels that come one after the other */
     window window;         /* of one tile */
+    bool panels;           /* the window of single elements is [panel][channel][TLK_NR], as the product likes it best */
     real *elements;        /* its memory */
     real padding;
     struct runs in_window, directly; /* directly: of x itself, if strides are 1 */
@@ -173,6 +175,7 @@ static struct job job_of(const tlk_conv *conv, const tlk_conv_data *data)
         job.data.out_size[0] = 1;
     }
     choose_tiles(&job);
+    job.panels = single && job.across > 1 && conv->filters >= PANELS;
 #if TLK_PLANES
     choose_strips(&job);
 #endif
@@ -244,7 +247,7 @@ static void prepare(struct job *job, const void *packed)
 static void prepare_window(struct job *job, void *workspace)
 {
     int64_t *offsets = (int64_t *)(((uintptr_t)workspace + 63) / 64 * 64);
-    make_runs(job, &job->window, job->window.channel, offsets, &job->in_window);
+    make_runs(job, &job->window, job->panels ? TLK_NR : job->window.channel, offsets, &job->in_window);
     offsets += job->in_window.count;
     if (job->conv->stride[0] == 1 && job->conv->stride[1] == 1) {
         window whole = {.axis = {{.shared = true, .phases = 1}, {.shared = true, .phases = 1}}};
@@ -263,6 +266,7 @@ struct tile {
     int64_t rows, columns;
     const real *data;
     int64_t pitch;
+    int64_t lane_step; /* from lane to lane, where a block begins */
     const struct runs *runs;
 };
 
@@ -299,7 +303,7 @@ static void multiply(const struct job *job, const struct tile *tile, tlk_block *
     const int64_t width = job->data.out_size[1];
     const int64_t down = lane < tile->pitch ? 0 : lane / tile->pitch;
     const int64_t column = lane - down * tile->pitch;
-    block->b = tile->data + row * tile->pitch + lane;
+    block->b = tile->data + row * tile->pitch + lane * tile->lane_step;
     if (column + lanes <= tile->columns) {
         output_block(&job->output, job->multiply, block, filter,
                      (tile->row + row + down) * width + tile->column + column, rows, lanes);
@@ -392,7 +396,7 @@ static int64_t direct_columns(const struct job *job, const struct tile *tile)
     const tlk_conv_data *data = &job->data;
     int64_t begin[2];
     int64_t end[2];
-    if (!E_IS_REAL || job->directly.count == 0)
+    if (!E_IS_REAL || job->directly.count == 0 || job->panels)
         return 0;
     for (int i = 0; i < 2; i++) {
         begin[i] = (i == 0 ? tile->row : tile->column) - data->pad[i];
@@ -408,6 +412,20 @@ static int64_t direct_columns(const struct job *job, const struct tile *tile)
     return tile->rows > 1 || inside < VW ? 0 : inside / VW * VW;
 }
 
+/* Copies what the tile reads of x. */
+static void fill(const struct job *job, const struct tile *tile, const elem *x)
+{
+    const tlk_conv *conv = job->conv;
+    const int64_t width = job->data.size[1];
+    if (!job->panels)
+        window_fill(conv, &job->window, &job->data, x, (const int64_t[2]){tile->row, tile->column},
+                    (const int64_t[2]){job->rows - tile->rows, job->columns - tile->columns}, job->padding,
+                    job->elements);
+    for (int64_t lane = 0; job->panels && lane < tile->columns; lane += TLK_NR)
+        pack_lines(x + tile->column + lane, 1, width, MIN(TLK_NR, tile->columns - lane), TLK_NR, conv->channels,
+                   job->elements + lane * conv->channels);
+}
+
 /* Filters of one tile, from x itself as far as that goes. */
 static void run_piece(const struct job *job, struct tile *tile, int64_t columns, int64_t begin, int64_t end,
                       bool filled)
@@ -417,6 +435,7 @@ static void run_piece(const struct job *job, struct tile *tile, int64_t columns,
     const elem *x = (const elem *)data->x + tile->group * conv->channels * data->size[0] * data->size[1];
     for (; columns > 0; columns -= tile->columns, tile->column += tile->columns) {
         tile->columns = columns;
+        tile->lane_step = job->panels ? conv->channels : 1;
         const int64_t direct = direct_columns(job, tile);
         if (direct > 0) {
             tile->columns = direct;
@@ -428,9 +447,7 @@ static void run_piece(const struct job *job, struct tile *tile, int64_t columns,
             tile->data = job->elements;
             tile->runs = &job->in_window;
             if (!filled)
-                window_fill(conv, &job->window, data, x, (const int64_t[2]){tile->row, tile->column},
-                            (const int64_t[2]){job->rows - tile->rows, job->columns - tile->columns}, job->padding,
-                            job->elements);
+                fill(job, tile, x);
         }
         run_tile(job, tile, begin, end);
     }

@@ -10,6 +10,7 @@
 #include "kernels/rowblocks.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define CACHED    (131072 / (int64_t)sizeof(real)) /* elements of panels, roughly, that all blocks go over together */
 
 static int64_t blocks(int64_t m)
 {
@@ -114,33 +115,42 @@ static tlk_output output_of(const tlk_gemm *gemm)
     return output;
 }
 
-static void run(const tlk_gemm *gemm, const void *packed_a, const void *packed_b, int64_t block_begin,
-                int64_t block_end, int64_t panel_begin, int64_t panel_end)
+static void run_panels(const tlk_gemm *gemm, const tlk_output *output, const real *packed_a, const real *packed_b,
+                       int64_t block_begin, int64_t block_end, int64_t column_begin, int64_t column_end)
 {
     static const real zeros[TLK_MR];
-    const tlk_output output = output_of(gemm);
     const int64_t in_place = gemm->b_in_place ? gemm->n / TLK_NR * TLK_NR : 0; /* columns */
-    const int64_t columns_end = MIN(panel_end * TLK_NR, gemm->n);
     for (int64_t i = block_begin; i < block_end; i++) {
         const int64_t row = rowblock_begin(gemm->m, i);
         const int rows = (int)(rowblock_begin(gemm->m, i + 1) - row);
         int64_t lanes;
-        for (int64_t column = panel_begin * TLK_NR; column < columns_end; column += lanes) {
+        for (int64_t column = column_begin; column < column_end; column += lanes) {
             tlk_block block = {.depth = gemm->depth,
-                               .a = (const real *)packed_a + row * gemm->depth,
-                               .b = (const real *)packed_b + (column - in_place) * gemm->depth,
+                               .a = packed_a + row * gemm->depth,
+                               .b = packed_b + (column - in_place) * gemm->depth,
                                TLK_BLOCK_PANEL,
                                .bias = zeros};
-            lanes = MIN(TLK_NR, columns_end - column);
+            lanes = MIN(TLK_NR, column_end - column);
             if (column < in_place) {
                 block.b = (const real *)gemm->b_in_place + column;
                 block.b_step = gemm->b_row_step;
-                if (rows == 1 && column + TLK_WIDE * VW <= MIN(in_place, columns_end))
+                if (rows == 1 && column + TLK_WIDE * VW <= MIN(in_place, column_end))
                     lanes = TLK_WIDE * VW;
             }
-            output_block(&output, TLK_REAL_FN(tlk_block_by_rows), &block, row, column, rows, (int)lanes);
+            output_block(output, TLK_REAL_FN(tlk_block_by_rows), &block, row, column, rows, (int)lanes);
         }
     }
+}
+
+static void run(const tlk_gemm *gemm, const void *packed_a, const void *packed_b, int64_t block_begin,
+                int64_t block_end, int64_t panel_begin, int64_t panel_end)
+{
+    const tlk_output output = output_of(gemm);
+    const int64_t columns_end = MIN(panel_end * TLK_NR, gemm->n);
+    const int64_t together = block_end - block_begin > 1 ? (CACHED / gemm->depth / TLK_NR + 1) * TLK_NR : gemm->n;
+    for (int64_t column = panel_begin * TLK_NR; column < columns_end; column += together)
+        run_panels(gemm, &output, packed_a, packed_b, block_begin, block_end, column,
+                   MIN(column + together, columns_end));
 }
 
 /* Adds the products of n <= VW elements from k on; sum[r * (VW / rows) + c] belongs to row r and column c. */

@@ -175,6 +175,27 @@ START_TEST(test_random_shapes)
 }
 END_TEST
 
+/* Single elements of many filters, in more columns than a tile has. */
+START_TEST(test_panels)
+{
+    static const int64_t sizes[][2] = {{1, 544}, {3, 211}, {40, 40}};
+    for (int i = 0; i < 3; i++) {
+        const problem p = {.type = (tlk_type)_i,
+                           .bias = true,
+                           .conv = {.groups = 1 + i % 2,
+                                    .channels = i == 2 ? 1 : 5,
+                                    .filters = 112 + i,
+                                    .kernel = {1, 1},
+                                    .stride = {1, 1},
+                                    .dilation = {1, 1},
+                                    .activation = {.kind = i == 0 ? TLK_RELU : TLK_HARD_SWISH}},
+                           .size = {sizes[i][0], sizes[i][1]},
+                           .out_size = {sizes[i][0], sizes[i][1]}};
+        check_problem(&p, (uint32_t)i);
+    }
+}
+END_TEST
+
 START_TEST(test_sizes_that_do_not_exist)
 {
     for (int type = TLK_F32; type <= TLK_BF16; type++) {
@@ -212,6 +233,7 @@ int main(void)
     TCase *tests = tcase_create("conv");
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, test_random_shapes, 0, 8);
+    tcase_add_loop_test(tests, test_panels, 0, 4);
     tcase_add_test(tests, test_sizes_that_do_not_exist);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

@@ -216,6 +216,14 @@ START_TEST(test_one_row)
 }
 END_TEST
 
+/* So deep that not all panels fit into the cache together. */
+START_TEST(test_depth)
+{
+    for (int64_t n = 250; n < 300; n += 37)
+        check_problem(&(problem){.type = (tlk_type)_i, .m = 17, .n = n, .depth = 530, .alpha = 1}, (uint32_t)n);
+}
+END_TEST
+
 START_TEST(test_sizes_that_do_not_exist)
 {
     for (int type = TLK_F32; type <= TLK_BF16; type++) {
@@ -234,6 +242,7 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, test_random_shapes, 0, 4);
     tcase_add_loop_test(tests, test_one_row, 0, 4);
+    tcase_add_loop_test(tests, test_depth, 0, 4);
     tcase_add_test(tests, test_sizes_that_do_not_exist);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
