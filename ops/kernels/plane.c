@@ -10,7 +10,8 @@
 #define MAX(a, b)        ((a) > (b) ? (a) : (b))
 #define CLAMP(x, lo, hi) ((x) < (lo) ? (lo) : (x) > (hi) ? (hi) : (x))
 
-#define WINDOW (65536 / (VW * (int64_t)sizeof(real))) /* vectors, roughly */
+/* Vectors, roughly: for the second-level cache. The more rows at a time, the fewer are read twice. */
+#define WINDOW (131072 / (VW * (int64_t)sizeof(real)))
 #if defined TLK_ISA_AVX2
 #define COLUMNS 8 /* outputs of a block, a register each */
 #else
