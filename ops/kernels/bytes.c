@@ -7,6 +7,12 @@
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
+#if defined __clang__
+#define ONE_COPY __attribute__((noinline))
+#else
+#define ONE_COPY __attribute__((noinline, noclone))
+#endif
+
 #define VECTORS 2
 #define PANEL   (VECTORS * TLK_W)
 #if defined TLK_ISA_AVX512 /* 12 * 2 sums, 2 vectors of B and one of A in 32 registers */
@@ -26,28 +32,22 @@ typedef uint16_t vecus __attribute__((vector_size(TLK_VBYTES)));
 #if defined TLK_ISA_AVX512
 #define WORDS 1
 typedef veci quads_b;
-TLK_INLINE quads_b load_quads(const uint32_t *b)
+TLK_INLINE quads_b split_quads(veci quads)
 {
-    return vi_load((const int32_t *)b);
+    return quads;
 }
 TLK_INLINE veci multiply_add(const int32_t *a, quads_b b, veci sum)
 {
     return (veci)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)b, _mm512_set1_epi32(*a));
-}
-/* For quads whose last three bytes are 0. */
-TLK_INLINE veci multiply_add_bytes(const int32_t *a, veci b, veci sum)
-{
-    return multiply_add(a, b, sum);
 }
 #else
 #define WORDS 2
 typedef struct quads_b {
     vecs even, odd;
 } quads_b;
-TLK_INLINE quads_b load_quads(const uint32_t *b)
+TLK_INLINE quads_b split_quads(veci quads)
 {
-    const vecus quads = (vecus)vi_load((const int32_t *)b);
-    return (quads_b){(vecs)(quads & 0xff), (vecs)(quads >> 8)};
+    return (quads_b){(vecs)((vecus)quads & 0xff), (vecs)((vecus)quads >> 8)};
 }
 /* The sums of two neighbouring products. */
 TLK_INLINE veci pairs(vecs a, vecs b)
@@ -70,11 +70,12 @@ TLK_INLINE veci multiply_add(const int32_t *a, quads_b b, veci sum)
     const vecu products = (vecu)pairs((vecs)vi_set1(a[0]), b.even) + (vecu)pairs((vecs)vi_set1(a[1]), b.odd);
     return (veci)((vecu)sum + products);
 }
-TLK_INLINE veci multiply_add_bytes(const int32_t *a, veci b, veci sum)
-{
-    return (veci)((vecu)sum + (vecu)pairs((vecs)vi_set1(a[0]), (vecs)b));
-}
 #endif
+
+TLK_INLINE quads_b load_quads(const uint32_t *b)
+{
+    return split_quads(vi_load((const int32_t *)b));
+}
 
 static uint32_t load_quad(const void *p)
 {
@@ -107,8 +108,8 @@ static int64_t padded(int64_t rows)
 static size_t packed_size(int64_t rows, int64_t taps, int64_t depth)
 {
     const size_t quads = tlk_size_mul((size_t)taps, (size_t)depth / TLK_QUAD + (depth % TLK_QUAD != 0));
-    const size_t bytes =
-        tlk_size_mul(tlk_size_mul(tlk_size_round_up((size_t)rows, BLOCK), quads), WORDS * sizeof(int32_t));
+    const size_t bytes = tlk_size_mul(tlk_size_mul((size_t)(rows / BLOCK * BLOCK + padded(rows % BLOCK)), quads),
+                                      WORDS * sizeof(int32_t));
     return bytes > INT64_MAX ? SIZE_MAX : bytes;
 }
 
@@ -155,50 +156,61 @@ static void pack(const tlk_bytes_left *a, int64_t begin, int64_t end, void *pack
     }
 }
 
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef uint16_t words8 __attribute__((vector_size(16)));
+
 /* Every byte, or every second one of what may be one byte longer. */
-TLK_INLINE vecu load_bytes(const uint8_t *p, int step)
+TLK_INLINE bytes16 load_bytes(const uint8_t *p, int64_t step)
 {
-    typedef uint16_t vecpairs __attribute__((vector_size(2 * TLK_W)));
-    vecb bytes;
-    vecpairs pairs_of_two;
-    if (step == 1) {
-        memcpy(&bytes, p, sizeof bytes);
-        return (vecu)bytes_widen(bytes, 0);
-    }
-    memcpy(&pairs_of_two, p, sizeof pairs_of_two);
-    return __builtin_convertvector(pairs_of_two & 0xff, vecu);
+    bytes16 v[2];
+    memcpy(v, p, sizeof *v);
+    if (step == 1)
+        return v[0];
+    memcpy(v + 1, p + sizeof *v, sizeof *v);
+    return __builtin_shufflevector(v[0], v[1], 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
 }
 
-/* The last vector goes over the one before it; returns how many quads at the front it could not do. */
-TLK_INLINE int64_t quads_by_vectors(const uint8_t *const rows[TLK_QUAD], int count, uint32_t flip, int step, int64_t n,
-                                    uint32_t *to)
+/* By 16; the last go over those before. Returns how many quads at the front it could not do. */
+static int64_t quads_by_vectors(const uint8_t *const rows[TLK_QUAD], int count, uint8_t flip, int64_t step, int64_t n,
+                                uint32_t *to)
 {
-    const uint32_t mask = (uint32_t)((UINT64_C(1) << (8 * count)) - 1);
     const int64_t end = n - (step - 1); /* what is read behind the last byte is the caller's */
-    for (int64_t at = 0; end >= TLK_W && at < end; at += TLK_W) {
-        const int64_t i = MIN(at, end - TLK_W);
-        vecu quad = load_bytes(rows[0] + i * step, step);
-        for (int k = 1; k < count; k++)
-            quad |= load_bytes(rows[k] + i * step, step) << (uint32_t)(8 * k);
-        quad = (quad ^ flip) & mask;
-        memcpy(to + i, &quad, sizeof quad);
+    for (int64_t at = 0; end >= 16 && at < end; at += 16) {
+        const int64_t i = MIN(at, end - 16);
+        bytes16 row[TLK_QUAD] = {0};
+        words8 pair[TLK_QUAD];
+        TLK_UNROLL
+        for (int k = 0; k < TLK_QUAD; k++)
+            if (k < count)
+                row[k] = load_bytes(rows[k] + i * step, step) ^ flip;
+        TLK_UNROLL
+        for (int k = 0; k < TLK_QUAD; k += 2) {
+            pair[k] = (words8)__builtin_shufflevector(row[k], row[k + 1], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6,
+                                                      22, 7, 23);
+            pair[k + 1] = (words8)__builtin_shufflevector(row[k], row[k + 1], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13,
+                                                          29, 14, 30, 15, 31);
+        }
+        TLK_UNROLL
+        for (int k = 0; k < 2; k++) {
+            const words8 low = __builtin_shufflevector(pair[k], pair[k + 2], 0, 8, 1, 9, 2, 10, 3, 11);
+            const words8 high = __builtin_shufflevector(pair[k], pair[k + 2], 4, 12, 5, 13, 6, 14, 7, 15);
+            memcpy(to + i + 8 * k, &low, sizeof low);
+            memcpy(to + i + 8 * k + 4, &high, sizeof high);
+        }
     }
-    return end >= TLK_W ? end : 0;
+    return end >= 16 ? end : 0;
 }
 
-static void quads(const uint8_t *const rows[TLK_QUAD], int count, bool is_signed, int64_t step, int64_t n, uint32_t *to)
+static ONE_COPY void quads(const uint8_t *const rows[TLK_QUAD], int count, bool is_signed, int64_t step, int64_t n,
+                           uint32_t *to)
 {
-    const uint32_t flip = is_signed ? 0x80808080 : 0;
-    int64_t i = step == 1   ? quads_by_vectors(rows, count, flip, 1, n, to)
-                : step == 2 ? quads_by_vectors(rows, count, flip, 2, n, to)
-                            : 0;
-    const uint32_t mask = (uint32_t)((UINT64_C(1) << (8 * count)) - 1);
-    const uint8_t *restrict a = rows[0];
-    const uint8_t *restrict b = rows[count > 1 ? 1 : 0];
-    const uint8_t *restrict c = rows[count > 2 ? 2 : 0];
-    const uint8_t *restrict d = rows[count > 3 ? 3 : 0];
-    for (int64_t at = i * step; i < n; i++, at += step)
-        to[i] = ((a[at] | (uint32_t)b[at] << 8 | (uint32_t)c[at] << 16 | (uint32_t)d[at] << 24) ^ flip) & mask;
+    const uint8_t flip = is_signed ? 0x80 : 0;
+    for (int64_t i = step <= 2 ? quads_by_vectors(rows, count, flip, step, n, to) : 0; i < n; i++) {
+        uint8_t bytes[TLK_QUAD] = {0};
+        for (int k = 0; k < count; k++)
+            bytes[k] = rows[k][i * step] ^ flip;
+        to[i] = load_quad(bytes);
+    }
 }
 
 static void pack_panels(const void *b, bool is_signed, int64_t n, int64_t depth, int64_t begin, int64_t end,
@@ -271,20 +283,6 @@ TLK_INLINE void multiply(int rows, int phases, const tlk_bytes *p, const int32_t
             sum[r][v] = (veci)((vecu)sum[r][v] + (vecu)phase[f - 1][r][v]);
         vi_store(y + r * PANEL + v * TLK_W, sum[r][v]);
     }
-}
-
-/* One row, and bytes for quads. */
-static void multiply_narrow(const tlk_bytes *p, const int32_t *a, const uint8_t *b, const int32_t *start, int32_t *y)
-{
-    veci sum[VECTORS];
-    for (int v = 0; v < VECTORS; v++)
-        sum[v] = vi_set1(*start);
-    for (int64_t t = 0; t < p->taps; t++, a += WORDS)
-        TLK_UNROLL
-    for (int v = 0; v < VECTORS; v++)
-        sum[v] = multiply_add_bytes(a, (veci)load_bytes(b + p->offsets[t] + v * TLK_W, 1), sum[v]);
-    for (int v = 0; v < VECTORS; v++)
-        vi_store(y + v * TLK_W, sum[v]);
 }
 
 #define INSTANCE(rows, phases)                                                                        \
@@ -441,11 +439,93 @@ static void finish_row(const tlk_bytes *p, int64_t row, const panel_lanes *lanes
     }
 }
 
+/* ---- One row, and bytes for quads. A shuffle within each 16 bytes of a vector makes quads of them for four lanes, and
+ * of those 4, 8 and 12 further on for the next ones: four groups, whose sums are in order again when they are packed to
+ * bytes, within each 16 as well. */
+
+#define GROUPS 4
+
+/* Quads of the lanes that each 16 bytes begin with. */
+TLK_INLINE quads_b shuffle_bytes(const uint8_t *b, uint32_t quad)
+{
+#if defined TLK_ISA_PORTABLE
+    uint8_t bytes[16];
+    for (int i = 0; i < 16; i++, quad = quad >> 8 | quad << 24)
+        bytes[i] = b[i / TLK_QUAD + (quad & 0xff)];
+    return split_quads(vi_load((const int32_t *)(const void *)bytes));
+#else
+    const vecu from = quad + (vecu)(vi_iota() & 3) * 0x01010101;
+#if defined TLK_ISA_AVX512
+    return split_quads((veci)_mm512_shuffle_epi8(_mm512_loadu_si512(b), (__m512i)from));
+#elif defined TLK_ISA_AVX2
+    return split_quads((veci)_mm256_shuffle_epi8(_mm256_loadu_si256((const __m256i *)b), (__m256i)from));
+#else
+    return split_quads((veci)vqtbl1q_u8(vld1q_u8(b), (uint8x16_t)from));
+#endif
+#endif
+}
+
+TLK_INLINE void multiply_narrow(const tlk_bytes *p, const int32_t *a, const uint8_t *b, veci *sum)
+{
+    TLK_UNROLL
+    for (int g = 0; g < GROUPS; g++)
+        sum[g] = vi_set1(p->start != NULL ? *p->start : 0);
+    for (int64_t t = 0; t < p->taps; t++, a += WORDS)
+        TLK_UNROLL
+    for (int g = 0; g < GROUPS; g++)
+        sum[g] = multiply_add(a, shuffle_bytes(b + p->offsets[t] + g * TLK_QUAD, p->quad), sum[g]);
+}
+
+/* The sums in order. */
+TLK_INLINE void order_sums(const veci *unordered, int32_t *to)
+{
+    veci sum[GROUPS]; /* the others may stay in registers */
+    memcpy(sum, unordered, sizeof sum);
+    for (int i = 0; i < TLK_VBYTES; i += 16)
+        for (int g = 0; g < GROUPS; g++)
+            memcpy((char *)to + GROUPS * i + g * 16, (const char *)&sum[g] + i, 16);
+}
+
+/* All lanes, where nothing is added to the sums. */
+static ONE_COPY void run_narrow(const tlk_bytes *p, const int32_t *a, int64_t lane, int64_t lane_end)
+{
+    enum { LANES = GROUPS * TLK_W };
+    const size_t size = p->form == TLK_BYTES_BYTES ? 1 : sizeof(int32_t);
+    const vecf scale = vf_set1(p->form == TLK_BYTES_BYTES ? *p->scale : 0);
+    const float low = (float)(p->low - p->zero);
+    const float high = (float)(p->high - p->zero);
+    int64_t line = lane > 0 ? lane / p->pitch : 0;
+    int64_t inside = lane - line * p->pitch;
+    for (; lane < lane_end; lane += p->pitch - inside, line++, inside = 0) {
+        const int64_t n = MIN(p->width - inside, lane_end - lane);
+        for (int64_t i = 0; i < n; i += LANES) {
+            char *to = (char *)p->c + (size_t)(line * p->width + inside + i) * size;
+            int32_t some[LANES];
+            veci sum[GROUPS];
+            multiply_narrow(p, a, (const uint8_t *)p->b + lane + i, sum);
+            void *whole = n - i >= LANES ? to : (void *)some;
+            if (p->form == TLK_BYTES_SUMS)
+                order_sums(sum, whole);
+            TLK_UNROLL
+            for (int g = 0; g < GROUPS; g++)
+                sum[g] = ints_from_floats(vf_from_int(sum[g]) * scale, low, high, p->zero);
+            if (p->form == TLK_BYTES_BYTES)
+                bytes_pack(sum, whole);
+            if (n - i < LANES)
+                copy_some(to, (const char *)some, (size_t)(n - i) * size);
+        }
+    }
+}
+
 static void run(const tlk_bytes *p, const void *packed_a, int64_t block_begin, int64_t block_end, int64_t lane_begin,
                 int64_t lane_end)
 {
     int32_t sums[BLOCK * PANEL];
     panel_lanes lanes;
+    if (p->narrow && p->terms[0].lane == NULL) {
+        run_narrow(p, packed_a, lane_begin, lane_end);
+        return;
+    }
     for (int64_t i = block_begin; i < block_end; i++) {
         const int64_t row = i * BLOCK;
         const int64_t rows = MIN(BLOCK, p->rows - row);
@@ -456,10 +536,16 @@ static void run(const tlk_bytes *p, const void *packed_a, int64_t block_begin, i
         lanes.line = lane_begin / p->pitch;
         for (int64_t lane = lane_begin; lane < lane_end; lane += PANEL) {
             load_lanes(p, lane, (int)MIN(PANEL, lane_end - lane), &lanes);
-            if (p->narrow)
-                multiply_narrow(p, a, (const uint8_t *)p->b + lane, start, sums);
-            else
+            if (p->narrow) {
+                tlk_bytes unfinished = *p;
+                unfinished.form = TLK_BYTES_SUMS;
+                unfinished.c = sums;
+                unfinished.b = (const uint8_t *)p->b + lane;
+                unfinished.pitch = unfinished.width = PANEL;
+                run_narrow(&unfinished, a, 0, PANEL);
+            } else {
                 multiply_block(rows, p, a, (const uint32_t *)p->b + lane * p->b_lane_step, start, sums);
+            }
             for (int64_t r = 0; r < rows; r++)
                 finish_row(p, row + r, &lanes, sums + r * PANEL);
         }

@@ -38,7 +38,8 @@ typedef struct tlk_bytes {
     int64_t rows, lanes;
     int64_t depth, taps; /* quads in each run */
     const void *b;       /* quad q of run t for lane j is at offsets[t] + q * b_step + j * b_lane_step */
-    bool narrow;         /* of one row, and a depth of 1: B has bytes for quads whose others are 0; b_lane_step is 1 */
+    bool narrow;   /* B has bytes, and a quad for each tap; C has one row, no terms but the first, and is no floats */
+    uint32_t quad; /* then: how far behind the quad's beginning its bytes are, at most 12: as four bytes itself */
     const int64_t *offsets;
     int64_t b_step, b_lane_step;
     const int32_t *start; /* NULL: 0 */
@@ -59,7 +60,7 @@ typedef struct tlk_bytes {
 } tlk_bytes;
 
 /* A panel of B is [depth][panel] quads. Lanes of a convolution have a step of 1, and rows of data, which lanes are read
- * from in whole panels, end in room for one. */
+ * from in whole panels, end in room for one: as many bytes as one has where B has bytes, too. */
 typedef struct tlk_bytes_kernel {
     int64_t panel; /* lanes that are computed together */
     int64_t block; /* rows that are */

@@ -31,12 +31,37 @@ TLK_INLINE vecb bytes_narrow(veci v)
     return __builtin_convertvector(v, vecb);
 }
 
+/* Four vectors of numbers, of which each 16 bytes of one go in front of those of the next. */
+TLK_INLINE void bytes_pack(const veci *v, void *to)
+{
+#if defined TLK_ISA_AVX512
+    const __m512i low = _mm512_packs_epi32((__m512i)v[0], (__m512i)v[1]);
+    const __m512i high = _mm512_packs_epi32((__m512i)v[2], (__m512i)v[3]);
+    const __m512i mask = _mm512_set1_epi16(0xff);
+    _mm512_storeu_si512(to, _mm512_packus_epi16(_mm512_and_si512(low, mask), _mm512_and_si512(high, mask)));
+#elif defined TLK_ISA_AVX2
+    const __m256i low = _mm256_packs_epi32((__m256i)v[0], (__m256i)v[1]);
+    const __m256i high = _mm256_packs_epi32((__m256i)v[2], (__m256i)v[3]);
+    const __m256i mask = _mm256_set1_epi16(0xff);
+    _mm256_storeu_si256(to, _mm256_packus_epi16(_mm256_and_si256(low, mask), _mm256_and_si256(high, mask)));
+#else
+    for (int g = 0; g < 4; g++) {
+        const vecb bytes = bytes_narrow(v[g]);
+        memcpy((uint8_t *)to + g * TLK_W, &bytes, sizeof bytes);
+    }
+#endif
+}
+
 /* To the nearest whole number, ties to even, held in [low, high]; NaN gives `low`. All less `zero`, which is added. */
-TLK_INLINE vecb bytes_from_floats(vecf quotient, float low, float high, int32_t zero)
+TLK_INLINE veci ints_from_floats(vecf quotient, float low, float high, int32_t zero)
 {
     const vecf bottom = vf_set1(low);
-    const vecf held = vf_min(vf_set1(high), vf_select(quotient > bottom, quotient, bottom));
-    return bytes_narrow(vf_to_int(held) + zero);
+    return vf_to_int(vf_min(vf_set1(high), vf_select(quotient > bottom, quotient, bottom))) + zero;
+}
+
+TLK_INLINE vecb bytes_from_floats(vecf quotient, float low, float high, int32_t zero)
+{
+    return bytes_narrow(ints_from_floats(quotient, low, high, zero));
 }
 
 #endif

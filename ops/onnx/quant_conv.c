@@ -1,6 +1,7 @@
 /* ConvInteger and QLinearConv, over any number of axes: the data is laid out once as quads of four channels for each
  * pixel, padded with its zero point, so that every tap of the window is a run of the kernels' product (kernels/bytes.h)
- * that reads it in place. Where a stride leads over pixels, those of each remainder lie together. */
+ * that reads it in place. Where a stride leads over pixels, those of each remainder lie together. A channel that has a
+ * filter of its own stays bytes; quads are what neighbouring taps of a remainder read. */
 #include "kernels/kernels.h"
 #include "onnx/conv.h"
 #include "onnx/quant.h"
@@ -20,6 +21,9 @@ static const quant_conv linear_conv = {LINEAR_A, LINEAR_A_ZERO, LINEAR_B, LINEAR
 /* Filters as the kernel packs them, group after group, and the sum of each. */
 typedef struct quant_filters {
     int64_t groups, filters, channels, taps; /* of one group */
+    int narrow;                              /* taps of a quad, where a channel has a filter of its own, or 0 */
+    int64_t remainders, apart;               /* then: of the last axis; how far apart such neighbours are */
+    int64_t runs, depth;                     /* as the kernel takes them */
     size_t each, size; /* bytes of one packed group, and of all with the sums; SIZE_MAX: too many */
 } quant_filters;
 
@@ -29,7 +33,7 @@ typedef struct quant_plan {
     int64_t phases[CONV_MAX_SPATIAL]; /* remainders of pixels by the stride that some tap reads */
     int64_t sizes[CONV_MAX_SPATIAL];  /* pixels of each remainder */
     int64_t area, plane;              /* pixels of one remainder of all axes, and of all */
-    size_t pixel;                     /* bytes of one: a quad, or a byte where a channel has a filter of its own */
+    size_t pixel;                     /* bytes of one */
     bool whole;                       /* the pixels are the data in their order */
     int64_t slabs, lanes;             /* the last two axes at a time; their lanes, from the first to the last result */
     int64_t tile, tiles;              /* of lanes */
@@ -42,14 +46,43 @@ typedef struct quant_state {
 
 /* ---- Filters */
 
-static quant_filters filters_of(const tl_tensor *w, int64_t groups)
+static int64_t common_divisor(int64_t a, int64_t b)
+{
+    while (b != 0) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Whether tap k of the last axis is a quad's first. */
+static bool begins_quad(const quant_filters *f, int64_t k)
+{
+    return f->narrow == 0 || k / f->remainders % f->narrow == 0;
+}
+
+static quant_filters filters_of(const tl_tensor *w, int64_t groups, const conv_window *window)
 {
     quant_filters f = {.groups = groups,
                        .filters = w->dims[0] / groups,
                        .channels = w->dims[1],
                        .taps = op_product(w, 2, w->rank),
                        .size = SIZE_MAX};
-    f.each = kernel()->packed_size(f.filters, f.taps, f.channels);
+    f.runs = f.taps;
+    f.depth = f.channels;
+    if (f.filters == 1 && f.channels == 1 && f.taps > 0) {
+        enum { REACH = 12 }; /* of a quad; kernels/bytes.h */
+        const int64_t size = w->dims[w->rank - 1], stride = window->strides[w->rank - 3];
+        const int64_t common = common_divisor(stride, window->dilations[w->rank - 3]);
+        f.remainders = nn_min(size, stride / common);
+        f.apart = window->dilations[w->rank - 3] / common;
+        f.narrow = (int)nn_min(TLK_QUAD, 1 + REACH / f.apart);
+        const int64_t cycle = f.remainders * f.narrow;
+        f.runs = f.taps / size * (size / cycle * f.remainders + nn_min(size % cycle, f.remainders));
+        f.depth = TLK_QUAD;
+    }
+    f.each = kernel()->packed_size(f.filters, f.runs, f.depth);
     size_t all;
     if (f.each < SIZE_MAX / 4 && !__builtin_mul_overflow(f.each, (size_t)groups, &all) && all < SIZE_MAX / 4)
         f.size = all + (size_t)w->dims[0] * sizeof(int32_t);
@@ -59,6 +92,27 @@ static quant_filters filters_of(const tl_tensor *w, int64_t groups)
 static int32_t *filter_sums(const quant_filters *f, const void *packed)
 {
     return (int32_t *)((char *)packed + (size_t)f->groups * f->each);
+}
+
+/* Quad by quad a filter that is the only one of its channel, with taps along a last axis of `size`, `step` apart. */
+static void pack_narrow(const quant_filters *f, const void *data, bool is_signed, int64_t size, int64_t step,
+                        char *packed, int32_t *sum)
+{
+    for (int64_t t = 0; t < f->taps; t++) {
+        const int64_t left = nn_ceil_div(size - t % size, f->remainders);
+        const tlk_bytes_left quad = {.data = (const char *)data + t * step,
+                                     .is_signed = is_signed,
+                                     .rows = 1,
+                                     .taps = 1,
+                                     .depth = nn_min(f->narrow, left),
+                                     .step = f->remainders * step};
+        int32_t part;
+        if (!begins_quad(f, t % size))
+            continue;
+        kernel()->pack(&quad, 0, 1, packed, &part);
+        packed += kernel()->packed_size(1, 1, TLK_QUAD);
+        *sum = (int32_t)((uint32_t)*sum + (uint32_t)part);
+    }
 }
 
 static void pack_filters(const quant_filters *f, const tl_tensor *w, void *packed)
@@ -73,31 +127,45 @@ static void pack_filters(const quant_filters *f, const tl_tensor *w, void *packe
                                      .row_step = row,
                                      .tap_step = 1,
                                      .step = f->taps};
-        kernel()->pack(&left, 0, nn_ceil_div(f->filters, kernel()->block), (char *)packed + (size_t)g * f->each,
-                       filter_sums(f, packed) + g * f->filters);
+        char *to = (char *)packed + (size_t)g * f->each;
+        int32_t *sums = filter_sums(f, packed) + g * f->filters;
+        *sums = 0;
+        if (f->narrow > 0)
+            pack_narrow(f, left.data, left.is_signed, w->dims[w->rank - 1], 1, to, sums);
+        else
+            kernel()->pack(&left, 0, nn_ceil_div(f->filters, kernel()->block), to, sums);
     }
 }
 
 /* One filter of ones: its results are the sums of what the window covers. */
-static void pack_ones(const quant_filters *f, void *packed)
+static void pack_ones(const quant_filters *f, int64_t size, void *packed)
 {
     static const int8_t one = 1;
     const tlk_bytes_left left = {.data = &one, .is_signed = true, .rows = 1, .taps = f->taps, .depth = f->channels};
-    kernel()->pack(&left, 0, 1, packed, NULL);
+    int32_t unused = 0;
+    if (f->narrow > 0)
+        pack_narrow(f, &one, true, size, 0, packed, &unused);
+    else
+        kernel()->pack(&left, 0, 1, packed, NULL);
 }
 
 static tl_status create(tl_call *call, const quant_conv *c)
 {
     const tl_tensor *w = call->inputs[c->w];
     const int64_t groups = op_int(call, "group");
+    conv_window window;
+    tl_status status = conv_window_parse(call, CONV_DILATIONS, &window);
+    if (status != TL_OK)
+        return status;
     quant_state *state = nn_new_state(call, sizeof *state);
     if (!state)
         return TL_NO_MEMORY;
     call->state = state;
     /* Shapes that do not fit are not packed: reshape reports them. */
-    if (!w->data || w->rank < 3 || groups < 1 || w->dims[0] % groups != 0 || op_elements(w) == 0)
+    if (!w->data || w->rank < 3 || (window.spatial >= 0 && window.spatial != w->rank - 2) || groups < 1 ||
+        w->dims[0] % groups != 0 || op_elements(w) == 0)
         return TL_OK;
-    const quant_filters f = filters_of(w, groups);
+    const quant_filters f = filters_of(w, groups, &window);
     if (f.size != SIZE_MAX)
         state->packed = call->host->alloc(call->host, f.size, 64);
     if (!state->packed) {
@@ -133,13 +201,13 @@ static tl_status check_single(const tl_call *call, size_t k, int64_t most)
 /* Taps k and k + period read the same remainder of pixels. */
 static int64_t period(const conv_geometry *g, int32_t i)
 {
-    int64_t a = g->strides[i], b = g->dilations[i];
-    while (b != 0) {
-        const int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return g->strides[i] / a;
+    return g->strides[i] / common_divisor(g->strides[i], g->dilations[i]);
+}
+
+/* Pixels behind the last plane, which the kernel may read. */
+static int64_t room(void)
+{
+    return kernel()->panel * TLK_QUAD;
 }
 
 /* Sizes of the data as quads; false: they do not fit. */
@@ -164,15 +232,15 @@ static bool plan_pixels(quant_plan *plan)
     return nn_mul(plan->area, phases, &plan->plane);
 }
 
-static void make_plan(tl_call *call, const quant_conv *c, quant_plan *plan)
+static void make_plan(tl_call *call, const quant_conv *c, const conv_window *window, quant_plan *plan)
 {
     const conv_geometry *g = &plan->g;
     const quant_state *state = call->state;
     const int64_t filters = g->group * g->filters, panel = kernel()->panel;
     int64_t quads = g->group * nn_ceil_div(g->channels, TLK_QUAD), sums = INT64_MAX;
-    plan->filters = filters_of(call->inputs[c->w], g->group);
-    plan->pixel = g->channels == 1 && g->filters == 1 ? 1 : sizeof(uint32_t);
-    if (!plan_pixels(plan) || !nn_mul(quads, plan->plane, &quads) || !nn_add(quads, panel, &quads) ||
+    plan->filters = filters_of(call->inputs[c->w], g->group, window);
+    plan->pixel = plan->filters.narrow > 0 ? 1 : sizeof(uint32_t);
+    if (!plan_pixels(plan) || !nn_mul(quads, plan->plane, &quads) || !nn_add(quads, room(), &quads) ||
         !nn_mul(g->group * plan->slabs, plan->lanes, &sums))
         quads = sums = INT64_MAX;
     /* Tiles whose data stays in the second-level cache while all filters go over it; enough of them for all threads,
@@ -187,8 +255,8 @@ static void make_plan(tl_call *call, const quant_conv *c, quant_plan *plan)
     plan->window_sums = nn_place(call, sums, sizeof(int32_t));
     if (!state || !state->packed)
         plan->packed = nn_place(call, 1, plan->filters.size);
-    plan->ones = nn_place(call, 1, kernel()->packed_size(1, g->taps, g->channels));
-    plan->offsets = nn_place(call, g->taps, sizeof(int64_t));
+    plan->ones = nn_place(call, 1, kernel()->packed_size(1, plan->filters.runs, plan->filters.depth));
+    plan->offsets = nn_place(call, plan->filters.runs, sizeof(int64_t));
     plan->starts = nn_place(call, filters, sizeof(int32_t));
     plan->row_factors = nn_place(call, filters, sizeof(int32_t));
     plan->scales = nn_place(call, filters, sizeof(float));
@@ -210,7 +278,7 @@ static tl_status reshape(tl_call *call, const quant_conv *c)
     if (op_elements(call->outputs[0]) == 0)
         return TL_OK;
     conv_geometry_set(&plan->g, &window, x, w, call->outputs[0], group, pads);
-    make_plan(call, c, plan);
+    make_plan(call, c, &window, plan);
     return TL_OK;
 }
 
@@ -251,6 +319,7 @@ typedef struct conv_job {
     const tl_call *call;
     const quant_plan *plan;
     const uint8_t *x; /* of one sample */
+    const tlk_bytes_kernel *kernel;
     bool x_signed;
     int32_t x_zero;
     char *pixels;
@@ -267,7 +336,7 @@ static void fill_outside(const conv_job *job, char *to, int64_t n)
 }
 
 /* Bytes as unsigned ones, eight at a time; the last go over what is done. */
-static void copy_bytes(const uint8_t *from, uint64_t flip, int64_t n, uint8_t *to)
+static void copy_bytes(const uint8_t *from, uint64_t flip, int64_t n, char *to)
 {
     for (int64_t at = 0; n >= 8 && at < n; at += 8) {
         const int64_t i = nn_min(at, n - 8);
@@ -277,75 +346,94 @@ static void copy_bytes(const uint8_t *from, uint64_t flip, int64_t n, uint8_t *t
         memcpy(to + i, &bytes, sizeof bytes);
     }
     for (int64_t i = 0; n < 8 && i < n; i++)
-        to[i] = (uint8_t)(from[i] ^ (flip & 0xff));
+        to[i] = (char)(from[i] ^ (flip & 0xff));
 }
 
-/* n pixels, by the stride. */
-static void fill_inside(const conv_job *job, const uint8_t *const rows[TLK_QUAD], int count, int64_t stride, int64_t n,
-                        char *to)
+/* n pixels, by the stride, of up to four channels from `from` on. */
+static void fill_inside(const conv_job *job, const uint8_t *from, int count, int64_t stride, int64_t n, char *to)
 {
     const uint64_t flip = job->x_signed ? UINT64_C(0x8080808080808080) : 0;
+    const uint8_t *rows[TLK_QUAD];
+    for (int k = 0; k < TLK_QUAD; k++)
+        rows[k] = from + (k < count ? k : 0) * job->plan->g.in_area;
     if (job->plan->pixel != 1)
-        kernel()->quads(rows, count, job->x_signed, stride, n, (uint32_t *)(void *)to);
+        job->kernel->quads(rows, count, job->x_signed, stride, n, (uint32_t *)(void *)to);
     else if (stride == 1)
-        copy_bytes(rows[0], flip, n, (uint8_t *)to);
+        copy_bytes(from, flip, n, to);
     else
         for (int64_t i = 0; i < n; i++)
-            to[i] = (char)(rows[0][i * stride] ^ (flip & 0xff));
+            to[i] = (char)(from[i * stride] ^ (flip & 0xff));
 }
 
-/* The plane of up to four channels, from `x` on. */
-static void fill_plane(const conv_job *job, const uint8_t *x, int count, char *to)
+/* The last digit of a number whose digits have `n` values, which leaves it; most often there is but one value. */
+static int64_t take_digit(int64_t *number, int64_t n)
+{
+    const int64_t digit = n > 1 ? *number % n : 0;
+    *number = n > 1 ? *number / n : *number;
+    return digit;
+}
+
+/* A row of pixels of planes begin <= at < end, from each plane's pixel `to` on: `left` outside of the data, those of
+ * the data from its pixel `from` on up to `right`, and again some outside, n in all. */
+static void fill_rows(const conv_job *job, int64_t begin, int64_t end, int64_t from, int64_t stride, int64_t left,
+                      int64_t right, int64_t n, int64_t to)
+{
+    const quant_plan *plan = job->plan;
+    const conv_geometry *g = &plan->g;
+    const int64_t quads = nn_ceil_div(g->channels, TLK_QUAD);
+    for (int64_t at = begin; at < end; at++) {
+        int64_t group = at;
+        const int64_t first = take_digit(&group, quads) * TLK_QUAD;
+        char *pixels = job->pixels + (size_t)(at * plan->plane + to) * plan->pixel;
+        fill_outside(job, pixels, left);
+        if (right > left)
+            fill_inside(job, job->x + (group * g->channels + first) * g->in_area + from,
+                        (int)nn_min(TLK_QUAD, g->channels - first), stride, right - left,
+                        pixels + (size_t)left * plan->pixel);
+        fill_outside(job, pixels + (size_t)right * plan->pixel, n - right);
+    }
+}
+
+/* Planes of up to four channels each. */
+static void fill_planes(const conv_job *job, int64_t begin, int64_t end)
 {
     const quant_plan *plan = job->plan;
     const conv_geometry *g = &plan->g;
     const int32_t last = g->spatial - 1;
-    const int64_t stride = g->strides[last];
-    int64_t phase[CONV_MAX_SPATIAL] = {0}, index[CONV_MAX_SPATIAL] = {0};
-    const uint8_t *rows[TLK_QUAD] = {x}; /* there is at least one */
+    const int64_t stride = g->strides[last], n = plan->sizes[last];
+    int64_t phase[CONV_MAX_SPATIAL], index[CONV_MAX_SPATIAL], to = 0;
     if (plan->whole) {
-        for (int k = 0; k < count; k++)
-            rows[k] = x + k * g->in_area;
-        fill_inside(job, rows, count, 1, g->in_area, to);
+        fill_rows(job, begin, end, 0, 1, 0, g->in_area, g->in_area, 0);
         return;
     }
+    for (int32_t i = 0; i <= last; i++)
+        phase[i] = index[i] = 0;
     do {
-        int64_t begin[CONV_MAX_SPATIAL], first, end;
+        int64_t offset[CONV_MAX_SPATIAL], left, right;
         for (int32_t i = 0; i <= last; i++)
-            begin[i] = (g->strides[i] > 1 ? phase[i] * g->dilations[i] % g->strides[i] : 0) - g->pads[i];
-        conv_taps(begin[last], stride, plan->sizes[last], g->in_size[last], &first, &end);
+            offset[i] = (g->strides[i] > 1 ? phase[i] * g->dilations[i] % g->strides[i] : 0) - g->pads[i];
+        conv_taps(offset[last], stride, n, g->in_size[last], &left, &right);
         do {
             int64_t row = 0;
-            bool inside = end > first;
+            bool inside = right > left;
             for (int32_t i = 0; i < last; i++) {
-                const int64_t at = index[i] * g->strides[i] + begin[i];
+                const int64_t at = index[i] * g->strides[i] + offset[i];
                 inside = inside && at >= 0 && at < g->in_size[i];
                 row = inside ? row * g->in_size[i] + at : 0;
             }
-            const int64_t left = inside ? first : plan->sizes[last], right = inside ? end : plan->sizes[last];
-            fill_outside(job, to, left);
-            for (int k = 0; k < count && inside; k++)
-                rows[k] = x + k * g->in_area + row * g->in_size[last] + begin[last] + first * stride;
-            if (inside)
-                fill_inside(job, rows, count, stride, end - first, to + (size_t)first * plan->pixel);
-            fill_outside(job, to + (size_t)right * plan->pixel, plan->sizes[last] - right);
-            to += (size_t)plan->sizes[last] * plan->pixel;
+            fill_rows(job, begin, end, row * g->in_size[last] + offset[last] + left * stride, stride, inside ? left : n,
+                      inside ? right : n, n, to);
+            to += n;
         } while (conv_step(index, plan->sizes, last));
     } while (conv_step(phase, plan->phases, g->spatial));
 }
 
 static void fill_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
-    const conv_job *job = context;
-    const conv_geometry *g = &job->plan->g;
-    const int64_t quads = nn_ceil_div(g->channels, TLK_QUAD);
+    enum { PLANES = 16 }; /* whose rows are near each other */
     (void)thread;
-    for (int64_t at = begin; at < end; at++) {
-        const int64_t first = at % quads * TLK_QUAD;
-        fill_plane(job, job->x + (at / quads * g->channels + first) * g->in_area,
-                   (int)nn_min(TLK_QUAD, g->channels - first),
-                   job->pixels + (size_t)(at * job->plan->plane) * job->plan->pixel);
-    }
+    for (; begin < end; begin += PLANES)
+        fill_planes(context, begin, nn_min(begin + PLANES, end));
 }
 
 /* Where the windows of a slab begin: its indices of all axes but the last two. */
@@ -362,20 +450,13 @@ static int64_t slab_offset(const quant_plan *plan, int64_t slab)
     return offset;
 }
 
-/* The last digit of a number whose digits have `n` values, which leaves it; most often there is but one value. */
-static int64_t take_digit(int64_t *number, int64_t n)
-{
-    const int64_t digit = n > 1 ? *number % n : 0;
-    *number = n > 1 ? *number / n : *number;
-    return digit;
-}
-
 static void product_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const conv_job *job = context;
     const quant_plan *plan = job->plan;
     const conv_geometry *g = &plan->g;
     const int64_t quads = nn_ceil_div(g->channels, TLK_QUAD), slab_area = g->out_area / plan->slabs;
+    const int64_t blocks = nn_ceil_div(g->filters, job->kernel->block);
     (void)thread;
     tlk_bytes product = job->product;
     for (int64_t at = begin; at < end; at++) {
@@ -395,7 +476,7 @@ static void product_task(void *context, int64_t begin, int64_t end, int32_t thre
             window.form = TLK_BYTES_SUMS;
             window.c = sums;
             window.pitch = window.width = plan->lanes;
-            kernel()->run(&window, nn_at(job->call, plan->ones), 0, 1, first, last);
+            job->kernel->run(&window, nn_at(job->call, plan->ones), 0, 1, first, last);
             product.terms[0].row = (const int32_t *)nn_at(job->call, plan->row_factors) + filter;
             product.terms[0].lane = sums;
         }
@@ -403,8 +484,7 @@ static void product_task(void *context, int64_t begin, int64_t end, int32_t thre
         if (product.scale)
             product.scale = job->product.scale + filter;
         product.c = (char *)job->product.c + (size_t)(filter * g->out_area + slab * slab_area) * job->y_size;
-        kernel()->run(&product, job->packed + (size_t)group * plan->filters.each, 0,
-                      nn_ceil_div(g->filters, kernel()->block), first, last);
+        job->kernel->run(&product, job->packed + (size_t)group * plan->filters.each, 0, blocks, first, last);
     }
 }
 
@@ -412,14 +492,15 @@ static void set_offsets(const quant_plan *plan, int64_t *offsets)
 {
     const conv_geometry *g = &plan->g;
     int64_t tap[CONV_MAX_SPATIAL] = {0};
-    for (int64_t t = 0; t < g->taps; t++, conv_step(tap, g->kernel, g->spatial)) {
+    do {
         int64_t phase = 0, at = 0;
         for (int32_t i = 0; i < g->spatial; i++) {
             phase = phase * plan->phases[i] + tap[i] % plan->phases[i];
             at = at * plan->sizes[i] + tap[i] * g->dilations[i] / g->strides[i];
         }
-        offsets[t] = phase * plan->area + at;
-    }
+        if (begins_quad(&plan->filters, tap[g->spatial - 1]))
+            *offsets++ = phase * plan->area + at;
+    } while (conv_step(tap, g->kernel, g->spatial));
 }
 
 /* What each filter's sums begin with, its factor of the window's sum, and its scale. */
@@ -433,12 +514,15 @@ static void prepare_filters(const tl_call *call, const quant_conv *c, conv_job *
     const int32_t *sums = filter_sums(&plan->filters, job->packed);
     int32_t *starts = nn_at(call, plan->starts), *factors = nn_at(call, plan->row_factors);
     float *scales = nn_at(call, plan->scales);
+    const int64_t zero_step = zero && op_elements(zero) > 1;
+    int32_t any = 0;
     for (int64_t i = 0; i < filters; i++) {
         const uint32_t from = bias ? (uint32_t)((const int32_t *)bias->data)[i] : 0;
         starts[i] = (int32_t)(from - x_zero * (uint32_t)sums[i]);
-        factors[i] = w_shift - (zero ? quant_byte(zero, op_elements(zero) > 1 ? i : 0) : 0);
-        job->window_sums = job->window_sums || factors[i] != 0;
+        factors[i] = w_shift - (zero ? quant_byte(zero, i * zero_step) : 0);
+        any |= factors[i];
     }
+    job->window_sums = any != 0;
     job->product.start = starts;
     if (!c->linear)
         return;
@@ -448,6 +532,15 @@ static void prepare_filters(const tl_call *call, const quant_conv *c, conv_job *
     for (int64_t i = 0; i < filters; i++)
         scales[i] = x_scale[0] * w_scale[i * step] / y_scale[0];
     job->product.scale = scales;
+}
+
+/* How far behind the first of its taps each one of a quad is. */
+static uint32_t quad_of(const quant_filters *f)
+{
+    uint32_t quad = 0;
+    for (int k = 1; k < f->narrow; k++)
+        quad |= (uint32_t)(k * f->apart) << 8 * k;
+    return quad;
 }
 
 static tl_status run(tl_call *call, const quant_conv *c)
@@ -461,6 +554,7 @@ static tl_status run(tl_call *call, const quant_conv *c)
         return TL_OK;
     conv_job job = {.call = call,
                     .plan = plan,
+                    .kernel = kernel(),
                     .x_signed = x->type == TL_INT8,
                     .x_zero = zero ? quant_byte(zero, 0) : 0,
                     .pixels = nn_at(call, plan->pixels),
@@ -469,11 +563,12 @@ static tl_status run(tl_call *call, const quant_conv *c)
                     .product = {.rows = g->filters,
                                 .lanes = plan->lanes,
                                 .depth = quads,
-                                .taps = g->taps,
+                                .taps = plan->filters.runs,
                                 .offsets = nn_at(call, plan->offsets),
                                 .b_step = plan->plane,
                                 .b_lane_step = 1,
-                                .narrow = plan->pixel == 1,
+                                .narrow = plan->filters.narrow > 0,
+                                .quad = quad_of(&plan->filters),
                                 .form = c->linear ? TLK_BYTES_BYTES : TLK_BYTES_SUMS,
                                 .c_row_step = g->out_area,
                                 .pitch = plan->sizes[last],
@@ -489,10 +584,9 @@ static tl_status run(tl_call *call, const quant_conv *c)
     set_offsets(plan, nn_at(call, plan->offsets));
     prepare_filters(call, c, &job);
     /* What the last panel reads beyond goes nowhere; valgrind, which takes neighbours together, is to see that. */
-    memset(job.pixels + (size_t)(g->group * quads * plan->plane) * plan->pixel, 0,
-           (size_t)kernel()->panel * plan->pixel);
+    memset(job.pixels + (size_t)(g->group * quads * plan->plane) * plan->pixel, 0, (size_t)room() * plan->pixel);
     if (job.window_sums)
-        pack_ones(&plan->filters, nn_at(call, plan->ones));
+        pack_ones(&plan->filters, g->kernel[last], nn_at(call, plan->ones));
     const double cost = (double)g->filters * (double)plan->tile * (double)g->channels * (double)g->taps;
     for (int64_t b = 0; b < g->batch; b++) {
         job.x = (const uint8_t *)x->data + b * g->group * g->channels * g->in_area;

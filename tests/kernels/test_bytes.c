@@ -116,12 +116,6 @@ static guarded pack_b(const tlk_bytes_kernel *kernel, const problem *p, const bu
         guarded_free(&sums);
         product->b_step = kernel->panel;
         product->b_lane_step = quads;
-    } else if (p->m == 1 && p->depth == 1) {
-        packed = guarded_alloc((size_t)(columns + kernel->panel), 0);
-        for (int64_t j = 0; j < columns; j++)
-            ((uint8_t *)packed.data)[j] = ((const uint8_t *)b->b.data)[j] ^ (p->b_signed ? 0x80 : 0);
-        product->narrow = true;
-        product->b_lane_step = 1;
     } else {
         packed = guarded_alloc((size_t)(columns * quads + kernel->panel) * sizeof(uint32_t), 0);
         for (int64_t q = 0; q < quads; q++) {
@@ -270,6 +264,84 @@ START_TEST(quads)
 }
 END_TEST
 
+/* One row of bytes: taps in quads of any form, lines whose ends are left out, a term or none. */
+static void check_narrow(const tlk_bytes_kernel *kernel, tlk_bytes_form form, bool term, int64_t width, uint32_t *state)
+{
+    enum { MOST_TAPS = 7 };
+    const int apart = (int)(next(state) % 13), count = apart > 4 ? 1 + 12 / apart : 1 + (int)(next(state) % 4);
+    const int64_t taps = 1 + next(state) % MOST_TAPS, lines = 1 + next(state) % 3, pitch = width + next(state) % 5,
+                  lanes = (lines - 1) * pitch + width, size = form == TLK_BYTES_BYTES ? 1 : 4;
+    const problem any = {.extreme = 0};
+    int64_t offsets[MOST_TAPS], last = 0;
+    for (int64_t t = 0; t < taps; t++) {
+        offsets[t] = next(state) % 70;
+        last = offsets[t] > last ? offsets[t] : last;
+    }
+    guarded a = random_bytes(&any, true, taps * count, 0, state),
+            b = random_bytes(&any, false, lanes + last + kernel->panel * TLK_QUAD, 0, state),
+            packed = guarded_alloc(kernel->packed_size(1, taps, TLK_QUAD), 0),
+            sums = random_ints(lanes, 1U << 20, 0, state), c = guarded_alloc((size_t)(lines * width * size), 0);
+    const tlk_bytes_left left = {
+        .data = a.data, .is_signed = true, .rows = 1, .taps = taps, .depth = count, .tap_step = count, .step = 1};
+    kernel->pack(&left, 0, 1, packed.data, NULL);
+    const int32_t start = -1234, factor = 5;
+    const float scale = 0x1.7p-8F;
+    tlk_bytes product = {.rows = 1,
+                         .lanes = lanes,
+                         .depth = 1,
+                         .taps = taps,
+                         .b = b.data,
+                         .narrow = true,
+                         .quad = (uint32_t)((count > 1 ? apart << 8 : 0) | (count > 2 ? apart << 17 : 0)) |
+                                 (count > 3 ? (uint32_t)(3 * apart) << 24 : 0),
+                         .offsets = offsets,
+                         .b_lane_step = 1,
+                         .start = &start,
+                         .form = form,
+                         .c = c.data,
+                         .pitch = pitch,
+                         .width = width,
+                         .scale = &scale,
+                         .zero = 100,
+                         .low = 10,
+                         .high = 250};
+    if (term) {
+        product.terms[0].row = &factor;
+        product.terms[0].lane = sums.data;
+    }
+    const int64_t half = lanes / 2 / kernel->panel * kernel->panel;
+    kernel->run(&product, packed.data, 0, 1, 0, half);
+    kernel->run(&product, packed.data, 0, 1, half, lanes);
+    for (int64_t i = 0; i < lines * width; i++) {
+        const int64_t lane = i / width * pitch + i % width;
+        int64_t sum = start + (term ? factor * int_at(&sums, lane) : 0);
+        for (int64_t t = 0; t < taps; t++)
+            for (int k = 0; k < count; k++)
+                sum += byte_at(&a, true, t * count + k) * byte_at(&b, false, lane + offsets[t] + k * apart);
+        if (form == TLK_BYTES_SUMS)
+            ck_assert_int_eq(int_at(&c, i), sum);
+        else
+            ck_assert_int_eq(byte_at(&c, false, i),
+                             (int64_t)fmin(fmax(rint((double)sum * (double)scale) + 100, 10), 250));
+    }
+    guarded *all[] = {&a, &b, &packed, &sums, &c};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        guarded_free(all[i]);
+}
+
+START_TEST(narrow)
+{
+    uint32_t state = 17;
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        for (int64_t width = 1; kernels != NULL && width < 150; width++)
+            for (int kind = 0; kind < 4; kind++)
+                check_narrow(tlk_get_bytes(kernels), kind % 2 == 0 ? TLK_BYTES_SUMS : TLK_BYTES_BYTES, kind / 2 != 0,
+                             width, &state);
+    }
+}
+END_TEST
+
 START_TEST(products)
 {
     static const int64_t rows[] = {1, 2, 3, 5, 8, 11, 12, 13, 27}, lanes[] = {1, 7, 16, 31, 32, 33, 70},
@@ -301,6 +373,7 @@ int main(void)
     TCase *tests = tcase_create("products");
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, quads);
+    tcase_add_test(tests, narrow);
     tcase_add_test(tests, products);
     tcase_add_test(tests, extremes);
     suite_add_tcase(suite, tests);

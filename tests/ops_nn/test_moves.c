@@ -68,6 +68,51 @@ START_TEST(byte_convolutions)
 }
 END_TEST
 
+/* Channels with filters of their own: taps of every remainder of strides and dilations, in rows of images. */
+START_TEST(byte_channels)
+{
+    enum { CHANNELS = 3, ROWS = 5, COLUMNS = 60 };
+    for (int64_t i = 0; i < 400; i++) {
+        const int64_t stride = 1 + i % 4, apart = 1 + i * 7 % 15, taps = 1 + i * 5 % 9, pad = i % 3 * 4,
+                      row_stride = 1 + i % 2;
+        const fake_attribute attributes[] = {ATTR_I("group", CHANNELS), ATTR_IS("strides", row_stride, stride),
+                                             ATTR_IS("dilations", 1, apart), ATTR_IS("pads", 1, pad, 0, 2 * pad)};
+        const tl_type tx = i & 1 ? TL_INT8 : TL_UINT8, tw = i & 2 ? TL_UINT8 : TL_INT8;
+        const int64_t extent = (taps - 1) * apart + 1, height = (ROWS + 1 - 2) / row_stride + 1,
+                      width = (COLUMNS + 3 * pad - extent) / stride + 1;
+        if (COLUMNS + 3 * pad < extent)
+            continue;
+        tl_tensor x = random_tensor(tx, DIMS(2, CHANNELS, ROWS, COLUMNS)),
+                  w = random_tensor(tw, DIMS(CHANNELS, 1, 2, taps)), xz = random_tensor(tx, 0, NULL),
+                  wz = i & 4 ? random_tensor(tw, 0, NULL) : new_tensor(tw, 0, NULL);
+        fake_case test = {.op = &tl_op_ConvInteger_10,
+                          .attributes = attributes,
+                          .attribute_count = 4,
+                          .inputs = {&x, &w, &xz, &wz},
+                          .input_count = 4};
+        run_ok(&test);
+        assert_shape(&test.outputs[0], DIMS(2, CHANNELS, height, width));
+        for (int64_t at = 0; at < elements(&test.outputs[0]); at++) {
+            const int64_t plane = at / width / height, row = at / width % height * row_stride - 1,
+                          column = at % width * stride - pad;
+            double sum = 0;
+            for (int64_t k = 0; k < 2 * taps; k++) {
+                const int64_t r = row + k / taps, c = column + k % taps * apart;
+                if (r >= 0 && r < ROWS && c >= 0 && c < COLUMNS)
+                    sum += (get(&x, (plane * ROWS + r) * COLUMNS + c) - get(&xz, 0)) *
+                           (get(&w, plane % CHANNELS * 2 * taps + k) - get(&wz, 0));
+            }
+            ck_assert_msg(get(&test.outputs[0], at) == sum, "%d taps, %d apart, stride %d: %g at %d, not %g", (int)taps,
+                          (int)apart, (int)stride, get(&test.outputs[0], at), (int)at, sum);
+        }
+        fake_free(&test);
+        tl_tensor *all[] = {&x, &w, &xz, &wz};
+        for (size_t k = 0; k < 4; k++)
+            free_tensor(all[k]);
+    }
+}
+END_TEST
+
 /* Few results of windows whose pixels no memory could hold. */
 START_TEST(far_bytes)
 {
@@ -199,6 +244,7 @@ int main(void)
 {
     Suite *suite = suite_create("Bytes, states and places");
     ADD_TEST(suite, byte_convolutions);
+    ADD_TEST(suite, byte_channels);
     ADD_TEST(suite, far_bytes);
     ADD_TEST(suite, causal);
     ADD_TEST(suite, depth_and_space);
