@@ -303,6 +303,87 @@ START_TEST(says_why)
 }
 END_TEST
 
+/* ---- How much work it is: memory tells, as whatever looks at a whole graph asks for some
+ * -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct chain_cost {
+    size_t fuse, lower; /* bytes asked for */
+} chain_cost;
+
+static void *count_bytes(void *user, size_t size, size_t alignment)
+{
+    *(size_t *)user += size;
+    return aligned_alloc(alignment < 64 ? 64 : alignment, (size + 63) / 64 * 64 + (size == 0 ? 64 : 0));
+}
+
+static void count_nothing(void *user, void *memory)
+{
+    (void)user;
+    free(memory);
+}
+
+static int chain_file(int layers)
+{
+    model m = {.opset = 17};
+    add_input(&m, "x0", TL_FLOAT, "1,2,8");
+    add_weights(&m, "d", "2,1,3");
+    add_weights(&m, "p", "2,2,1");
+    for (int i = 0; i < layers; i++) {
+        char from[16], between[16], to[16], inputs[40];
+        snprintf(from, sizeof from, "x%d", i);
+        snprintf(between, sizeof between, "h%d", i);
+        snprintf(to, sizeof to, "x%d", i + 1);
+        snprintf(inputs, sizeof inputs, "%s d", from);
+        add_node(&m, "Conv", inputs, between, "group=2 pads=[1,1]");
+        snprintf(inputs, sizeof inputs, "%s p", between);
+        add_node(&m, "Conv", inputs, to, "");
+        if (i + 1 == layers)
+            add_output(&m, to, TL_FLOAT);
+    }
+    size_t size;
+    void *bytes = finish_model(&m, &size);
+    const int file = memfd_create("chain", 0);
+    ck_assert_int_eq(write(file, bytes, size), (ssize_t)size);
+    free(bytes);
+    return file;
+}
+
+static chain_cost cost_of(int layers)
+{
+    size_t asked = 0, count, before;
+    const tl_runtime_options options = {.size = sizeof options, .allocator = {count_bytes, count_nothing, &asked}};
+    tl_runtime *of = NULL;
+    tl_edit *edit = NULL;
+    tl_error error;
+    chain_cost cost;
+    char path[64];
+    const int file = chain_file(layers);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    ck_assert_int_eq(tl_runtime_create(&options, &of, &error), TL_OK);
+    ck_assert_int_eq(tl_plugin_register(of, tl_plugin_separable_conv1d, &error), TL_OK);
+    ck_assert_msg(tl_edit_open(of, path, &edit, &error) == TL_OK, "%s", error.message);
+    before = asked;
+    ck_assert_msg(tl_edit_apply(edit, "separable_conv1d.fuse", &count, &error) == TL_OK, "%s", error.message);
+    ck_assert_int_eq(count, layers);
+    cost.fuse = asked - before;
+    before = asked;
+    ck_assert_msg(tl_edit_lower(edit, &count, &error) == TL_OK, "%s", error.message);
+    ck_assert_int_eq(count, layers);
+    cost.lower = asked - before;
+    tl_edit_close(edit);
+    tl_runtime_destroy(of);
+    close(file);
+    return cost;
+}
+
+START_TEST(work_is_linear)
+{
+    const chain_cost once = cost_of(400), twice = cost_of(800);
+    ck_assert_msg(twice.fuse < once.fuse * 5 / 2, "%zu, %zu", once.fuse, twice.fuse);
+    ck_assert_msg(twice.lower < once.lower * 5 / 2, "%zu, %zu", once.lower, twice.lower);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("separable_conv1d.lower");
@@ -314,6 +395,7 @@ int main(void)
     tcase_add_loop_test(tests, operators, 0, 8);
     tcase_add_test(tests, gelu_without_erf);
     tcase_add_loop_test(tests, says_why, 0, TL_COUNT(refusals));
+    tcase_add_test(tests, work_is_linear);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }
