@@ -90,7 +90,8 @@ struct job {
     int64_t strips;        /* of rows, in which VW channels are computed together, or 0 */
     int64_t near;          /* strips of the same channels that come one after the other */
     window window;         /* of one tile */
-    bool panels;           /* the window of single elements is [panel][channel][TLK_NR], as the product likes it best */
+    bool panels;           /* the window of single elements is [panel][channel][TLK_NR], as the product likes it best;
+                            * less code, less speed where there are no TLK_PLANES */
     real *elements;        /* its memory */
     real padding;
     struct runs in_window, directly; /* directly: of x itself, if strides are 1 */
@@ -175,8 +176,8 @@ static struct job job_of(const tlk_conv *conv, const tlk_conv_data *data)
         job.data.out_size[0] = 1;
     }
     choose_tiles(&job);
-    job.panels = single && job.across > 1 && conv->filters >= PANELS;
 #if TLK_PLANES
+    job.panels = single && job.across > 1 && conv->filters >= PANELS;
     choose_strips(&job);
 #endif
     return job;
@@ -349,10 +350,10 @@ static void multiply_few(const struct job *job, const struct tile *tile, tlk_blo
 }
 
 /* Lanes of the next block, of `left` ones. */
-static int block_lanes(bool wide, int64_t left)
+static int block_lanes(bool one_row, int64_t left)
 {
     const int64_t vectors = (left + VW - 1) / VW;
-    if (wide && vectors >= TLK_WIDE / 2)
+    if (one_row && vectors >= TLK_WIDE / 2)
         return (int)MIN(left, vectors >= TLK_WIDE ? TLK_WIDE * VW : TLK_WIDE / 2 * VW);
     return (int)MIN(left, TLK_NR);
 }
@@ -417,11 +418,11 @@ static void fill(const struct job *job, const struct tile *tile, const elem *x)
 {
     const tlk_conv *conv = job->conv;
     const int64_t width = job->data.size[1];
-    if (!job->panels)
+    if (!TLK_PLANES || !job->panels)
         window_fill(conv, &job->window, &job->data, x, (const int64_t[2]){tile->row, tile->column},
                     (const int64_t[2]){job->rows - tile->rows, job->columns - tile->columns}, job->padding,
                     job->elements);
-    for (int64_t lane = 0; job->panels && lane < tile->columns; lane += TLK_NR)
+    for (int64_t lane = 0; TLK_PLANES && job->panels && lane < tile->columns; lane += TLK_NR)
         pack_lines(x + tile->column + lane, 1, width, MIN(TLK_NR, tile->columns - lane), TLK_NR, conv->channels,
                    job->elements + lane * conv->channels);
 }
