@@ -335,34 +335,24 @@ static void fill_outside(const conv_job *job, char *to, int64_t n)
     memset(to, job->x_zero + (job->x_signed ? 128 : 0), (size_t)n * job->plan->pixel);
 }
 
-/* Bytes as unsigned ones, eight at a time; the last go over what is done. */
-static void copy_bytes(const uint8_t *from, uint64_t flip, int64_t n, char *to)
-{
-    for (int64_t at = 0; n >= 8 && at < n; at += 8) {
-        const int64_t i = nn_min(at, n - 8);
-        uint64_t bytes;
-        memcpy(&bytes, from + i, sizeof bytes);
-        bytes ^= flip;
-        memcpy(to + i, &bytes, sizeof bytes);
-    }
-    for (int64_t i = 0; n < 8 && i < n; i++)
-        to[i] = (char)(from[i] ^ (flip & 0xff));
-}
-
 /* n pixels, by the stride, of up to four channels from `from` on. */
 static void fill_inside(const conv_job *job, const uint8_t *from, int count, int64_t stride, int64_t n, char *to)
 {
-    const uint64_t flip = job->x_signed ? UINT64_C(0x8080808080808080) : 0;
+    const uint8_t flip = job->x_signed ? 0x80 : 0;
     const uint8_t *rows[TLK_QUAD];
     for (int k = 0; k < TLK_QUAD; k++)
         rows[k] = from + (k < count ? k : 0) * job->plan->g.in_area;
     if (job->plan->pixel != 1)
         job->kernel->quads(rows, count, job->x_signed, stride, n, (uint32_t *)(void *)to);
     else if (stride == 1)
-        copy_bytes(from, flip, n, to);
+        for (int64_t i = 0; i < n; i++)
+            to[i] = (char)(from[i] ^ flip);
+    else if (stride == 2)
+        for (int64_t i = 0; i < n; i++)
+            to[i] = (char)(from[i * 2] ^ flip);
     else
         for (int64_t i = 0; i < n; i++)
-            to[i] = (char)(from[i * stride] ^ (flip & 0xff));
+            to[i] = (char)(from[i * stride] ^ flip);
 }
 
 /* The last digit of a number whose digits have `n` values, which leaves it; most often there is but one value. */
