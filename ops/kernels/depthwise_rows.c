@@ -1,12 +1,10 @@
-/* The depthwise stage of channels_first straight from x: lanes are time steps,
- * a tap is one number for all of them. */
+/* The depthwise stage of channels_first straight from x: lanes are time steps, a tap is one number for all of them. */
 #include "kernels/depthwise.h"
 
 #define CLAMP(x, lo, hi) ((x) < (lo) ? (lo) : (x) > (hi) ? (hi) : (x))
 
-/* What is to be summed: all outputs of some channels from c on. data is where
- * the first one's first tap of the first step lies, or would, if x began
- * sooner. */
+/* What is to be summed: all outputs of some channels from c on. data is where the first one's first tap of the first
+ * step lies, or would, if x began sooner. */
 struct rows {
     const tlk_row_tile *tile;
     const real *data;
@@ -67,14 +65,12 @@ TLK_INLINE vec load_row(bool inside, const unsigned *masks, const real *row, int
     return inside ? v_load(row + v * VW) : LOAD_MASKED(masks[v], e_outside(row, v * VW));
 }
 
-/* Taps that are near: x is loaded once, and a tap has the lanes of two
- * neighbouring vectors. Loads at a tap would nearly all cross a cache line, and
- * take twice as long as selecting lanes does. At stride 2, even and odd steps
- * of x are apart, and so are the taps of either. */
+/* Taps that are near: x is loaded once, and a tap has the lanes of two neighbouring vectors. Loads at a tap would
+ * nearly all cross a cache line, and take twice as long as selecting lanes does. At stride 2, even and odd steps of x
+ * are apart, and so are the taps of either. */
 TLK_INLINE void sum_near_rows(bool inside, int vectors, int stride, const struct rows *rows)
 {
-    const tlk_row_tile tile = *rows->tile; /* what is copied stays in registers,
-                                              whatever is stored to h */
+    const tlk_row_tile tile = *rows->tile; /* what is copied stays in registers, whatever is stored to h */
     const tlk_sepconv *s = tile.depthwise->sepconv;
     const real *by_rows = tile.depthwise->by_rows;
     const real *data = rows->data;
@@ -90,8 +86,7 @@ TLK_INLINE void sum_near_rows(bool inside, int vectors, int stride, const struct
         const real *from = data;
         real copy[18 * VW] __attribute__((aligned(64)));
         if (inside && stride == 2) {
-            /* What selects from a load that crosses a cache line is begun too soon,
-             * and then again. */
+            /* What selects from a load that crosses a cache line is begun too soon, and then again. */
             TLK_UNROLL
             for (int v = 0; v < (vectors + 1) * stride; v++)
                 v_store(copy + v * VW, v_load(data + v * VW));
