@@ -202,7 +202,7 @@ static tl_status run(tl_call *call)
     return TL_OK;
 }
 
-/* Along batches, and under the window; the residual is added where it lies. */
+/* Along batches, and under the window where no softmax goes over time; the residual is added where it lies. */
 static bool find_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
 {
     const sepconv_plan *plan = call->plan;
@@ -210,7 +210,7 @@ static bool find_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *re
     if (k != SEPCONV_X || axis == 0)
         return k == SEPCONV_X || k == SEPCONV_RESIDUAL;
     *reach = (tl_reach){params->strides, plan->shape.left, plan->shape.extent - 1 - plan->shape.left};
-    return axis == (params->layout == TLK_CHANNELS_LAST ? 1 : 2);
+    return params->layout == TLK_CHANNELS_LAST ? axis == 1 : axis == 2 && params->activation.over == SEPCONV_ELEMENT;
 }
 
 const tl_operator sepconv_operator = {
