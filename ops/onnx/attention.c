@@ -6,7 +6,7 @@
 enum { IN_Q, IN_K, IN_V, IN_MASK, IN_PAST_KEY, IN_PAST_VALUE, IN_LENGTHS };
 enum { OUT_Y, OUT_KEY, OUT_VALUE, OUT_SCORES };
 
-#define ROWS 64 /* queries at a time */
+#define ROWS 84 /* queries at a time: whole blocks of any kernel, and their scores stay in the second-level cache */
 #define FAR  (INT64_C(1) << 40)
 
 /* Sizes as far as known, else negative. */
@@ -393,6 +393,16 @@ static void score_row_f32(const attention_job *job, int64_t b, int64_t h, int64_
         tlk_get()->softmax(row + first, row + first, 1, last - first, 0);
 }
 
+/* Here, on n packed queries, the scale costs less than on the scores. */
+static void scale_queries(const attention_job *job, void *packed, int64_t n)
+{
+    const float scale = (float)job->scale;
+    if (!job->is_double)
+        tlk_get()->binary(TLK_MUL, packed, 1, &scale, 0, packed, n);
+    for (int64_t i = 0; job->is_double && i < n; i++)
+        ((double *)packed)[i] *= job->scale;
+}
+
 /* Queries [first, first + rows) of one head, whose keys and values are packed in the scratch. */
 static void attend_rows(const attention_job *job, int64_t b, int64_t h, int64_t first, int64_t rows, char *scratch)
 {
@@ -409,7 +419,7 @@ static void attend_rows(const attention_job *job, int64_t b, int64_t h, int64_t 
                        .c = scratch + plan->scores,
                        .c_row_step = s->total,
                        .c_column_step = 1,
-                       .alpha = job->scale,
+                       .alpha = 1,
                        .activation = {.kind = TLK_LINEAR}};
     tlk_gemm result = {.m = rows,
                        .n = s->value_size,
@@ -420,6 +430,7 @@ static void attend_rows(const attention_job *job, int64_t b, int64_t h, int64_t 
                        .alpha = 1,
                        .activation = {.kind = TLK_LINEAR}};
     kernel->pack_a(q, job->q.step, 1, rows, s->size, 0, kernel->blocks(rows), scratch + plan->packed_q);
+    scale_queries(job, scratch + plan->packed_q, rows * s->size);
     kernel->run(&scores, scratch + plan->packed_q, scratch + plan->packed_k, 0, kernel->blocks(rows), 0,
                 kernel->panels(s->total));
     for (int64_t i = 0; i < rows; i++) {
