@@ -376,24 +376,16 @@ static void load_lanes(const tlk_bytes *p, int64_t lane, int count, panel_lanes 
     lanes->line = lane + count < line * p->pitch ? line - 1 : line;
 }
 
-/* `to` may be the sums. */
-static void to_numbers(const tlk_bytes *p, int64_t row, const panel_lanes *lanes, const int32_t *sums, char *to)
+TLK_INLINE void add_terms(const tlk_bytes *p, int64_t row, const panel_lanes *lanes, int32_t *sums)
 {
-    const float *add = p->add == NULL ? NULL : p->add + row * p->add_row_step + lanes->lane;
-    const float low = (float)(p->low - p->zero);
-    const float high = (float)(p->high - p->zero);
-    for (int i = 0; i < PANEL; i += TLK_W) {
-        const vecf scale =
-            lanes->scale != NULL ? vf_load(lanes->scale + i) : vf_set1(p->scale[row * p->scale_row_step]);
-        vecf x = vf_from_int(vi_load(sums + i)) * scale;
-        if (p->form == TLK_BYTES_BYTES) {
-            const vecb bytes = bytes_from_floats(x, low, high, p->zero);
-            memcpy(to + i, &bytes, sizeof bytes);
+    for (int t = 0; t < TLK_BYTES_TERMS; t++) {
+        if (lanes->terms[t] == NULL)
             continue;
+        const vecu factor = (vecu)vi_set1(p->terms[t].row != NULL ? p->terms[t].row[row] : 1);
+        for (int v = 0; v < VECTORS; v++) {
+            const vecu sum = (vecu)vi_load(sums + v * TLK_W) + factor * (vecu)vi_load(lanes->terms[t] + v * TLK_W);
+            vi_store(sums + v * TLK_W, (veci)sum);
         }
-        if (add != NULL && i < lanes->count)
-            x = x + vf_load_n(add + i, MIN(TLK_W, lanes->count - i));
-        memcpy(to + (size_t)i * sizeof(float), &x, sizeof x);
     }
 }
 
@@ -413,29 +405,46 @@ TLK_INLINE void copy_some(char *to, const char *from, size_t n)
             to[i] = from[i];
 }
 
-static void finish_row(const tlk_bytes *p, int64_t row, const panel_lanes *lanes, int32_t *sums)
+/* What all rows need is read once, here: for the compiler, any store of bytes might change it. */
+static void finish_rows(const tlk_bytes *p, int64_t row, int64_t rows, const panel_lanes *lanes, int32_t *sums)
 {
-    for (int t = 0; t < TLK_BYTES_TERMS; t++) {
-        if (lanes->terms[t] == NULL)
-            continue;
-        const vecu factor = (vecu)vi_set1(p->terms[t].row != NULL ? p->terms[t].row[row] : 1);
-        for (int v = 0; v < VECTORS; v++) {
-            const vecu sum = (vecu)vi_load(sums + v * TLK_W) + factor * (vecu)vi_load(lanes->terms[t] + v * TLK_W);
-            vi_store(sums + v * TLK_W, (veci)sum);
-        }
-    }
-    const size_t size = p->form == TLK_BYTES_BYTES ? 1 : sizeof(int32_t);
-    char *c = (char *)p->c + (size_t)(row * p->c_row_step) * size;
+    const tlk_bytes_form form = p->form;
+    const size_t size = form == TLK_BYTES_BYTES ? 1 : sizeof(int32_t);
+    const float low = (float)(p->low - p->zero);
+    const float high = (float)(p->high - p->zero);
+    const int32_t zero = p->zero;
+    const int64_t c_step = p->c_row_step * (int64_t)size;
+    const int64_t scale_step = p->scale_row_step;
+    const float *scales = form != TLK_BYTES_SUMS && lanes->scale == NULL ? p->scale + row * scale_step : NULL;
+    const float *add = form == TLK_BYTES_FLOATS && p->add != NULL ? p->add + lanes->lane : NULL;
     const bool whole = lanes->runs == 1 && lanes->run[0].end - lanes->run[0].begin == PANEL;
-    char *to = whole ? c + (size_t)lanes->run[0].to * size : (char *)sums;
-    if (p->form != TLK_BYTES_SUMS)
-        to_numbers(p, row, lanes, sums, to);
-    else if (whole)
-        memcpy(to, sums, PANEL * sizeof *sums);
-    for (int i = 0; i < lanes->runs && !whole; i++) {
-        const size_t begin = (size_t)lanes->run[i].begin;
-        copy_some(c + (size_t)lanes->run[i].to * size, (char *)sums + begin * size,
-                  ((size_t)lanes->run[i].end - begin) * size);
+    const bool terms = lanes->terms[0] != NULL || lanes->terms[1] != NULL || lanes->terms[2] != NULL;
+    const int64_t first = whole ? lanes->run[0].to * (int64_t)size : 0;
+    char *const block = (char *)p->c + row * c_step;
+    for (int64_t r = 0; r < rows; r++, sums += PANEL) {
+        char *c = block + r * c_step;
+        char *to = whole ? c + first : (char *)sums;
+        if (terms)
+            add_terms(p, row + r, lanes, sums);
+        for (int i = 0; i < PANEL && form != TLK_BYTES_SUMS; i += TLK_W) {
+            const vecf scale = scales == NULL ? vf_load(lanes->scale + i) : vf_set1(scales[r * scale_step]);
+            vecf x = vf_from_int(vi_load(sums + i)) * scale;
+            if (form == TLK_BYTES_BYTES) {
+                const vecb bytes = bytes_from_floats(x, low, high, zero);
+                memcpy(to + i, &bytes, sizeof bytes);
+                continue;
+            }
+            if (add != NULL && i < lanes->count)
+                x = x + vf_load_n(add + (row + r) * p->add_row_step + i, MIN(TLK_W, lanes->count - i));
+            memcpy(to + (size_t)i * sizeof(float), &x, sizeof x);
+        }
+        if (whole && form == TLK_BYTES_SUMS)
+            memcpy(to, sums, PANEL * sizeof *sums);
+        for (int i = 0; i < lanes->runs && !whole; i++) {
+            const size_t begin = (size_t)lanes->run[i].begin;
+            copy_some(c + (size_t)lanes->run[i].to * size, (char *)sums + begin * size,
+                      ((size_t)lanes->run[i].end - begin) * size);
+        }
     }
 }
 
@@ -546,8 +555,7 @@ static void run(const tlk_bytes *p, const void *packed_a, int64_t block_begin, i
             } else {
                 multiply_block(rows, p, a, (const uint32_t *)p->b + lane * p->b_lane_step, start, sums);
             }
-            for (int64_t r = 0; r < rows; r++)
-                finish_row(p, row + r, &lanes, sums + r * PANEL);
+            finish_rows(p, row, rows, &lanes, sums);
         }
     }
 }
