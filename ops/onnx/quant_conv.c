@@ -37,11 +37,21 @@ typedef struct quant_plan {
     bool whole;                       /* the pixels are the data in their order */
     int64_t slabs, lanes;             /* the last two axes at a time; their lanes, from the first to the last result */
     int64_t tile, tiles;              /* of lanes */
-    size_t packed, pixels, ones, window_sums, offsets, starts, row_factors, scales; /* in the workspace */
+    size_t packed, pixels, ones, window_sums, offsets, terms; /* in the workspace */
 } quant_plan;
+
+/* What comes of each filter's zero point, scale and bias. */
+typedef struct filter_terms {
+    bool window_sums; /* some filter's zero point is not 0 */
+    int32_t *starts;  /* what its sums begin with */
+    int32_t *factors; /* of the window's sum */
+    float *scales;
+} filter_terms;
 
 typedef struct quant_state {
     void *packed; /* constant filters, or NULL */
+    void *memory; /* of the terms, where all inputs but the data are constant, or NULL */
+    filter_terms terms;
 } quant_state;
 
 /* ---- Filters */
@@ -149,12 +159,101 @@ static void pack_ones(const quant_filters *f, int64_t size, void *packed)
         kernel()->pack(&left, 0, 1, packed, NULL);
 }
 
+/* ---- Zero points, scales and bias: zero points and scales are one for X and Y, and one for each filter of W. */
+
+static tl_status check_single(const tl_call *call, size_t k, int64_t most)
+{
+    const tl_tensor *in = op_input(call, k);
+    int64_t n = in ? nn_product(in, 0, in->rank) : 1;
+    if (n < 0 || most < 0 || n == 1 || (n == most && in->rank == 1))
+        return TL_OK;
+    return tl_fail(call, TL_INVALID_INPUT, "input %zu has %lld elements, but must have one%s", k, (long long)n,
+                   most > 1 ? ", or one for each filter" : "");
+}
+
+static tl_status check_parameters(const tl_call *call, const quant_conv *c)
+{
+    static const size_t single[] = {LINEAR_A_SCALE, LINEAR_Y_SCALE, LINEAR_Y_ZERO};
+    const tl_tensor *w = call->inputs[c->w];
+    const int64_t filters = w->rank > 0 ? w->dims[0] : -1;
+    tl_status status = check_single(call, c->x_zero, 1);
+    if (status == TL_OK)
+        status = check_single(call, c->w_zero, filters);
+    if (!c->linear)
+        return status;
+    for (size_t i = 0; i < sizeof single / sizeof single[0] && status == TL_OK; i++)
+        status = check_single(call, single[i], 1);
+    if (status == TL_OK)
+        status = check_single(call, LINEAR_B_SCALE, filters);
+    if (status == TL_OK)
+        status = nn_check_rank(call, LINEAR_BIAS, 1, 1);
+    if (status == TL_OK)
+        status = nn_check_dim(call, LINEAR_BIAS, 0, filters, "one bias for each filter");
+    return status;
+}
+
+/* The data's zero point as packed. */
+static int32_t packed_zero(const tl_call *call, const quant_conv *c)
+{
+    const tl_tensor *zero = op_input(call, c->x_zero);
+    return (zero ? quant_byte(zero, 0) : 0) + (call->inputs[c->x]->type == TL_INT8 ? 128 : 0);
+}
+
+enum { TERMS_SIZE = 3 * sizeof(int32_t) }; /* of each filter */
+
+static filter_terms prepare_terms(const tl_call *call, const quant_conv *c, int64_t filters, const int32_t *sums,
+                                  void *memory)
+{
+    filter_terms terms = {false, memory, (int32_t *)memory + filters, (float *)memory + 2 * filters};
+    const tl_tensor *zero = op_input(call, c->w_zero), *bias = c->linear ? op_input(call, LINEAR_BIAS) : NULL;
+    const int32_t w_shift = call->inputs[c->w]->type == TL_INT8 ? 0 : 128;
+    const uint32_t x_zero = (uint32_t)packed_zero(call, c);
+    const int64_t zero_step = zero && op_elements(zero) > 1;
+    for (int64_t i = 0; i < filters; i++) {
+        const uint32_t from = bias ? (uint32_t)((const int32_t *)bias->data)[i] : 0;
+        terms.starts[i] = (int32_t)(from - x_zero * (uint32_t)sums[i]);
+        terms.factors[i] = w_shift - (zero ? quant_byte(zero, i * zero_step) : 0);
+        terms.window_sums |= terms.factors[i] != 0;
+    }
+    if (!c->linear)
+        return terms;
+    const float *x_scale = call->inputs[LINEAR_A_SCALE]->data, *w_scale = call->inputs[LINEAR_B_SCALE]->data,
+                *y_scale = call->inputs[LINEAR_Y_SCALE]->data;
+    const int64_t step = op_elements(call->inputs[LINEAR_B_SCALE]) > 1;
+    for (int64_t i = 0; i < filters; i++)
+        terms.scales[i] = x_scale[0] * w_scale[i * step] / y_scale[0];
+    return terms;
+}
+
+/* ---- State */
+
+static void destroy(const tl_host *host, void *memory)
+{
+    quant_state *state = memory;
+    if (state->packed)
+        host->free(host, state->packed);
+    if (state->memory)
+        host->free(host, state->memory);
+    host->free(host, state);
+}
+
+static bool all_constant_but(const tl_call *call, size_t x)
+{
+    for (size_t k = 0; k < call->input_count; k++)
+        if (k != x && call->inputs[k] && !call->inputs[k]->data)
+            return false;
+    return true;
+}
+
 static tl_status create(tl_call *call, const quant_conv *c)
 {
     const tl_tensor *w = call->inputs[c->w];
     const int64_t groups = op_int(call, "group");
+    const bool constant = all_constant_but(call, c->x);
     conv_window window;
     tl_status status = conv_window_parse(call, CONV_DILATIONS, &window);
+    if (status == TL_OK)
+        status = check_parameters(call, c);
     if (status != TL_OK)
         return status;
     quant_state *state = nn_new_state(call, sizeof *state);
@@ -168,35 +267,21 @@ static tl_status create(tl_call *call, const quant_conv *c)
     const quant_filters f = filters_of(w, groups, &window);
     if (f.size != SIZE_MAX)
         state->packed = call->host->alloc(call->host, f.size, 64);
-    if (!state->packed) {
-        call->host->free(call->host, state);
+    if (state->packed && constant)
+        state->memory = call->host->alloc(call->host, (size_t)w->dims[0] * TERMS_SIZE, 64);
+    if (!state->packed || (constant && !state->memory)) {
+        destroy(call->host, state);
         call->state = NULL;
         return tl_fail(call, TL_NO_MEMORY, "no memory for packed weights");
     }
     pack_filters(&f, w, state->packed);
     call->packed = (uint64_t)1 << c->w;
+    if (constant)
+        state->terms = prepare_terms(call, c, w->dims[0], filter_sums(&f, state->packed), state->memory);
     return TL_OK;
 }
 
-static void destroy(const tl_host *host, void *memory)
-{
-    quant_state *state = memory;
-    if (state->packed)
-        host->free(host, state->packed);
-    host->free(host, state);
-}
-
-/* ---- Shapes and plan. Zero points and scales are one for X and Y, and one for each filter of W. */
-
-static tl_status check_single(const tl_call *call, size_t k, int64_t most)
-{
-    const tl_tensor *in = op_input(call, k);
-    int64_t n = in ? nn_product(in, 0, in->rank) : 1;
-    if (n < 0 || most < 0 || n == 1 || (n == most && in->rank == 1))
-        return TL_OK;
-    return tl_fail(call, TL_INVALID_INPUT, "input %zu has %lld elements, but must have one%s", k, (long long)n,
-                   most > 1 ? ", or one for each filter" : "");
-}
+/* ---- Shapes and plan */
 
 /* Taps k and k + period read the same remainder of pixels. */
 static int64_t period(const conv_geometry *g, int32_t i)
@@ -236,7 +321,7 @@ static void make_plan(tl_call *call, const quant_conv *c, const conv_window *win
 {
     const conv_geometry *g = &plan->g;
     const quant_state *state = call->state;
-    const int64_t filters = g->group * g->filters, panel = kernel()->panel;
+    const int64_t panel = kernel()->panel;
     int64_t quads = g->group * nn_ceil_div(g->channels, TLK_QUAD), sums = INT64_MAX;
     plan->filters = filters_of(call->inputs[c->w], g->group, window);
     plan->pixel = plan->filters.narrow > 0 ? 1 : sizeof(uint32_t);
@@ -257,9 +342,8 @@ static void make_plan(tl_call *call, const quant_conv *c, const conv_window *win
         plan->packed = nn_place(call, 1, plan->filters.size);
     plan->ones = nn_place(call, 1, kernel()->packed_size(1, plan->filters.runs, plan->filters.depth));
     plan->offsets = nn_place(call, plan->filters.runs, sizeof(int64_t));
-    plan->starts = nn_place(call, filters, sizeof(int32_t));
-    plan->row_factors = nn_place(call, filters, sizeof(int32_t));
-    plan->scales = nn_place(call, filters, sizeof(float));
+    if (!state || !state->memory)
+        plan->terms = nn_place(call, g->group * g->filters, TERMS_SIZE);
 }
 
 static tl_status reshape(tl_call *call, const quant_conv *c)
@@ -268,7 +352,9 @@ static tl_status reshape(tl_call *call, const quant_conv *c)
     const int64_t group = op_int(call, "group");
     int64_t pads[CONV_MAX_SPATIAL] = {0};
     conv_window window;
-    tl_status status = conv_window_parse(call, CONV_DILATIONS, &window);
+    tl_status status = check_parameters(call, c);
+    if (status == TL_OK)
+        status = conv_window_parse(call, CONV_DILATIONS, &window);
     if (status == TL_OK)
         status = conv_output_shape(call, &window, group, x, w, call->outputs[0], pads);
     if (status != TL_OK || !call->plan)
@@ -282,37 +368,6 @@ static tl_status reshape(tl_call *call, const quant_conv *c)
     return TL_OK;
 }
 
-static int64_t filter_count(const tl_tensor *w)
-{
-    return w->rank > 0 ? w->dims[0] : -1;
-}
-
-static tl_status integer_reshape(tl_call *call)
-{
-    tl_status status = check_single(call, INTEGER_A_ZERO, 1);
-    if (status == TL_OK)
-        status = check_single(call, INTEGER_B_ZERO, filter_count(call->inputs[INTEGER_B]));
-    return status == TL_OK ? reshape(call, &integer_conv) : status;
-}
-
-static tl_status linear_reshape(tl_call *call)
-{
-    const size_t single[] = {LINEAR_A_SCALE, LINEAR_A_ZERO, LINEAR_Y_SCALE, LINEAR_Y_ZERO};
-    const int64_t filters = filter_count(call->inputs[LINEAR_B]);
-    tl_status status = TL_OK;
-    for (size_t i = 0; i < sizeof single / sizeof single[0] && status == TL_OK; i++)
-        status = check_single(call, single[i], 1);
-    if (status == TL_OK)
-        status = check_single(call, LINEAR_B_SCALE, filters);
-    if (status == TL_OK)
-        status = check_single(call, LINEAR_B_ZERO, filters);
-    if (status == TL_OK)
-        status = nn_check_rank(call, LINEAR_BIAS, 1, 1);
-    if (status == TL_OK)
-        status = nn_check_dim(call, LINEAR_BIAS, 0, filters, "one bias for each filter");
-    return status == TL_OK ? reshape(call, &linear_conv) : status;
-}
-
 /* ---- Run */
 
 typedef struct conv_job {
@@ -321,10 +376,10 @@ typedef struct conv_job {
     const uint8_t *x; /* of one sample */
     const tlk_bytes_kernel *kernel;
     bool x_signed;
-    int32_t x_zero;
+    int32_t x_zero; /* as packed */
     char *pixels;
     const char *packed;
-    bool window_sums;  /* some filter's zero point is not 0 */
+    filter_terms terms;
     tlk_bytes product; /* all but what depends on group, slab and tile */
     size_t y_size;
 } conv_job;
@@ -332,7 +387,7 @@ typedef struct conv_job {
 /* n pixels that are outside of the data. */
 static void fill_outside(const conv_job *job, char *to, int64_t n)
 {
-    memset(to, job->x_zero + (job->x_signed ? 128 : 0), (size_t)n * job->plan->pixel);
+    memset(to, job->x_zero, (size_t)n * job->plan->pixel);
 }
 
 /* n pixels, by the stride, of up to four channels from `from` on. */
@@ -455,9 +510,8 @@ static void product_task(void *context, int64_t begin, int64_t end, int32_t thre
                       first = tile * plan->tile, last = nn_min(first + plan->tile, plan->lanes),
                       filter = group * g->filters;
         product.b = job->pixels + (size_t)(group * quads * plan->plane + slab_offset(plan, slab)) * plan->pixel;
-        if (job->window_sums) {
-            const int32_t depth =
-                (int32_t)(0 - (uint32_t)(g->channels * g->taps) * (uint32_t)(job->x_zero + (job->x_signed ? 128 : 0)));
+        if (job->terms.window_sums) {
+            const int32_t depth = (int32_t)(0 - (uint32_t)(g->channels * g->taps) * (uint32_t)job->x_zero);
             int32_t *sums = (int32_t *)nn_at(job->call, plan->window_sums) + (group * plan->slabs + slab) * plan->lanes;
             tlk_bytes window = job->product;
             window.b = product.b;
@@ -467,12 +521,11 @@ static void product_task(void *context, int64_t begin, int64_t end, int32_t thre
             window.c = sums;
             window.pitch = window.width = plan->lanes;
             job->kernel->run(&window, nn_at(job->call, plan->ones), 0, 1, first, last);
-            product.terms[0].row = (const int32_t *)nn_at(job->call, plan->row_factors) + filter;
+            product.terms[0].row = job->terms.factors + filter;
             product.terms[0].lane = sums;
         }
-        product.start = job->product.start + filter;
-        if (product.scale)
-            product.scale = job->product.scale + filter;
+        product.start = job->terms.starts + filter;
+        product.scale = job->terms.scales + filter;
         product.c = (char *)job->product.c + (size_t)(filter * g->out_area + slab * slab_area) * job->y_size;
         job->kernel->run(&product, job->packed + (size_t)group * plan->filters.each, 0, blocks, first, last);
     }
@@ -493,37 +546,6 @@ static void set_offsets(const quant_plan *plan, int64_t *offsets)
     } while (conv_step(tap, g->kernel, g->spatial));
 }
 
-/* What each filter's sums begin with, its factor of the window's sum, and its scale. */
-static void prepare_filters(const tl_call *call, const quant_conv *c, conv_job *job)
-{
-    const quant_plan *plan = job->plan;
-    const tl_tensor *zero = op_input(call, c->w_zero), *bias = c->linear ? op_input(call, LINEAR_BIAS) : NULL;
-    const int64_t filters = plan->g.group * plan->g.filters;
-    const int32_t w_shift = call->inputs[c->w]->type == TL_INT8 ? 0 : 128;
-    const uint32_t x_zero = (uint32_t)(job->x_zero + (job->x_signed ? 128 : 0));
-    const int32_t *sums = filter_sums(&plan->filters, job->packed);
-    int32_t *starts = nn_at(call, plan->starts), *factors = nn_at(call, plan->row_factors);
-    float *scales = nn_at(call, plan->scales);
-    const int64_t zero_step = zero && op_elements(zero) > 1;
-    int32_t any = 0;
-    for (int64_t i = 0; i < filters; i++) {
-        const uint32_t from = bias ? (uint32_t)((const int32_t *)bias->data)[i] : 0;
-        starts[i] = (int32_t)(from - x_zero * (uint32_t)sums[i]);
-        factors[i] = w_shift - (zero ? quant_byte(zero, i * zero_step) : 0);
-        any |= factors[i];
-    }
-    job->window_sums = any != 0;
-    job->product.start = starts;
-    if (!c->linear)
-        return;
-    const float *x_scale = call->inputs[LINEAR_A_SCALE]->data, *w_scale = call->inputs[LINEAR_B_SCALE]->data,
-                *y_scale = call->inputs[LINEAR_Y_SCALE]->data;
-    const int64_t step = op_elements(call->inputs[LINEAR_B_SCALE]) > 1;
-    for (int64_t i = 0; i < filters; i++)
-        scales[i] = x_scale[0] * w_scale[i * step] / y_scale[0];
-    job->product.scale = scales;
-}
-
 /* How far behind the first of its taps each one of a quad is. */
 static uint32_t quad_of(const quant_filters *f)
 {
@@ -538,7 +560,7 @@ static tl_status run(tl_call *call, const quant_conv *c)
     const quant_plan *plan = call->plan;
     const quant_state *state = call->state;
     const conv_geometry *g = &plan->g;
-    const tl_tensor *x = call->inputs[c->x], *y = call->outputs[0], *zero = op_input(call, c->x_zero);
+    const tl_tensor *x = call->inputs[c->x], *y = call->outputs[0];
     const int64_t quads = nn_ceil_div(g->channels, TLK_QUAD), last = g->spatial - 1;
     if (op_elements(y) == 0)
         return TL_OK;
@@ -546,9 +568,10 @@ static tl_status run(tl_call *call, const quant_conv *c)
                     .plan = plan,
                     .kernel = kernel(),
                     .x_signed = x->type == TL_INT8,
-                    .x_zero = zero ? quant_byte(zero, 0) : 0,
+                    .x_zero = packed_zero(call, c),
                     .pixels = nn_at(call, plan->pixels),
                     .packed = state->packed,
+                    .terms = state->terms,
                     .y_size = c->linear ? 1 : sizeof(int32_t),
                     .product = {.rows = g->filters,
                                 .lanes = plan->lanes,
@@ -572,10 +595,12 @@ static tl_status run(tl_call *call, const quant_conv *c)
         pack_filters(&plan->filters, call->inputs[c->w], nn_at(call, plan->packed));
     }
     set_offsets(plan, nn_at(call, plan->offsets));
-    prepare_filters(call, c, &job);
+    if (!state->memory)
+        job.terms = prepare_terms(call, c, g->group * g->filters, filter_sums(&plan->filters, job.packed),
+                                  nn_at(call, plan->terms));
     /* What the last panel reads beyond goes nowhere; valgrind, which takes neighbours together, is to see that. */
     memset(job.pixels + (size_t)(g->group * quads * plan->plane) * plan->pixel, 0, (size_t)room() * plan->pixel);
-    if (job.window_sums)
+    if (job.terms.window_sums)
         pack_ones(&plan->filters, g->kernel[last], nn_at(call, plan->ones));
     const double cost = (double)g->filters * (double)plan->tile * (double)g->channels * (double)g->taps;
     for (int64_t b = 0; b < g->batch; b++) {
@@ -608,14 +633,18 @@ static const tl_attribute_spec attributes[] = {
     OP_STRING("auto_pad", "NOTSET"), OP_INTS("dilations"), OP_INT("group", 1),
     OP_INTS("kernel_shape"),         OP_INTS("pads"),      OP_INTS("strides")};
 
-#define CONV_STEPS(name)                          \
-    static tl_status name##_create(tl_call *call) \
-    {                                             \
-        return create(call, &name##_conv);        \
-    }                                             \
-    static tl_status name##_run(tl_call *call)    \
-    {                                             \
-        return run(call, &name##_conv);           \
+#define CONV_STEPS(name)                           \
+    static tl_status name##_create(tl_call *call)  \
+    {                                              \
+        return create(call, &name##_conv);         \
+    }                                              \
+    static tl_status name##_reshape(tl_call *call) \
+    {                                              \
+        return reshape(call, &name##_conv);        \
+    }                                              \
+    static tl_status name##_run(tl_call *call)     \
+    {                                              \
+        return run(call, &name##_conv);            \
     }
 CONV_STEPS(integer)
 CONV_STEPS(linear)

@@ -25,7 +25,10 @@ static double naive_sum(const tl_tensor *x, const tl_tensor *w, double xz, const
 START_TEST(byte_convolutions)
 {
     const fake_attribute attributes[] = {ATTR_I("group", 2), ATTR_IS("strides", 2), ATTR_IS("pads", 1, 2)};
-    for (int kind = 0; kind < 4; kind++) {
+    enum { INTEGER_WEIGHTS = 1 << 1, INTEGER_ALL = 0xe, LINEAR_WEIGHTS = 1 << 3, LINEAR_ALL = 0x1fe };
+    static const uint64_t integer_constants[] = {0, INTEGER_WEIGHTS, INTEGER_ALL},
+                          linear_constants[] = {0, LINEAR_WEIGHTS, LINEAR_ALL};
+    for (int kind = 0; kind < 12; kind++) {
         const tl_type tx = kind & 1 ? TL_INT8 : TL_UINT8, tw = kind & 1 ? TL_UINT8 : TL_INT8;
         const int64_t each = kind & 2 ? 4 : 1;
         tl_tensor x = random_tensor(tx, DIMS(2, 6, 20)), w = random_tensor(tw, DIMS(4, 3, 4));
@@ -39,12 +42,14 @@ START_TEST(byte_convolutions)
                              .attributes = attributes,
                              .attribute_count = 3,
                              .inputs = {&x, &w, &xz, &wz},
-                             .input_count = 4};
+                             .input_count = 4,
+                             .constant = integer_constants[kind / 4]};
         fake_case linear = {.op = &tl_op_QLinearConv_10,
                             .attributes = attributes,
                             .attribute_count = 3,
                             .inputs = {&x, &xs, &xz, &w, &ws, &wz, &ys, &yz, &b},
-                            .input_count = 9};
+                            .input_count = 9,
+                            .constant = linear_constants[kind / 4]};
         run_ok(&integer);
         run_ok(&linear);
         assert_shape(&integer.outputs[0], DIMS(2, 4, 10));
