@@ -45,11 +45,9 @@ static void release_map(pool_map *map)
 
 static void *system_alloc(size_t size, size_t alignment)
 {
-    size_t room;
     if (alignment < sizeof(block))
         alignment = sizeof(block);
-    if (!tl_add_size(size, alignment, &room) || room > PTRDIFF_MAX - alignment)
-        return NULL; /* no object is that large, and sanitizers take asking for one amiss */
+    const size_t room = size + alignment;
     block head = {0};
     if (room >= OWN_MAP) {
         head.mapped = room;
@@ -90,6 +88,8 @@ void *tl_memory_alloc(const tl_allocator *allocator, size_t size, size_t alignme
         size = 1;
     if (alignment < sizeof(void *))
         alignment = sizeof(void *);
+    if (size > PTRDIFF_MAX / 2)
+        return NULL; /* no object is that large, and sanitizers take asking for one amiss */
     if (allocator && allocator->alloc)
         return allocator->alloc(allocator->user, size, alignment);
     return system_alloc(size, alignment);
