@@ -3,6 +3,13 @@
 /* Up to so many blocks of the left operand, packing the right one costs more than it gains. */
 #define IN_PLACE_BLOCKS 8
 
+/* A left operand of more bytes leaves the second-level cache before it is read if it is packed as a whole. So each
+ * thread packs LATE_ROWS of it (whole blocks of any kernel) and multiplies them at once, if there are tiles enough for
+ * any threads, and the right operand is not larger: every tile reads all of it. */
+#define LATE_BYTES (1 << 20)
+#define LATE_ROWS  84
+#define LATE_TILES 16
+
 static const tlk_gemm_kernel *kernel_of(tl_type type)
 {
     return tlk_get()->gemm[nn_kernel_type(type)];
@@ -129,11 +136,27 @@ bool product_is_empty(const product_plan *plan)
     return plan->batch == 0 || plan->a.lines == 0 || plan->b.lines == 0;
 }
 
+/* Whether A is packed tile by tile. A tile must not be wanted twice: neither by another matrix nor for other columns.
+ */
+static bool is_late(const product_plan *plan)
+{
+    const int64_t tiles = nn_ceil_div(plan->a.lines, LATE_ROWS);
+    return plan->a.side == PRODUCT_LEFT && plan->a.matrices == plan->batch && plan->a.pieces >= plan->b.pieces &&
+           plan->a.depth > 0 && tiles >= nn_ceil_div(LATE_TILES, plan->batch) && plan->a.each < SIZE_MAX &&
+           plan->a.each > LATE_BYTES / (size_t)plan->batch && plan->b.each <= LATE_BYTES;
+}
+
+static size_t late_bytes(const product_plan *plan)
+{
+    return (kernel_of(plan->type)->packed_a_size(nn_min(LATE_ROWS, plan->a.lines), plan->a.depth) + 63) & ~(size_t)63;
+}
+
 void product_place(tl_call *call, product_plan *plan, bool b_packed)
 {
     if (product_is_empty(plan))
         return;
-    plan->a_packed = nn_place(call, plan->a.matrices, plan->a.each);
+    plan->a_packed = is_late(plan) ? nn_place(call, call->thread_count, late_bytes(plan))
+                                   : nn_place(call, plan->a.matrices, plan->a.each);
     if (!b_packed)
         plan->b_packed = nn_place(call, plan->b.matrices, plan->b.each);
 }
@@ -207,18 +230,19 @@ typedef struct run_job {
     operand a, b;
     bool by_left; /* pieces are blocks of the left operand, with all of the right one; or the other way round */
     int64_t pieces;
+    const char *late; /* A, where pieces are tiles of its rows to be packed, each thread's in late_bytes of a.packed */
 } run_job;
 
-/* The steps for one matrix of the batch. */
-static tlk_steps bind_steps(const run_job *job, int64_t matrix, tlk_step *steps)
+/* The steps for one matrix of the batch, from a row on. */
+static tlk_steps bind_steps(const run_job *job, int64_t matrix, int64_t row, tlk_step *steps)
 {
     const product_result *r = job->result;
     for (int s = 0; s < r->step_count; s++) {
         steps[s] = r->steps[s];
         if (!tlk_step_has_operand(&steps[s]))
             continue;
-        steps[s].operand =
-            (const char *)r->steps[s].operand + matrix * r->matrix_steps[s] * (int64_t)nn_type_size(job->plan->type);
+        steps[s].operand = (const char *)r->steps[s].operand + (matrix * r->matrix_steps[s] + row * steps[s].row_step) *
+                                                                   (int64_t)nn_type_size(job->plan->type);
         if (is_swapped(job->plan)) {
             steps[s].row_step = r->steps[s].lane_step;
             steps[s].lane_step = r->steps[s].row_step;
@@ -236,7 +260,28 @@ static operand operand_at(const product_plan *plan, const product_factor *f, ope
     return one;
 }
 
-static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_t last)
+/* Rows from `row` on of one product, whose left operand is packed here. */
+static void run_late(const run_job *job, const tlk_gemm *whole, int64_t matrix, int64_t a, int64_t row,
+                     const char *packed_b, char *packed)
+{
+    const product_plan *plan = job->plan;
+    const product_factor *f = &plan->a;
+    const tlk_gemm_kernel *kernel = kernel_of(plan->type);
+    const int64_t size = (int64_t)nn_type_size(plan->type), rows = nn_min(LATE_ROWS, f->lines - row);
+    const int64_t blocks = kernel->blocks(rows);
+    tlk_step steps[TLK_MAX_STEPS];
+    tlk_gemm gemm = *whole;
+    gemm.m = rows;
+    gemm.c = (char *)gemm.c + row * gemm.c_row_step * size;
+    if (gemm.add)
+        gemm.add = (const char *)gemm.add + row * gemm.add_row_step * size;
+    gemm.steps = bind_steps(job, matrix, row, steps);
+    kernel->pack_a(job->late + (a * f->lines * f->depth + row * f->line_step) * size, f->line_step, f->depth_step, rows,
+                   f->depth, 0, blocks, packed);
+    kernel->run(&gemm, packed, packed_b, 0, blocks, 0, plan->b.pieces);
+}
+
+static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_t last, int32_t thread)
 {
     const product_plan *plan = job->plan;
     const product_result *result = job->result;
@@ -250,7 +295,8 @@ static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_
         b += index * plan->b_steps[i];
     }
     const product_factor *left = swapped ? &plan->b : &plan->a, *right = swapped ? &plan->a : &plan->b;
-    const operand at_a = operand_at(plan, &plan->a, job->a, a), at_b = operand_at(plan, &plan->b, job->b, b);
+    const operand at_a = operand_at(plan, &plan->a, job->a, job->late ? 0 : a),
+                  at_b = operand_at(plan, &plan->b, job->b, b);
     const operand l = swapped ? at_b : at_a, r = swapped ? at_a : at_b;
     tlk_step steps[TLK_MAX_STEPS];
     const tlk_gemm gemm = {.m = swapped ? n : m,
@@ -265,11 +311,15 @@ static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_
                            .alpha = result->alpha,
                            .beta = result->beta,
                            .activation = {.kind = TLK_LINEAR},
-                           .steps = bind_steps(job, matrix, steps),
+                           .steps = bind_steps(job, matrix, 0, steps),
                            .b_in_place = r.in_place,
                            .b_row_step = right->depth_step};
     const tlk_gemm_kernel *kernel = kernel_of(plan->type);
-    if (plan->b.side == PRODUCT_LINES)
+    if (job->late)
+        for (int64_t i = first; i < last; i++)
+            run_late(job, &gemm, matrix, a, i * LATE_ROWS, r.packed,
+                     (char *)job->a.packed + (size_t)thread * late_bytes(plan));
+    else if (plan->b.side == PRODUCT_LINES)
         kernel->run_few(&gemm, l.in_place ? l.in_place : l.packed, l.in_place ? left->line_step : gemm.depth,
                         r.in_place ? r.in_place : r.packed, r.in_place ? right->line_step : gemm.depth, first, last);
     else
@@ -280,10 +330,9 @@ static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_
 static void run_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const run_job *job = context;
-    (void)thread;
     while (begin < end) {
         const nn_run run = nn_take_run(&begin, end, job->pieces);
-        run_pieces(job, run.sample, run.first, run.last);
+        run_pieces(job, run.sample, run.first, run.last, thread);
     }
 }
 
@@ -293,13 +342,17 @@ void product_run(tl_call *call, const product_plan *plan, const void *a, const v
     if (product_is_empty(plan))
         return;
     run_job job = {.plan = plan, .result = result, .b = {b_packed, NULL}};
-    job.a = pack_factor(call, plan, &plan->a, &plan->b, a, nn_at(call, plan->a_packed));
+    job.late = is_late(plan) ? a : NULL;
+    if (job.late)
+        job.a.packed = nn_at(call, plan->a_packed);
+    else
+        job.a = pack_factor(call, plan, &plan->a, &plan->b, a, nn_at(call, plan->a_packed));
     if (!b_packed)
         job.b = pack_factor(call, plan, &plan->b, &plan->a, b, nn_at(call, plan->b_packed));
     const product_factor *left = is_swapped(plan) ? &plan->b : &plan->a;
     const product_factor *right = is_swapped(plan) ? &plan->a : &plan->b;
     job.by_left = plan->b.side != PRODUCT_LINES && left->pieces >= right->pieces;
-    job.pieces = job.by_left ? left->pieces : right->pieces;
+    job.pieces = job.late ? nn_ceil_div(plan->a.lines, LATE_ROWS) : job.by_left ? left->pieces : right->pieces;
     const double cost = (double)left->lines * (double)right->lines * (double)plan->b.depth / (double)job.pieces;
     const int64_t all = plan->batch * job.pieces;
     call->host->parallel_for(call, run_task, &job, all, nn_even_grain(call->thread_count, all, cost));

@@ -37,6 +37,7 @@ static const shapes cases[] = {
     {2, 2, 2, {0, 4}, {4, 3}, {0, 3}},
     {2, 2, 2, {2, 0}, {0, 3}, {2, 3}},
     {3, 3, 3, {0, 2, 3}, {1, 3, 2}, {0, 2, 2}},
+    {4, 4, 4, {2, 4, 200, 170}, {2, 4, 170, 17}, {2, 4, 200, 17}}, /* A is packed tile by tile */
 };
 
 /* Element of a product with numpy's rules: a's and b's elements less their zero points. */
@@ -92,9 +93,11 @@ START_TEST(products)
 }
 END_TEST
 
-static void check_gemm(tl_type type, int transposed, int32_t c_rank, const int64_t *c_dims, float alpha, float beta)
+/* sizes: m, n, k */
+static void check_gemm(tl_type type, const int64_t *sizes, int transposed, int32_t c_rank, const int64_t *c_dims,
+                       float alpha, float beta)
 {
-    const int64_t m = 5, n = 9, k = 7;
+    const int64_t m = sizes[0], n = sizes[1], k = sizes[2];
     bool ta = (transposed & 1) != 0, tb = (transposed & 2) != 0, integer = (TL_T(type) & TL_T_INTEGERS) != 0;
     tl_tensor a = random_tensor(type, DIMS(ta ? k : m, ta ? m : k)),
               b = random_tensor(type, DIMS(tb ? n : k, tb ? k : n));
@@ -109,7 +112,7 @@ static void check_gemm(tl_type type, int transposed, int32_t c_rank, const int64
                       .constant = transposed % 2 ? 2 : 0};
     run_ok(&test);
     assert_shape(&test.outputs[0], DIMS(m, n));
-    double want[45];
+    double *want = malloc((size_t)(m * n) * sizeof *want);
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
             double sum = 0;
@@ -123,6 +126,7 @@ static void check_gemm(tl_type type, int transposed, int32_t c_rank, const int64
             want[i * n + j] = !integer ? sum : sum < 0 && !(TL_T(type) & TL_T_SIGNED) ? 0 : trunc(sum);
         }
     assert_near(&test.outputs[0], want, 4, "Gemm");
+    free(want);
     fake_free(&test);
     free_tensor(&a);
     free_tensor(&b);
@@ -132,16 +136,19 @@ static void check_gemm(tl_type type, int transposed, int32_t c_rank, const int64
 START_TEST(gemms)
 {
     static const float factors[][2] = {{1, 1}, {0.5F, 0.25F}, {2, 0}};
+    static const int64_t small[] = {5, 9, 7}, tiles[] = {1400, 17, 190}; /* A is packed tile by tile */
+    for (int transposed = 0; transposed < 4; transposed++)
+        check_gemm(TL_FLOAT, tiles, transposed, DIMS(1400, 1), 0.5F, 0.25F);
     for (size_t t = 0; t < sizeof types / sizeof types[0]; t++)
         for (int transposed = 0; transposed < 4; transposed++)
             for (int f = 0; f < 3; f++) {
-                check_gemm(types[t], transposed, -1, NULL, factors[f][0], factors[f][1]);
-                check_gemm(types[t], transposed, 0, NULL, factors[f][0], factors[f][1]);
-                check_gemm(types[t], transposed, DIMS(1), factors[f][0], factors[f][1]);
-                check_gemm(types[t], transposed, DIMS(9), factors[f][0], factors[f][1]);
-                check_gemm(types[t], transposed, DIMS(5, 1), factors[f][0], factors[f][1]);
-                check_gemm(types[t], transposed, DIMS(1, 9), factors[f][0], factors[f][1]);
-                check_gemm(types[t], transposed, DIMS(5, 9), factors[f][0], factors[f][1]);
+                check_gemm(types[t], small, transposed, -1, NULL, factors[f][0], factors[f][1]);
+                check_gemm(types[t], small, transposed, 0, NULL, factors[f][0], factors[f][1]);
+                check_gemm(types[t], small, transposed, DIMS(1), factors[f][0], factors[f][1]);
+                check_gemm(types[t], small, transposed, DIMS(9), factors[f][0], factors[f][1]);
+                check_gemm(types[t], small, transposed, DIMS(5, 1), factors[f][0], factors[f][1]);
+                check_gemm(types[t], small, transposed, DIMS(1, 9), factors[f][0], factors[f][1]);
+                check_gemm(types[t], small, transposed, DIMS(5, 9), factors[f][0], factors[f][1]);
             }
 }
 END_TEST

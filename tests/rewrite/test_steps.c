@@ -57,6 +57,8 @@ static const graph graphs[] = {
      .ops = "FusedMatMul", .opset = 20},
     {"batched product, scaled", "2,3,4,5", .r = "2,3,5,4", .constants = "k=0.5 m:4",
      .steps = {{"MatMul", "x r", "y", ""}, {"Div", "y k", "u", ""}, {"Add", "u m", "z", ""}}, .ops = "FusedMatMul"},
+    {"batched product, tile by tile", "2,860,160", .r = "2,860,17", .constants = "w:2,160,17",
+     .steps = {{"MatMul", "x w", "y", ""}, {"Add", "y r", "u", ""}, {"Relu", "u", "z", ""}}, .ops = "FusedMatMul"},
     {"a product with a vector, whose result has no columns", "2,3,4", .constants = "w:4 b:3 m:2,1",
      .steps = {{"MatMul", "x w", "y", ""}, {"Add", "y b", "u", ""}, {"Mul", "m u", "z", ""}},
      .ops = "MatMul Elementwise"},
