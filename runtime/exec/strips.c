@@ -73,18 +73,22 @@ static int64_t inner_elements(const tl_tensor *tensor, int32_t axis)
     return n;
 }
 
-/* The one axis along which the value is shorter in the strip, by a `stride`th of the cut; SAME: it is not so. */
-static int32_t cut_axis(const analysis *a, size_t value, int64_t stride)
+/* The one axis along which the value is shorter in the strip, and the part of the cut that it lacks there; false: it is
+ * not so. */
+static bool find_cut(const analysis *a, size_t value, int32_t *axis, int64_t *stride)
 {
     const tl_tensor *whole = &a->whole[value], *strip = &a->strip[value];
-    int32_t axis = SAME;
-    for (int32_t i = 0; i < whole->rank; i++)
-        if (whole->dims[i] != strip->dims[i]) {
-            if (axis != SAME || a->cut % stride || whole->dims[i] - strip->dims[i] != a->cut / stride)
-                return SAME;
-            axis = i;
-        }
-    return whole->rank == strip->rank ? axis : SAME;
+    *axis = SAME;
+    for (int32_t i = 0; i < whole->rank && whole->rank == strip->rank; i++) {
+        int64_t less = whole->dims[i] - strip->dims[i];
+        if (less == 0)
+            continue;
+        if (*axis != SAME || less < 0 || a->cut % less)
+            return false;
+        *axis = i;
+        *stride = a->cut / less;
+    }
+    return *axis != SAME;
 }
 
 /* How the node reads input k, whose cut axis is `in`, for an output whose cut axis is `out`. A view has no step. */
@@ -133,21 +137,6 @@ static int64_t greatest_divisor(int64_t a, int64_t b)
     return a;
 }
 
-/* The stride of the outputs, by that of the first input that is cut. */
-static bool find_stride(analysis *a, const tl_node *node, int64_t *stride)
-{
-    const tl_tensor *whole = &a->whole[node->outputs[0]->index], *strip = &a->strip[node->outputs[0]->index];
-    for (int32_t i = 0; i < whole->rank && whole->rank == strip->rank; i++) {
-        int64_t less = whole->dims[i] - strip->dims[i];
-        if (less > 0 && a->cut % less == 0) {
-            *stride = a->cut / less;
-            a->period *= *stride / greatest_divisor(a->period, *stride);
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What the node makes of slices is slices. `step` is the strip's; NULL: a view, or computed while planning. */
 static bool follow(analysis *a, const tl_node *node, const tl_step *step)
 {
@@ -165,11 +154,9 @@ static bool follow(analysis *a, const tl_node *node, const tl_step *step)
     const tl_tensor *first = &a->strip[node->outputs[0]->index];
     bool ahead = !step && first->data;
     if (varies && !ahead) {
-        if (shaped || !find_stride(a, node, &out.stride))
+        if (shaped || !find_cut(a, node->outputs[0]->index, &out.axis, &out.stride))
             return false;
-        out.axis = cut_axis(a, node->outputs[0]->index, out.stride);
-        if (out.axis == SAME)
-            return false;
+        a->period *= out.stride / greatest_divisor(a->period, out.stride);
         out.end = first->dims[out.axis];
         for (size_t k = 0; k < node->input_count; k++)
             if (node->inputs[k] && a->extents[node->inputs[k]->index].axis >= 0 && !narrow(a, node, step, k, &out))
@@ -186,7 +173,8 @@ static bool follow(analysis *a, const tl_node *node, const tl_step *step)
         if (ahead)
             made->axis = same_tensor(&a->whole[value], &a->strip[value]) ? SAME : SHAPED;
         else if (out.axis == SAME ? !same_shape(&a->whole[value], &a->strip[value])
-                                  : cut_axis(a, value, out.stride) != out.axis)
+                                  : !find_cut(a, value, &made->axis, &made->stride) || made->axis != out.axis ||
+                                        made->stride != out.stride)
             return false;
     }
     return true;
