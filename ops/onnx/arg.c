@@ -58,20 +58,9 @@ typedef struct job {
 /* Whether u goes before the best so far, v. */
 #define BEATS(u, v) (j->smallest ? (u) < (v) : (u) > (v))
 
-/* Where the extreme stands; NaN is found, too. */
-#define FIND(name, T)                                                  \
-    static int64_t name(const T *x, int64_t n, T extreme, bool last)   \
-    {                                                                  \
-        const int64_t step = last ? -1 : 1;                            \
-        int64_t at = last ? n - 1 : 0;                                 \
-        while (extreme == extreme ? x[at] != extreme : x[at] == x[at]) \
-            at += step;                                                \
-        return at;                                                     \
-    }
-
 /* Along the last axis, and along others for some columns side by side */
 #define TASK(name, T)                                                                    \
-    FIND(find_##T, T)                                                                    \
+    OP_FIND(find_##T, T)                                                                 \
     static int64_t row_##T(const job *j, const T *x)                                     \
     {                                                                                    \
         T best = x[0];                                                                   \
@@ -109,7 +98,7 @@ typedef struct job {
 TASK(search_f64, double)
 TASK(search_i64, int64_t)
 TASK(search_u64, uint64_t)
-FIND(find_float, float)
+OP_FIND(find_float, float)
 
 static void search_rows_f32(void *context, int64_t begin, int64_t end, int32_t thread)
 {

@@ -113,6 +113,16 @@ static inline void op_copy_shape(tl_tensor *to, const tl_tensor *from)
     if (from->rank > 0)
         memcpy(to->dims, from->dims, (size_t)from->rank * sizeof to->dims[0]);
 }
+/* Where the extreme of n > 0 elements stands, the first or the last time; NaN is found, too. */
+#define OP_FIND(name, T)                                                              \
+    static int64_t name(const T *x, int64_t n, T extreme, bool last)                  \
+    {                                                                                 \
+        const int64_t step = last ? -1 : 1, end = last ? 0 : n - 1;                   \
+        int64_t at = last ? n - 1 : 0;                                                \
+        while (at != end && (extreme == extreme ? x[at] != extreme : x[at] == x[at])) \
+            at += step;                                                               \
+        return at;                                                                    \
+    }
 /* Output 0 (and type, where the schema leaves it open) of unknown shape: nothing more can be said ahead. */
 static inline tl_status op_unknown_shape(tl_call *call)
 {

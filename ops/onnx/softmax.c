@@ -61,13 +61,12 @@ static tl_status reshape_coerced(tl_call *call)
 HARDMAX_LINE(hardmax_f32, float)
 HARDMAX_LINE(hardmax_f64, double)
 
+OP_FIND(find_float, float)
+
 static void hardmax_row(const float *x, float *y, int64_t n)
 {
-    const float most = tlk_get()->reduce(TLK_MAXIMUM, x, n, 0); /* NaN if there is one */
-    int64_t best = 0;
-    while (best < n - 1 && (most == most ? x[best] != most : x[best] == x[best]))
-        best++;
-    memset(y, 0, (size_t)n * sizeof *y);
+    const int64_t best = find_float(x, n, tlk_get()->reduce(TLK_MAXIMUM, x, n, 0), false);
+    memset(y, 0, (size_t)n * sizeof *y); /* which x may be */
     y[best] = 1;
 }
 
@@ -184,11 +183,14 @@ static void units(void *context, int64_t begin, int64_t end, int32_t thread)
         tlk_get()->softmax((const float *)j->x + at, (float *)j->y + at, end - begin, j->p.n, j->what == LOG_SOFTMAX);
         return;
     }
-    int64_t lines = PIECE / j->p.n; /* rows that stay in the first-level cache */
-    lines = lines < 1 ? 1 : lines < COLUMNS ? lines : COLUMNS;
-    for (int64_t unit = begin; unit < end && stepwise && j->p.inner == 1; unit += lines)
-        softmax_half(j, (float *)j->y + unit * j->p.n, end - unit < lines ? end - unit : lines);
-    for (int64_t unit = begin; unit < end && !(stepwise && j->p.inner == 1); unit++) {
+    if (j->p.inner == 1 && stepwise) {
+        int64_t lines = PIECE / j->p.n; /* rows that stay in the first-level cache */
+        lines = lines < 1 ? 1 : lines < COLUMNS ? lines : COLUMNS;
+        for (int64_t unit = begin; unit < end; unit += lines)
+            softmax_half(j, (float *)j->y + unit * j->p.n, end - unit < lines ? end - unit : lines);
+        return;
+    }
+    for (int64_t unit = begin; unit < end; unit++) {
         const int64_t outer = unit / j->blocks, from = unit % j->blocks * COLUMNS;
         const int64_t to = j->p.inner - from < COLUMNS ? j->p.inner : from + COLUMNS;
         if (stepwise)
