@@ -417,11 +417,13 @@ static int64_t direct_columns(const struct job *job, const struct tile *tile)
 static void fill(const struct job *job, const struct tile *tile, const elem *x)
 {
     const tlk_conv *conv = job->conv;
-    if (!TLK_PLANES || !job->panels)
+    if (!TLK_PLANES || !job->panels) {
         window_fill(conv, &job->window, &job->data, x, (const int64_t[2]){tile->row, tile->column},
                     (const int64_t[2]){job->rows - tile->rows, job->columns - tile->columns}, job->padding,
                     job->elements);
-    for (int64_t lane = 0; TLK_PLANES && job->panels && lane < tile->columns; lane += TLK_NR)
+        return;
+    }
+    for (int64_t lane = 0; lane < tile->columns; lane += TLK_NR)
         pack_lines(x + tile->column + lane, 1, job->data.size[1], MIN(TLK_NR, tile->columns - lane), TLK_NR,
                    conv->channels, job->elements + lane * conv->channels);
 }
