@@ -48,6 +48,15 @@ void initializer(const char *name, int64_t count, const float *values)
     put_message(&graph_message, 5, &t);
 }
 
+void chain(void)
+{
+    input("x", 1, any_length);
+    output("y");
+    add("AddOne", "x", "a");
+    add("Half", "a", "b");
+    add("AddOne", "b", "y");
+}
+
 void end_model(void)
 {
     model_message = model_of(&graph_message);

@@ -21,6 +21,8 @@ void add(const char *op, const char *inputs, const char *outputs);
 void input(const char *name, int rank, const int64_t *dims);
 void output(const char *name);
 void initializer(const char *name, int64_t count, const float *values);
+/* y = AddOne(Half(AddOne(x))), of any length. */
+void chain(void);
 void end_model(void);
 extern message model_message;      /* its file, behind end_model */
 extern const int64_t any_length[]; /* one dimension without a number */

@@ -216,11 +216,7 @@ START_TEST(contexts_share_a_session)
     tl_runtime_options options = {.size = sizeof options, .threads = 2};
     ck_assert_int_eq(tl_runtime_create(&options, &runtime, &test_error), TL_OK);
     ck_assert_int_eq(tl_plugin_register(runtime, register_operators, &test_error), TL_OK);
-    input("x", 1, any_length);
-    output("y");
-    add("AddOne", "x", "a");
-    add("Half", "a", "b");
-    add("AddOne", "b", "y");
+    chain();
     open_with(0);
     pthread_t threads[4];
     for (size_t i = 0; i < TL_COUNT(threads); i++)

@@ -461,11 +461,7 @@ START_TEST(wrong_rules_come_to_nothing)
 {
     rule = &rules[_i];
     ck_assert_msg(tl_plugin_register(runtime, register_rule, &test_error) == TL_OK, "%s", test_error.message);
-    input("x", 1, any_length);
-    output("y");
-    add("AddOne", "x", "a");
-    add("Half", "a", "b");
-    add("AddOne", "b", "y");
+    chain();
     open_with(0);
     float x[] = {1, 3, 5};
     set_input(0, x, 1, 3, 0);

@@ -5,11 +5,7 @@
 
 START_TEST(runs_a_chain)
 {
-    input("x", 1, any_length);
-    output("y");
-    add("AddOne", "x", "a");
-    add("Half", "a", "b");
-    add("AddOne", "b", "y");
+    chain();
     open_with(0);
     float x[] = {1, 3, 5};
     set_input(0, x, 1, 3, 0);

@@ -1,6 +1,15 @@
 /* What exporters write as several operators, and becomes one. */
 #include "rules.h"
 
+/* Normalized over some axes, as one wrote it before there was an operator. */
+#define NORMALIZED(AXES)                                                                                             \
+    {"ReduceMean", "x", "m", AXES}, {"Sub", "x m", "d", ""}, {"Pow", "d two", "p", ""},                              \
+        {"ReduceMean", "p", "v", AXES}, {"Add", "v tiny", "a", ""}, {"Sqrt", "a", "s", ""}, {"Div", "d s", "n", ""}, \
+        {"Mul", "n g", "q", ""},                                                                                     \
+    {                                                                                                                \
+        "Add", "q h", "z", ""                                                                                        \
+    }
+
 static const graph graphs[] = {
     {"swish", "2,3,N", .steps = {{"Sigmoid", "x", "s", ""}, {"Mul", "s x", "z", ""}}, .ops = "Swish"},
     {"almost swish", "2,3,N", .r = "2,3,N", .steps = {{"Sigmoid", "x", "s", ""}, {"Mul", "s r", "z", ""}},
@@ -50,39 +59,12 @@ static const graph graphs[] = {
                {"Mul", "x s", "m", ""},
                {"Mul", "m half", "z", ""}},
      .ops = "Elementwise"},
-    {"layer normalization", "2,3,8", .constants = "two=2 tiny=0.001 g:8 h:8",
-     .steps = {{"ReduceMean", "x", "m", "axes=[-1]"},
-               {"Sub", "x m", "d", ""},
-               {"Pow", "d two", "p", ""},
-               {"ReduceMean", "p", "v", "axes=[-1]"},
-               {"Add", "v tiny", "a", ""},
-               {"Sqrt", "a", "s", ""},
-               {"Div", "d s", "n", ""},
-               {"Mul", "n g", "q", ""},
-               {"Add", "q h", "z", ""}},
+    {"layer normalization", "2,3,8", .constants = "two=2 tiny=0.001 g:8 h:8", .steps = {NORMALIZED("axes=[-1]")},
      .ops = "LayerNormalization"},
     {"layer normalization with an epsilon that is no float", "2,3,8", .constants = "two=2 tiny=0.001 g:8 h:8",
-     .steps = {{"ReduceMean", "x", "m", "axes=[-1]"},
-               {"Sub", "x m", "d", ""},
-               {"Pow", "d two", "p", ""},
-               {"ReduceMean", "p", "v", "axes=[-1]"},
-               {"Add", "v tiny", "a", ""},
-               {"Sqrt", "a", "s", ""},
-               {"Div", "d s", "n", ""},
-               {"Mul", "n g", "q", ""},
-               {"Add", "q h", "z", ""}},
-     .ops = "*", .type = TL_DOUBLE},
+     .steps = {NORMALIZED("axes=[-1]")}, .ops = "*", .type = TL_DOUBLE},
     {"normalization over another axis", "2,8,8", .constants = "two=2 tiny=0.001 g:8 h:8",
-     .steps = {{"ReduceMean", "x", "m", "axes=[1]"},
-               {"Sub", "x m", "d", ""},
-               {"Pow", "d two", "p", ""},
-               {"ReduceMean", "p", "v", "axes=[1]"},
-               {"Add", "v tiny", "a", ""},
-               {"Sqrt", "a", "s", ""},
-               {"Div", "d s", "n", ""},
-               {"Mul", "n g", "q", ""},
-               {"Add", "q h", "z", ""}},
-     .ops = "*"},
+     .steps = {NORMALIZED("axes=[1]")}, .ops = "*"},
 };
 
 int main(void)
