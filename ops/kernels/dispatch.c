@@ -1,4 +1,5 @@
 /* Which instruction set to use. Compiled once, for the machine's baseline. */
+#define _GNU_SOURCE /* syscall */
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -9,24 +10,26 @@
 #if defined TLK_HAVE_X86
 #include <cpuid.h>
 #endif
+#if defined TLK_HAVE_X86 && defined __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 extern const tlk_kernels tlk_table_portable;
 #if defined TLK_HAVE_X86
 extern const tlk_kernels tlk_table_avx2;
 extern const tlk_kernels tlk_table_avx512;
+extern const tlk_kernels tlk_table_amx;
 #elif defined TLK_HAVE_NEON
 extern const tlk_kernels tlk_table_neon;
 #endif
 
 static const char *const isa_names[TLK_ISA_COUNT] = {
-    [TLK_PORTABLE] = "portable",
-    [TLK_NEON] = "neon",
-    [TLK_AVX2] = "avx2",
-    [TLK_AVX512] = "avx512",
+    [TLK_PORTABLE] = "portable", [TLK_NEON] = "neon", [TLK_AVX2] = "avx2", [TLK_AVX512] = "avx512", [TLK_AMX] = "amx",
 };
 
 #if defined TLK_HAVE_X86
-enum { ASKED = 1, AVX2 = 2, AVX512 = 4, VNNI = 8 };
+enum { ASKED = 1, AVX2 = 2, AVX512 = 4, VNNI = 8, AMX = 16 };
 
 static unsigned ask(void)
 {
@@ -40,7 +43,9 @@ static unsigned ask(void)
         return ASKED;
     if ((saved & 0xe6) != 0xe6 || (ebx & wide) != wide)
         return ASKED | AVX2;
-    return ASKED | AVX2 | AVX512 | ((ecx & bit_AVX512VNNI) != 0 ? VNNI : 0);
+    const unsigned tiles = bit_AMX_TILE | bit_AMX_BF16;
+    return ASKED | AVX2 | AVX512 | ((ecx & bit_AVX512VNNI) != 0 ? VNNI : 0) |
+           ((saved & 0x60000) == 0x60000 && (edx & tiles) == tiles ? AMX : 0);
 }
 
 /* __builtin_cpu_supports would bring 5 KB of names of processors. */
@@ -54,6 +59,18 @@ static bool has(unsigned feature)
     }
     return (known & feature) != 0;
 }
+
+/* The system keeps tiles only for processes that ask for it, once and for all their threads; they cost 8 KB of a
+ * thread's memory from its first product on. */
+static bool may_have_tiles(void)
+{
+#if defined __linux__
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* of Linux 5.16 */
+    return has(AMX) && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
 #endif
 
 const tlk_kernels *tlk_get_isa(tlk_isa isa)
@@ -63,6 +80,8 @@ const tlk_kernels *tlk_get_isa(tlk_isa isa)
         return &tlk_table_avx2;
     if (isa == TLK_AVX512 && has(AVX512))
         return &tlk_table_avx512;
+    if (isa == TLK_AMX && may_have_tiles())
+        return &tlk_table_amx;
 #elif defined TLK_HAVE_NEON
     if (isa == TLK_NEON) /* part of every aarch64 */
         return &tlk_table_neon;
@@ -73,7 +92,7 @@ const tlk_kernels *tlk_get_isa(tlk_isa isa)
 const tlk_bytes_kernel *tlk_get_bytes(const tlk_kernels *kernels)
 {
 #if defined TLK_HAVE_X86
-    if (kernels->isa == TLK_AVX512 && !has(VNNI))
+    if (kernels->isa >= TLK_AVX512 && !has(VNNI))
         return tlk_table_avx2.bytes;
 #endif
     return kernels->bytes;

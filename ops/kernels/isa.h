@@ -31,4 +31,9 @@ TLK_FOR_EACH_TYPE(tlk_steps_kernel, tlk_steps)
 extern const tlk_bytes_kernel TLK_FN(tlk_bytes);
 extern const tlk_kernels TLK_FN(tlk_table);
 
+#if defined TLK_ISA_AVX512
+extern const tlk_sepconv_kernel tlk_sepconv_f32_amx;
+extern const tlk_kernels tlk_table_amx;
+#endif
+
 #endif

@@ -26,6 +26,7 @@ typedef enum tlk_isa {
     TLK_NEON,     /* aarch64 */
     TLK_AVX2,     /* with FMA and F16C */
     TLK_AVX512,   /* with F, BW, DQ and VL */
+    TLK_AMX,      /* AVX-512, and products of floats on tiles (tiles.h) */
     TLK_ISA_COUNT
 } tlk_isa;
 
@@ -55,7 +56,7 @@ typedef struct tlk_kernels {
 } tlk_kernels;
 
 /* The table for this CPU: the best instruction set it has, or the one that the environment variable TAPLINE_ISA names
- * (avx512, avx2, neon, portable) when the first call is made, if the CPU has that. Never NULL; the same at every call.
+ * (amx, avx512, avx2, neon, portable) when the first call is made, if the CPU has that. Never NULL; the same at every call.
  * Any thread may call it at any time; after the first call it is one load. */
 const tlk_kernels *tlk_get(void);
 
@@ -65,7 +66,7 @@ const tlk_kernels *tlk_get_isa(tlk_isa isa);
 /* The products of bytes of a table. AVX-512's needs an extension of its own; a CPU without it takes AVX2's. */
 const tlk_bytes_kernel *tlk_get_bytes(const tlk_kernels *kernels);
 
-/* "avx512", "avx2", "neon" or "portable": what tlk_get() uses. */
+/* "amx", "avx512", "avx2", "neon" or "portable": what tlk_get() uses. */
 const char *tlk_isa_name(void);
 
 /* How TAPLINE_ISA was taken: 0 not set, 1 obeyed, -1 unknown or not to be had here, so that the best one is used. */

@@ -83,4 +83,25 @@ static inline void output_block(const tlk_output *output, tlk_block_function *mu
         TLK_ELEMENT_FN(tlk_output_finish)(output, stage, TLK_NR, row, lane, rows, lanes);
 }
 
+/* rows * lanes sums, [rows][step] with whole vectors readable, to y from (row, lane) on. They may be changed. */
+static inline void output_sums(const tlk_output *output, real *sums, int64_t step, int64_t row, int64_t lane, int rows,
+                               int lanes)
+{
+#if E_IS_REAL
+    if (output->direct) {
+        const vec low = v_set1(output->low), high = v_set1(output->high);
+        const int whole = lanes / VW * VW;
+        elem *y = output->y + row * output->row_step + lane;
+        for (int r = 0; r < rows; r++, sums += step, y += output->row_step) {
+            for (int i = 0; i < whole; i += VW)
+                v_store(y + i, v_max(low, v_min(high, v_load(sums + i))));
+            if (whole < lanes)
+                v_store_n(y + whole, v_max(low, v_min(high, v_load(sums + whole))), lanes - whole);
+        }
+        return;
+    }
+#endif
+    TLK_ELEMENT_FN(tlk_output_finish)(output, sums, step, row, lane, rows, lanes);
+}
+
 #endif

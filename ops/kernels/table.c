@@ -19,14 +19,26 @@
     }
 
 /* clang-format off */
-const tlk_kernels TLK_FN(tlk_table) = {
-    .isa = THIS_ISA,
-    .vector_bytes = TLK_VBYTES,
-    TLK_KERNEL_LIST(TLK_ENTRY)
-    .sepconv = TLK_BY_TYPE(tlk_sepconv),
-    .gemm = TLK_BY_TYPE(tlk_gemm),
-    .conv = TLK_BY_TYPE(tlk_conv),
-    .steps = TLK_BY_TYPE(tlk_steps),
-    .bytes = &TLK_FN(tlk_bytes),
+#define TLK_ENTRIES                         \
+    .vector_bytes = TLK_VBYTES,             \
+    TLK_KERNEL_LIST(TLK_ENTRY)              \
+    .sepconv = TLK_BY_TYPE(tlk_sepconv),    \
+    .gemm = TLK_BY_TYPE(tlk_gemm),          \
+    .conv = TLK_BY_TYPE(tlk_conv),          \
+    .steps = TLK_BY_TYPE(tlk_steps),        \
+    .bytes = &TLK_FN(tlk_bytes)
+
+const tlk_kernels TLK_FN(tlk_table) = {.isa = THIS_ISA, TLK_ENTRIES};
+
+#if defined TLK_ISA_AVX512
+#pragma GCC diagnostic ignored "-Woverride-init"
+#if defined __clang__
+#pragma clang diagnostic ignored "-Winitializer-overrides"
+#endif
+const tlk_kernels tlk_table_amx = {
+    .isa = TLK_AMX,
+    TLK_ENTRIES,
+    .sepconv[TLK_F32] = &tlk_sepconv_f32_amx,
 };
+#endif
 /* clang-format on */

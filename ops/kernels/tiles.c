@@ -1,0 +1,271 @@
+/* Products of floats on AMX's tiles: operands into parts, parts into sums. */
+#include "kernels/tiles.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+#include "kernels/vreal.h"
+
+/* ---- operands ---- */
+
+/* x and y into one row of each part; the result has a NaN where one of them is infinite or NaN. */
+TLK_INLINE vec split(vec x, vec y, tlk_tile *tile, int row)
+{
+    const veci upper = vi_set1((int32_t)0xffff0000), half = vi_set1(0x8000);
+    const vec x0 = (vec)((veci)x & upper), y0 = (vec)((veci)y & upper);
+    const vec x12 = x - x0, y12 = y - y0;
+    const vec x1 = (vec)(((veci)x12 + half) & upper), y1 = (vec)(((veci)y12 + half) & upper);
+    const vec x2 = x12 - x1, y2 = y12 - y1;
+    vi_store((int32_t *)tile->part[0][row], (veci)((vecu)x >> 16) | (veci)y0);
+    vi_store((int32_t *)tile->part[1][row], (veci)((vecu)x1 >> 16) | (veci)y1);
+    vi_store((int32_t *)tile->part[2][row], (veci)((vecu)x2 >> 16) | (veci)y2);
+    return x2 + y2;
+}
+
+/* Where a step begins, and how many elements of how many lines there are. */
+struct step {
+    const tlk_lines *lines;
+    const float *at;
+    int count;
+    int64_t depth;
+};
+
+TLK_INLINE vec load_part(const float *at, bool whole, int64_t n)
+{
+    if (whole || n >= VW)
+        return v_load(at);
+    return n <= 0 ? v_zero() : v_load_n(at, (int)n);
+}
+
+/* Vector i of 16, of group 0 or 1: line i, or all lines' element i. */
+TLK_INLINE vec along_depth(const struct step *step, bool whole, int i, int group)
+{
+    if (!whole && i >= step->count)
+        return v_zero();
+    return load_part(step->at + i * step->lines->line_step + group * step->lines->group_step, whole,
+                     step->depth - group * VW);
+}
+
+TLK_INLINE vec along_lines(const struct step *step, bool whole, int i, int group)
+{
+    if (!whole && i + group * VW >= step->depth)
+        return v_zero();
+    return load_part(step->at + i * step->lines->depth_step + group * step->lines->group_step, whole, step->count);
+}
+
+/* by_depth: vectors of memory lie along the depth; turned: those of the tile don't lie as they do in memory. */
+TLK_INLINE vec split_step(const struct step *step, bool whole, bool by_depth, bool turned, tlk_tile *tile)
+{
+    vec special = v_zero();
+    if (!turned) {
+        TLK_UNROLL
+        for (int i = 0; i < VW; i++)
+            special += by_depth ? split(along_depth(step, whole, i, 0), along_depth(step, whole, i, 1), tile, i)
+                                : split(along_lines(step, whole, i, 0), along_lines(step, whole, i, 1), tile, i);
+        return special;
+    }
+    vec x[VW], y[VW];
+    TLK_UNROLL
+    for (int i = 0; i < VW; i++)
+        x[i] = by_depth ? along_depth(step, whole, i, 0) : along_lines(step, whole, i, 0);
+    v_transpose(x);
+    TLK_UNROLL
+    for (int i = 0; i < VW; i++)
+        y[i] = by_depth ? along_depth(step, whole, i, 1) : along_lines(step, whole, i, 1);
+    v_transpose(y);
+    TLK_UNROLL
+    for (int i = 0; i < VW; i++)
+        special += split(x[i], y[i], tile, i);
+    return special;
+}
+
+/* Places of element k of a line, and which half of the number there it is. */
+static uint32_t *place_of(tlk_tile *tile, bool left, int part, int line, int k)
+{
+    return left ? &tile->part[part][line][k % VW] : &tile->part[part][k % VW][line];
+}
+
+/* An infinity or NaN is all in part 0. */
+static unsigned split_special(const tlk_lines *lines, bool left, int count, tlk_tile *tiles)
+{
+    unsigned special = 0;
+    for (int line = 0; line < count; line++)
+        for (int64_t k = 0; k < lines->depth; k++) {
+            const float x =
+                lines->at[line * lines->line_step + k / VW * lines->group_step + k % VW * lines->depth_step];
+            if (isfinite(x))
+                continue;
+            const int in_step = (int)(k % TLK_TILE_DEPTH);
+            const uint32_t bits = isnan(x) ? 0x7fc0 : x > 0 ? 0x7f80 : 0xff80;
+            const int shift = in_step < VW ? 0 : 16;
+            special |= 1U << line;
+            for (int p = 0; p < 3; p++) {
+                uint32_t *place = place_of(tiles + k / TLK_TILE_DEPTH, left, p, line, in_step);
+                *place = (*place & ~(0xffffU << shift)) | (p == 0 ? bits << shift : 0);
+            }
+        }
+    return special;
+}
+
+TLK_INLINE unsigned split_lines(const tlk_lines *lines, bool left, int count, tlk_tile *tiles)
+{
+    const bool by_depth = lines->depth_step == 1;
+    vec special = v_zero();
+    struct step step = {.lines = lines, .at = lines->at, .count = count, .depth = lines->depth};
+    for (int64_t s = 0; s < tlk_tile_steps(lines->depth); s++) {
+        const bool whole = count == TLK_TILE_LINES && step.depth >= TLK_TILE_DEPTH;
+        if (by_depth)
+            special += whole ? split_step(&step, true, true, !left, tiles + s)
+                             : split_step(&step, false, true, !left, tiles + s);
+        else
+            special += whole ? split_step(&step, true, false, left, tiles + s)
+                             : split_step(&step, false, false, left, tiles + s);
+        step.at += 2 * lines->group_step;
+        step.depth -= TLK_TILE_DEPTH;
+    }
+    return _mm512_cmpneq_ps_mask((__m512)special, (__m512)special) == 0 ? 0 : split_special(lines, left, count, tiles);
+}
+
+unsigned TLK_FN(tlk_tiles_left)(const tlk_lines *lines, int count, tlk_tile *tiles)
+{
+    return split_lines(lines, true, count, tiles);
+}
+
+unsigned TLK_FN(tlk_tiles_right)(const tlk_lines *lines, int count, tlk_tile *tiles)
+{
+    return split_lines(lines, false, count, tiles);
+}
+
+/* ---- products ---- */
+
+/* Eight tiles of 16 rows of 64 bytes. */
+void TLK_FN(tlk_tiles_begin)(void)
+{
+    static const struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } configuration = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+    _tile_loadconfig(&configuration);
+}
+
+void TLK_FN(tlk_tiles_end)(void)
+{
+    _tile_release();
+}
+
+/* Tiles 0 to 3 are sums of left[0] right[0], left[0] right[1], left[1] right[0], left[1] right[1]; 4 and 5 left parts,
+ * 6 and 7 right ones. Each part is in a tile for as long as a product after another needs it. */
+#define LOAD_LEFT(p)                                           \
+    do {                                                       \
+        _tile_loadd(4, block->lines[0][0][s].part[p], 64);     \
+        if (two_left)                                          \
+            _tile_loadd(5, block->lines[0][1][s].part[p], 64); \
+    } while (0)
+#define LOAD_RIGHT(p)                                          \
+    do {                                                       \
+        _tile_loadd(6, block->lines[1][0][s].part[p], 64);     \
+        if (two_right)                                         \
+            _tile_loadd(7, block->lines[1][1][s].part[p], 64); \
+    } while (0)
+#define MULTIPLY()                   \
+    do {                             \
+        _tile_dpbf16ps(0, 4, 6);     \
+        if (two_right)               \
+            _tile_dpbf16ps(1, 4, 7); \
+        if (two_left)                \
+            _tile_dpbf16ps(2, 5, 6); \
+        if (two_left && two_right)   \
+            _tile_dpbf16ps(3, 5, 7); \
+    } while (0)
+
+TLK_INLINE void multiply(const tlk_tile_block *block, bool two_left, bool two_right)
+{
+    const float *start = block->start;
+    const int64_t start_bytes = block->start_row * (int64_t)sizeof(float);
+    __asm__ volatile("" ::: "memory"); /* the compiler doesn't know what a tile's load reads */
+    _tile_loadd(0, start, start_bytes);
+    if (two_right)
+        _tile_loadd(1, start + block->start_right, start_bytes);
+    if (two_left)
+        _tile_loadd(2, start + block->start_left, start_bytes);
+    if (two_left && two_right)
+        _tile_loadd(3, start + block->start_left + block->start_right, start_bytes);
+    for (int64_t s = 0; s < block->steps; s++) {
+        LOAD_LEFT(0);
+        LOAD_RIGHT(2);
+        MULTIPLY();
+        LOAD_RIGHT(1);
+        MULTIPLY();
+        LOAD_LEFT(1);
+        MULTIPLY();
+        LOAD_RIGHT(0);
+        MULTIPLY();
+        LOAD_LEFT(2);
+        MULTIPLY();
+        LOAD_LEFT(0);
+        MULTIPLY();
+        /* For nothing: after some 128 products without a store, the next one would wait as long as 30 take. */
+        _tile_stored(4, block->sums, 64);
+    }
+    _tile_stored(0, block->sums, 128);
+    if (two_right)
+        _tile_stored(1, block->sums + 16, 128);
+    if (two_left)
+        _tile_stored(2, block->sums + 16 * 32, 128);
+    if (two_left && two_right)
+        _tile_stored(3, block->sums + 16 * 32 + 16, 128);
+    __asm__ volatile("" ::: "memory");
+}
+
+/* The element of a line as it was. */
+static float element(const tlk_tile *tile, bool left, int line, int k)
+{
+    float sum = 0;
+    for (int p = 2; p >= 0; p--) {
+        uint32_t bits = *place_of((tlk_tile *)tile, left, p, line, k);
+        float part;
+        bits = k < VW ? bits << 16 : bits & 0xffff0000;
+        memcpy(&part, &bits, sizeof part);
+        sum += part;
+    }
+    return sum;
+}
+
+/* Sums of special lines, by multiply-adds. */
+static TLK_NOINLINE void multiply_special(const tlk_tile_block *block, int l, int r)
+{
+    const float *start = block->start + l * block->start_left + r * block->start_right;
+    float *sums = block->sums + l * 16 * 32 + r * 16;
+    for (int row = 0; row < TLK_TILE_LINES; row++) {
+        const bool all = (block->special[0][l] >> row & 1) != 0;
+        if (!all && block->special[1][r] == 0)
+            continue;
+        for (int column = 0; column < TLK_TILE_LINES; column++) {
+            if (!all && (block->special[1][r] >> column & 1) == 0)
+                continue;
+            float sum = start[row * block->start_row + column];
+            for (int64_t s = 0; s < block->steps; s++)
+                for (int k = 0; k < TLK_TILE_DEPTH; k++)
+                    sum = fmaf(element(&block->lines[0][l][s], true, row, k),
+                               element(&block->lines[1][r][s], false, column, k), sum);
+            sums[row * 32 + column] = sum;
+        }
+    }
+}
+
+void TLK_FN(tlk_tiles_multiply)(const tlk_tile_block *block)
+{
+    if (block->lines[0][1] != NULL && block->lines[1][1] != NULL)
+        multiply(block, true, true);
+    else if (block->lines[0][1] != NULL)
+        multiply(block, true, false);
+    else if (block->lines[1][1] != NULL)
+        multiply(block, false, true);
+    else
+        multiply(block, false, false);
+    for (int l = 0; l < 2 && block->lines[0][l] != NULL; l++)
+        for (int r = 0; r < 2 && block->lines[1][r] != NULL; r++)
+            if ((block->special[0][l] | block->special[1][r]) != 0)
+                multiply_special(block, l, r);
+}
