@@ -11,22 +11,26 @@
 #include <emmintrin.h>
 #endif
 
-/* Strides must divide it to be seen: those of the first trial's cut. */
-#define TRIAL_CUT 960
+/* Strides must divide the first trial's cut to be seen: a multiple of this, or of a sixteenth of it. */
+#define TRIAL_CUT 15360
 /* A strip is at least this many times what it computes in vain. */
 #define LEAST_HALOS 16
+/* Steps of a value that is cut: kernels choose how they sum by whether there is a vector or a tile of outputs, and must
+ * choose for a strip as for the whole. */
+#define LEAST_STEPS 16
 /* Values of so many bytes a sample lie in hundreds of rows, which no processor fetches ahead. The fewer rows there are,
  * the more of the memory's time it hides, while copying the outputs takes the same: measured, strips then begin to be
  * worth it at lengths that grow with the inverse. */
 #define MANY_BYTES 1024.0
-/* More samples than an input can have, and a bound of what operators may answer: sums of a few fit an int64. */
+/* Bounds of what operators may answer, and of signals: sums of products of one each fit an int64. */
 #define FARTHEST ((int64_t)1 << 40)
+#define STEEPEST ((int64_t)1 << 20)
 
 typedef struct tl_strip_output {
     int32_t axis;
-    int64_t stride;     /* samples of the input for a step of the output */
-    int64_t begin, end; /* steps of a strip's output that no cut edge reaches */
-    size_t offset;      /* of the whole output in the arena, where no buffer is bound */
+    int64_t stride, steps; /* samples of the input for so many steps of the output; lowest terms */
+    int64_t begin, end;    /* steps of a strip's output that no cut edge reaches */
+    size_t offset;         /* of the whole output in the arena, where no buffer is bound */
 } tl_strip_output;
 
 struct tl_strips {
@@ -43,7 +47,7 @@ enum { SAME = -1, SHAPED = -2 }; /* instead of an axis: the same in each strip; 
 /* How a value of a strip lies in the same value of the whole. */
 typedef struct extent {
     int32_t axis;
-    int64_t stride;
+    int64_t lacks;      /* steps, for the input's cut */
     int64_t begin, end; /* what no cut edge reaches, if both are cut */
 } extent;
 
@@ -73,9 +77,8 @@ static int64_t inner_elements(const tl_tensor *tensor, int32_t axis)
     return n;
 }
 
-/* The one axis along which the value is shorter in the strip, and the part of the cut that it lacks there; false: it is
- * not so. */
-static bool find_cut(const analysis *a, size_t value, int32_t *axis, int64_t *stride)
+/* The one axis along which the value is shorter in the strip, and by how much; false: it is not so. */
+static bool find_cut(const analysis *a, size_t value, int32_t *axis, int64_t *lacks)
 {
     const tl_tensor *whole = &a->whole[value], *strip = &a->strip[value];
     *axis = SAME;
@@ -83,12 +86,17 @@ static bool find_cut(const analysis *a, size_t value, int32_t *axis, int64_t *st
         int64_t less = whole->dims[i] - strip->dims[i];
         if (less == 0)
             continue;
-        if (*axis != SAME || less < 0 || a->cut % less)
+        if (*axis != SAME || less < 0 || whole->dims[i] >= FARTHEST || strip->dims[i] < LEAST_STEPS)
             return false;
         *axis = i;
-        *stride = a->cut / less;
+        *lacks = less;
     }
     return *axis != SAME;
+}
+
+static bool is_between(int64_t x, int64_t limit)
+{
+    return x > -limit && x < limit;
 }
 
 /* How the node reads input k, whose cut axis is `in`, for an output whose cut axis is `out`. A view has no step. */
@@ -98,14 +106,19 @@ static bool find_reach(const analysis *a, const tl_node *node, const tl_step *st
     const tl_operator *op = node->op;
     const tl_tensor *x = &a->strip[node->inputs[k]->index], *y = &a->strip[node->outputs[0]->index];
     *reach = (tl_reach){1, 0, 0};
-    if (!step) /* the same order of elements, of which as many stand on either side */
-        return k == 0 && inner_elements(x, in) == inner_elements(y, out);
+    if (!step) { /* the same elements in the same order: a step of one is several of the other */
+        const int64_t from = inner_elements(x, in), to = inner_elements(y, out);
+        if (k != 0 || !from || !to || (from % to && to % from))
+            return false;
+        *reach = from < to ? (tl_reach){to / from, 0, to / from - 1} : (tl_reach){-(from / to), from / to - 1, 0};
+        return is_between(reach->stride, STEEPEST);
+    }
     bool aligned = x->rank - in == y->rank - out;
     if (op->flags & TL_OP_ELEMENTWISE)
         return aligned;
     return op->size > offsetof(tl_operator, reach) && op->reach && (k == 0 || aligned) &&
-           op->reach(&step->frame.call, k, in, reach) && reach->stride > 0 && reach->stride < FARTHEST &&
-           reach->before > -FARTHEST && reach->before < FARTHEST && reach->after > -FARTHEST && reach->after < FARTHEST;
+           op->reach(&step->frame.call, k, in, reach) && reach->stride && is_between(reach->stride, STEEPEST) &&
+           is_between(reach->before, FARTHEST) && is_between(reach->after, FARTHEST);
 }
 
 /* Narrows an extent to what can be computed from input k. */
@@ -113,13 +126,15 @@ static bool narrow(const analysis *a, const tl_node *node, const tl_step *step, 
 {
     const extent *in = &a->extents[node->inputs[k]->index];
     tl_reach reach;
-    int64_t stride;
-    if (!find_reach(a, node, step, k, in->axis, out->axis, &reach) || !tl_mul(in->stride, reach.stride, &stride) ||
-        stride != out->stride)
+    if (!find_reach(a, node, step, k, in->axis, out->axis, &reach))
         return false;
-    int64_t begin = in->begin + reach.before, end = in->end - 1 - reach.after;
-    begin = begin > 0 ? (begin + reach.stride - 1) / reach.stride : 0;
-    end = end < 0 ? 0 : end / reach.stride + 1;
+    const int64_t stride = reach.stride > 0 ? reach.stride : 1, steps = reach.stride > 0 ? 1 : -reach.stride;
+    if (in->lacks * steps != out->lacks * stride)
+        return false;
+    /* Steps t of the output with (begin - 1) * steps < t * stride - before and t * stride + after < end * steps. */
+    int64_t begin = (in->begin - 1) * steps + reach.before + 1, end = in->end * steps - 1 - reach.after;
+    begin = begin > 0 ? (begin + stride - 1) / stride : 0;
+    end = end < 0 ? 0 : end / stride + 1;
     if (begin > out->begin)
         out->begin = begin;
     if (end < out->end)
@@ -154,9 +169,10 @@ static bool follow(analysis *a, const tl_node *node, const tl_step *step)
     const tl_tensor *first = &a->strip[node->outputs[0]->index];
     bool ahead = !step && first->data;
     if (varies && !ahead) {
-        if (shaped || !find_cut(a, node->outputs[0]->index, &out.axis, &out.stride))
+        if (shaped || !find_cut(a, node->outputs[0]->index, &out.axis, &out.lacks))
             return false;
-        a->period *= out.stride / greatest_divisor(a->period, out.stride);
+        const int64_t stride = a->cut / greatest_divisor(a->cut, out.lacks);
+        a->period *= stride / greatest_divisor(a->period, stride);
         out.end = first->dims[out.axis];
         for (size_t k = 0; k < node->input_count; k++)
             if (node->inputs[k] && a->extents[node->inputs[k]->index].axis >= 0 && !narrow(a, node, step, k, &out))
@@ -173,8 +189,8 @@ static bool follow(analysis *a, const tl_node *node, const tl_step *step)
         if (ahead)
             made->axis = same_tensor(&a->whole[value], &a->strip[value]) ? SAME : SHAPED;
         else if (out.axis == SAME ? !same_shape(&a->whole[value], &a->strip[value])
-                                  : !find_cut(a, value, &made->axis, &made->stride) || made->axis != out.axis ||
-                                        made->stride != out.stride)
+                                  : !find_cut(a, value, &made->axis, &made->lacks) || made->axis != out.axis ||
+                                        made->lacks != out.lacks)
             return false;
     }
     return true;
@@ -189,7 +205,7 @@ static bool analyse(analysis *a, const tl_plan *strip, size_t input, int32_t axi
     for (size_t i = 0; i < graph->value_count; i++)
         a->extents[i] = (extent){.axis = SAME};
     size_t first = graph->inputs[input]->index;
-    a->extents[first] = (extent){axis, 1, 0, strip->slots[first].dims[axis]};
+    a->extents[first] = (extent){axis, a->cut, 0, strip->slots[first].dims[axis]};
     for (size_t i = 0; i < graph->node_count; i++) {
         const tl_node *node = graph->nodes[i];
         const tl_step *step = s < strip->step_count && strip->steps[s].node == node ? &strip->steps[s++] : NULL;
@@ -200,7 +216,10 @@ static bool analyse(analysis *a, const tl_plan *strip, size_t input, int32_t axi
         const extent *e = &a->extents[graph->outputs[k]->index];
         if (e->axis < 0 || tl_type_bits(strip->slots[graph->outputs[k]->index].type) % 8)
             return false;
-        outputs[k] = (tl_strip_output){e->axis, e->stride, e->begin, e->end, 0};
+        const int64_t common = greatest_divisor(a->cut, e->lacks);
+        outputs[k] = (tl_strip_output){e->axis, a->cut / common, e->lacks / common, e->begin, e->end, 0};
+        if (outputs[k].stride >= STEEPEST || outputs[k].steps >= STEEPEST)
+            return false;
     }
     return graph->output_count > 0;
 }
@@ -254,10 +273,10 @@ static int64_t halo(const tl_strips *strips, size_t outputs)
     int64_t before = 0, after = 0;
     for (size_t k = 0; k < outputs; k++) {
         const tl_strip_output *out = &strips->outputs[k];
-        if (out->begin * out->stride > before)
-            before = out->begin * out->stride;
-        if (strips->length - out->end * out->stride > after)
-            after = strips->length - out->end * out->stride;
+        if (out->begin * out->stride > before * out->steps)
+            before = (out->begin * out->stride + out->steps - 1) / out->steps;
+        if (strips->length - out->end * out->stride / out->steps > after)
+            after = strips->length - out->end * out->stride / out->steps;
     }
     return before + after;
 }
@@ -268,7 +287,7 @@ static bool choose_length(const tl_executor *executor, const tl_plan *whole, tl_
     int64_t length = executor->given[strips->input].dims[strips->axis];
     double each = (double)whole->arena_bytes / (double)length;
     double share = (double)executor->strip_bytes * executor->run->runtime->pool.thread_count;
-    int64_t least = LEAST_HALOS * halo(strips, executor->graph->output_count);
+    int64_t least = LEAST_HALOS * halo(strips, executor->graph->output_count) + LEAST_STEPS * a->period;
     strips->length = (int64_t)(share / each);
     if (strips->length < least)
         strips->length = least;
@@ -285,8 +304,8 @@ static bool choose_step(tl_strips *strips, size_t outputs, int64_t length, int64
     int64_t most = INT64_MAX;
     for (size_t k = 0; k < outputs; k++) {
         const tl_strip_output *out = &strips->outputs[k];
-        if ((out->end - out->begin) * out->stride < most)
-            most = (out->end - out->begin) * out->stride;
+        if ((out->end - out->begin) * out->stride / out->steps < most)
+            most = (out->end - out->begin) * out->stride / out->steps;
     }
     most -= most % period;
     if (most <= 0)
@@ -306,8 +325,9 @@ static bool find_strips(tl_executor *executor, const tl_plan *whole, tl_strips *
     double each = (double)whole->arena_bytes / (double)length;
     if (arena * (each < MANY_BYTES ? each / MANY_BYTES : 1) < (double)executor->strips_above)
         return false;
-    strips->length = length - length / (2 * TRIAL_CUT) * TRIAL_CUT;
-    return strips->length < length && try_length(executor, whole, strips, a) &&
+    const int64_t unit = length < 2 * TRIAL_CUT ? TRIAL_CUT / 16 : TRIAL_CUT;
+    strips->length = length - length / 2 / unit * unit;
+    return strips->length < length && length < FARTHEST && try_length(executor, whole, strips, a) &&
            choose_length(executor, whole, strips, a) && try_length(executor, whole, strips, a) &&
            choose_step(strips, outputs, length, a->period);
 }
@@ -443,8 +463,10 @@ static void keep_strip(const tl_executor *executor, const tl_strips *strips, int
         const tl_strip_output *out = &strips->outputs[k];
         const tl_tensor *part = &executor->runner->outputs[k].result;
         int64_t begin = at ? out->begin : 0, end = last ? part->dims[out->axis] : out->end;
-        copy_slice(executor, slice_of(&executor->outputs[k].result, out->axis, at / out->stride + begin, end - begin),
-                   slice_of(part, out->axis, begin, end - begin), true);
+        copy_slice(
+            executor,
+            slice_of(&executor->outputs[k].result, out->axis, at / out->stride * out->steps + begin, end - begin),
+            slice_of(part, out->axis, begin, end - begin), true);
     }
 }
 

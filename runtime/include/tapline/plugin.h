@@ -144,7 +144,8 @@ enum {
 };
 
 /* How far an operator sees along an axis: its outputs at t depend on the input's elements from t * stride - before to
- * t * stride + after alone. */
+ * t * stride + after alone. A negative stride says that there are -stride outputs for each element: those at t depend on
+ * elements i with t - before <= i * -stride <= t + after. */
 typedef struct tl_reach {
     int64_t stride, before, after;
 } tl_reach;
