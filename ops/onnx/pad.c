@@ -332,24 +332,46 @@ static tl_status pad_run(tl_call *call)
     return TL_OK;
 }
 
+/* What is reflected lies as far inside as the pads go outside, at either end. */
+static bool pad_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    const tl_tensor *data = call->inputs[0];
+    int64_t pads[2 * TL_MAX_RANK] = {0};
+    pad_mode mode = PAD_CONSTANT;
+    bool known;
+    if (k != 0 || read_mode(call, &mode) || read_pads(call, data->rank, pads, &known) || !known)
+        return false;
+    const int64_t before = pads[axis], after = pads[data->rank + axis];
+    *reach = (tl_reach){1, before, -before};
+    if (mode == PAD_CONSTANT || (before == 0 && after == 0))
+        return true;
+    if (mode == PAD_WRAP || before < 0 || after < 0 || before >= data->dims[axis] || after >= data->dims[axis])
+        return false;
+    *reach = (tl_reach){1, before + 2 * after, before};
+    return true;
+}
+
 OP_DESCRIPTOR(Pad, 2) = {OP_HEAD(Pad, 2),
                          OP_PARAMS(input, ins_2),
                          OP_PARAMS(output, outs),
                          OP_PARAMS(attribute, attrs_2),
                          .plan_size = sizeof(pad_plan),
                          .reshape = pad_reshape,
-                         .run = pad_run};
+                         .run = pad_run,
+                         .reach = pad_reach};
 OP_DESCRIPTOR(Pad, 11) = {OP_HEAD(Pad, 11),
                           OP_PARAMS(input, ins_11),
                           OP_PARAMS(output, outs),
                           OP_PARAMS(attribute, attrs_11),
                           .plan_size = sizeof(pad_plan),
                           .reshape = pad_reshape,
-                          .run = pad_run};
+                          .run = pad_run,
+                          .reach = pad_reach};
 OP_DESCRIPTOR(Pad, 18) = {OP_HEAD(Pad, 18),
                           OP_PARAMS(input, ins_18),
                           OP_PARAMS(output, outs_18),
                           OP_PARAMS(attribute, attrs_11),
                           .plan_size = sizeof(pad_plan),
                           .reshape = pad_reshape,
-                          .run = pad_run};
+                          .run = pad_run,
+                          .reach = pad_reach};

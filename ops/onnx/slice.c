@@ -194,13 +194,33 @@ static tl_status slice_run(tl_call *call)
     return TL_OK;
 }
 
+/* Where a slice begins is counted from the beginning; an end that is not is seen by its length. */
+static bool slice_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    slice_lists lists;
+    int32_t axes[TL_MAX_RANK] = {0};
+    int64_t count;
+    if (k != 0 || read_lists(call, &lists) || lists.starts.count < 0 || lists.steps.count < 0 ||
+        read_slice_axes(call, &lists, call->inputs[0]->rank, axes, &count))
+        return false;
+    for (int64_t i = 0; i < count; i++)
+        if (axes[i] == axis) {
+            const int64_t step = lists.steps.given ? lists.steps.at[i] : 1, start = lists.starts.at[i];
+            if (step < 0 || start < 0)
+                return false;
+            *reach = (tl_reach){step, -start, start};
+        }
+    return true;
+}
+
 OP_DESCRIPTOR(Slice, 1) = {OP_HEAD(Slice, 1),
                            OP_PARAMS(input, ins_1),
                            OP_PARAMS(output, outs),
                            OP_PARAMS(attribute, attrs_1),
                            .plan_size = sizeof(slice_plan),
                            .reshape = slice_reshape,
-                           .run = slice_run};
-OP_DESCRIPTOR(Slice, 10) = {OP_HEAD(Slice, 10),       OP_PARAMS(input, ins_10),
-                            OP_PARAMS(output, outs),  .plan_size = sizeof(slice_plan),
-                            .reshape = slice_reshape, .run = slice_run};
+                           .run = slice_run,
+                           .reach = slice_reach};
+OP_DESCRIPTOR(Slice, 10) = {
+    OP_HEAD(Slice, 10),       OP_PARAMS(input, ins_10), OP_PARAMS(output, outs), .plan_size = sizeof(slice_plan),
+    .reshape = slice_reshape, .run = slice_run,         .reach = slice_reach};
