@@ -199,7 +199,7 @@ static const tl_attribute_spec attrs_12[] = {OP_INT("axis", 0), OP_INT("keepdims
 #define OPERATOR(name, since, attrs, run_function)                                                                 \
     OP_DESCRIPTOR(name, since) = {OP_HEAD(name, since),        OP_PARAMS(input, ins),     OP_PARAMS(output, outs), \
                                   OP_PARAMS(attribute, attrs), .plan_size = sizeof(plan), .reshape = reshape,      \
-                                  .run = (run_function)};
+                                  .run = (run_function),       .reach = op_reach_first};
 OPERATOR(ArgMax, 1, attrs_1, run_max_1)
 OPERATOR(ArgMax, 12, attrs_12, run_max_12)
 OPERATOR(ArgMin, 1, attrs_1, run_min_1)

@@ -410,10 +410,14 @@ static const tl_attribute_spec cast_24[] = {OP_REQUIRED_INT("to"), OP_INT("satur
 static const tl_attribute_spec like_19[] = {OP_INT("saturate", 1)};
 static const tl_attribute_spec like_24[] = {OP_INT("saturate", 1), OP_STRING("round_mode", "up")};
 
-#define OPERATOR(name, since, in_table, out_table, reshape_function, run_function, ...)        \
-    OP_DESCRIPTOR(name, since) = {OP_HEAD(name, since),         OP_PARAMS(input, in_table),    \
-                                  OP_PARAMS(output, out_table), .reshape = (reshape_function), \
-                                  .run = (run_function),        __VA_ARGS__};
+#define OPERATOR(name, since, in_table, out_table, reshape_function, run_function, ...) \
+    OP_DESCRIPTOR(name, since) = {OP_HEAD(name, since),                                 \
+                                  OP_PARAMS(input, in_table),                           \
+                                  OP_PARAMS(output, out_table),                         \
+                                  .reshape = (reshape_function),                        \
+                                  .run = (run_function),                                \
+                                  .reach = op_reach_first,                              \
+                                  __VA_ARGS__};
 OPERATOR(Cast, 6, cast_ins, cast_outs, reshape_cast, run_6, OP_PARAMS(attribute, cast_6))
 OPERATOR(Cast, 19, cast_ins, cast_outs, reshape_cast, run_19, OP_PARAMS(attribute, cast_19))
 OPERATOR(Cast, 24, cast_ins, cast_outs, reshape_cast_24, run_24, OP_PARAMS(attribute, cast_24))

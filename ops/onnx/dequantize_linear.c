@@ -88,7 +88,7 @@ static tl_status dequantize_run(tl_call *call)
 #define DEQUANTIZE(since)                                                                          \
     OP_HEAD(DequantizeLinear, since), OP_PARAMS(input, ins), OP_PARAMS(output, outs),              \
         .flags = TL_OP_EXPANDS, .plan_size = sizeof(quantize_plan), .reshape = dequantize_reshape, \
-        .run = dequantize_run
+        .run = dequantize_run, .reach = op_reach_first
 OP_DESCRIPTOR(DequantizeLinear, 10) = {DEQUANTIZE(10)};
 OP_DESCRIPTOR(DequantizeLinear, 13) = {DEQUANTIZE(13), OP_PARAMS(attribute, attrs_13)};
 OP_DESCRIPTOR(DequantizeLinear, 21) = {DEQUANTIZE(21), OP_PARAMS(attribute, attrs_21)};

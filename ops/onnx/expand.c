@@ -61,7 +61,8 @@ static tl_status copy_run(tl_call *call)
 }
 
 OP_DESCRIPTOR(Expand, 8) = {OP_HEAD(Expand, 8),           OP_PARAMS(input, expand_ins), OP_PARAMS(output, outs),
-                            .plan_size = sizeof(op_copy), .reshape = expand_reshape,    .run = copy_run};
+                            .plan_size = sizeof(op_copy), .reshape = expand_reshape,    .run = copy_run,
+                            .reach = op_reach_first};
 
 /* ---- Tile: each axis is two, the repeats and the elements */
 
@@ -117,4 +118,5 @@ static tl_status tile_reshape(tl_call *call)
 
 OP_DESCRIPTOR(Tile, 6) = {OP_HEAD(Tile, 6),        OP_PARAMS(input, tile_ins),
                           OP_PARAMS(output, outs), .plan_size = sizeof(op_copy),
-                          .reshape = tile_reshape, .run = copy_run};
+                          .reshape = tile_reshape, .run = copy_run,
+                          .reach = op_reach_first};

@@ -108,9 +108,9 @@ static tl_status gather_run(tl_call *call)
     return TL_OK;
 }
 
-OP_DESCRIPTOR(Gather, 1) = {OP_HEAD(Gather, 1),        OP_PARAMS(input, ins),
-                            OP_PARAMS(output, outs),   OP_PARAMS(attribute, axis_attrs),
-                            .reshape = gather_reshape, .run = gather_run};
+OP_DESCRIPTOR(Gather, 1) = {
+    OP_HEAD(Gather, 1),        OP_PARAMS(input, ins), OP_PARAMS(output, outs), OP_PARAMS(attribute, axis_attrs),
+    .reshape = gather_reshape, .run = gather_run,     .reach = op_reach_first};
 
 /* ---- GatherElements: for every index one element, at the index's own place along the other axes */
 

@@ -140,10 +140,19 @@ static const tl_param global_input[] = {OP_IN("X", TL_T_FLOATS, 'T')};
 static const tl_param global_output[] = {OP_IN("Y", TL_T_FLOATS, 'T')};
 static const tl_attribute_spec lp_attribute[] = {OP_INT("p", 2)};
 
-OP_DESCRIPTOR(GlobalAveragePool, 1) = {OP_HEAD(GlobalAveragePool, 1), OP_PARAMS(input, global_input),
-                                       OP_PARAMS(output, global_output), .reshape = global_reshape, .run = average_run};
-OP_DESCRIPTOR(GlobalMaxPool, 1) = {OP_HEAD(GlobalMaxPool, 1), OP_PARAMS(input, global_input),
-                                   OP_PARAMS(output, global_output), .reshape = global_reshape, .run = max_run};
+OP_DESCRIPTOR(GlobalAveragePool, 1) = {OP_HEAD(GlobalAveragePool, 1),
+                                       OP_PARAMS(input, global_input),
+                                       OP_PARAMS(output, global_output),
+                                       .reshape = global_reshape,
+                                       .run = average_run,
+                                       .reach = op_reach_first};
+OP_DESCRIPTOR(GlobalMaxPool, 1) = {OP_HEAD(GlobalMaxPool, 1),
+                                   OP_PARAMS(input, global_input),
+                                   OP_PARAMS(output, global_output),
+                                   .reshape = global_reshape,
+                                   .run = max_run,
+                                   .reach = op_reach_first};
 OP_DESCRIPTOR(GlobalLpPool, 2) = {OP_HEAD(GlobalLpPool, 2),         OP_PARAMS(input, global_input),
                                   OP_PARAMS(output, global_output), OP_PARAMS(attribute, lp_attribute),
-                                  .reshape = global_lp_reshape,     .run = lp_run};
+                                  .reshape = global_lp_reshape,     .run = lp_run,
+                                  .reach = op_reach_first};

@@ -33,4 +33,4 @@ static tl_status lookup_run(tl_call *call)
 }
 
 OP_DESCRIPTOR(Lookup, 1) = {OP_HEAD_IN(STEPS_DOMAIN, Lookup, 1), OP_PARAMS(input, ins), OP_PARAMS(output, outs),
-                            .reshape = lookup_reshape, .run = lookup_run};
+                            .reshape = lookup_reshape,           .run = lookup_run,     .reach = op_reach_first};

@@ -297,6 +297,13 @@ static tl_status lrn_run(tl_call *call)
     return nn_widen_run(call, 0, lrn_real);
 }
 
+/* Sums go over neighbouring channels. */
+static bool lrn_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    (void)call, (void)k, (void)reach;
+    return axis != 1;
+}
+
 /* ---- Schemas */
 
 static const tl_param norm_input[] = {OP_IN("X", TL_T_FLOATS, 'T')};
@@ -308,7 +315,8 @@ static const tl_attribute_spec lrn_attribute[] = {OP_FLOAT("alpha", 1e-4F), OP_F
 
 OP_DESCRIPTOR(LpNormalization, 1) = {OP_HEAD(LpNormalization, 1),    OP_PARAMS(input, norm_input),
                                      OP_PARAMS(output, norm_output), OP_PARAMS(attribute, lp_attribute),
-                                     .reshape = lp_reshape,          .run = lp_run};
+                                     .reshape = lp_reshape,          .run = lp_run,
+                                     .reach = op_reach_beside};
 OP_DESCRIPTOR(MeanVarianceNormalization, 9) = {OP_HEAD(MeanVarianceNormalization, 9),
                                                OP_PARAMS(input, norm_input),
                                                OP_PARAMS(output, norm_output),
@@ -321,4 +329,5 @@ OP_DESCRIPTOR(LRN, 1) = {OP_HEAD(LRN, 1),
                          OP_PARAMS(output, norm_output),
                          OP_PARAMS(attribute, lrn_attribute),
                          .reshape = lrn_reshape,
-                         .run = lrn_run};
+                         .run = lrn_run,
+                         .reach = lrn_reach};

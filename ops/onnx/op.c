@@ -27,6 +27,12 @@ bool op_reach_all(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
     return true;
 }
 
+bool op_reach_first(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    (void)call, (void)axis, (void)reach;
+    return k == 0;
+}
+
 bool op_reach_beside(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
 {
     const int64_t own = op_int(call, "axis");

@@ -227,9 +227,10 @@ static tl_status quantize_run_all(tl_call *call)
     return TL_OK;
 }
 
-#define QUANTIZE(since)                                                             \
-    OP_HEAD(QuantizeLinear, since), OP_PARAMS(input, ins), OP_PARAMS(output, outs), \
-        .plan_size = sizeof(quantize_plan), .reshape = quantize_reshape, .run = quantize_run_all
+#define QUANTIZE(since)                                                                           \
+    OP_HEAD(QuantizeLinear, since), OP_PARAMS(input, ins), OP_PARAMS(output, outs),               \
+        .plan_size = sizeof(quantize_plan), .reshape = quantize_reshape, .run = quantize_run_all, \
+        .reach = op_reach_first
 OP_DESCRIPTOR(QuantizeLinear, 10) = {QUANTIZE(10)};
 OP_DESCRIPTOR(QuantizeLinear, 13) = {QUANTIZE(13), OP_PARAMS(attribute, attrs_13)};
 OP_DESCRIPTOR(QuantizeLinear, 19) = {QUANTIZE(19), OP_PARAMS(attribute, attrs_19)};

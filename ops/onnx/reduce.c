@@ -236,11 +236,12 @@ static const tl_attribute_spec attrs_18[] = {OP_INT("keepdims", 1), OP_INT("noop
                                   OP_PARAMS(attribute, attrs_1), \
                                   .plan_size = sizeof(plan),     \
                                   .reshape = reshape_attribute,  \
-                                  .run = (run_function)};
+                                  .run = (run_function),         \
+                                  .reach = op_reach_first};
 #define AXES_INPUT(name, since, ins, outs, run_function)                                                               \
     OP_DESCRIPTOR(name, since) = {OP_HEAD(name, since),           OP_PARAMS(input, ins),     OP_PARAMS(output, outs),  \
                                   OP_PARAMS(attribute, attrs_18), .plan_size = sizeof(plan), .reshape = reshape_input, \
-                                  .run = (run_function)};
+                                  .run = (run_function),          .reach = op_reach_first};
 #define RUN(name, kind)                  \
     static tl_status name(tl_call *call) \
     {                                    \
