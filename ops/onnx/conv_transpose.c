@@ -410,6 +410,16 @@ static tl_status transpose_run(tl_call *call)
     return nn_widen_run(call, transpose_packed(call), transpose_real);
 }
 
+/* An output reads inputs where taps lie, counted in outputs. */
+static bool transpose_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    const conv_geometry *g = &((const transpose_plan *)call->plan)->g;
+    const int32_t i = axis - 2;
+    if (i >= 0)
+        *reach = (tl_reach){-g->strides[i], (g->kernel[i] - 1) * g->dilations[i] - g->pads[i], g->pads[i]};
+    return k == 0 && axis != 1;
+}
+
 /* ---- Schema */
 
 static const tl_param transpose_input[] = {OP_IN("X", TL_T_FLOATS, 'T'), OP_IN("W", TL_T_FLOATS, 'T'),
@@ -423,4 +433,4 @@ OP_DESCRIPTOR(ConvTranspose, 1) = {OP_HEAD(ConvTranspose, 1),           OP_PARAM
                                    OP_PARAMS(output, transpose_output), OP_PARAMS(attribute, transpose_attribute),
                                    .plan_size = sizeof(transpose_plan), .create = transpose_create,
                                    .reshape = transpose_reshape,        .run = transpose_run,
-                                   .destroy = transpose_destroy};
+                                   .destroy = transpose_destroy,        .reach = transpose_reach};

@@ -259,9 +259,26 @@ static tl_status resize_run(tl_call *call)
     return resize_compute(call, &plan);
 }
 
+/* Along what is not resized, or grows by a whole factor, at which a place lies the same between its neighbours all
+ * along: weights of others than powers of two are not rounded alike everywhere. */
+static bool resize_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    const resize_plan *plan = call->plan;
+    const resize_axis *a = &plan->axes[axis];
+    const int64_t factor = a->in > 0 ? a->out / a->in : 0;
+    if (k != 0 || plan->map == RESIZE_TF_CROP_AND_RESIZE)
+        return false;
+    if (a->same || (a->in == a->out && a->scale == 1))
+        return true;
+    const int64_t far = (plan->mode == RESIZE_CUBIC ? 3 : 2) * factor;
+    *reach = (tl_reach){-factor, far, far};
+    return factor > 0 && factor < 1 << 20 && (double)factor == a->scale && plan->map != RESIZE_ALIGN_CORNERS &&
+           (plan->mode == RESIZE_NEAREST || (factor & (factor - 1)) == 0);
+}
+
 #define RESIZE(name, since, ins, attrs)                                                                \
     OP_HEAD(name, since), OP_PARAMS(input, ins), OP_PARAMS(output, outs), OP_PARAMS(attribute, attrs), \
-        .plan_size = sizeof(resize_plan), .reshape = resize_reshape, .run = resize_run
+        .plan_size = sizeof(resize_plan), .reshape = resize_reshape, .run = resize_run, .reach = resize_reach
 
 OP_DESCRIPTOR(Upsample, 1) = {RESIZE(Upsample, 1, upsample_ins_7, upsample_attrs_1)};
 OP_DESCRIPTOR(Upsample, 7) = {RESIZE(Upsample, 7, upsample_ins_7, upsample_attrs_7)};

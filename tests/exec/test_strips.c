@@ -302,6 +302,176 @@ START_TEST(test_batches)
 }
 END_TEST
 
+/* What is cut off at an end, every other step, and pads that are not a convolution's. */
+START_TEST(test_chomp)
+{
+    static const char *const modes[] = {"", "mode='edge'", "mode='reflect'"};
+    begin();
+    add_numbers(&network, "first", "0");
+    add_numbers(&network, "ends", "-8");
+    add_numbers(&network, "two", "2");
+    add_numbers(&network, "pads", "0,0,6,0,0,3");
+    add_numbers(&network, "odd", "1,1");
+    add_numbers(&network, "cropped", "1,-2");
+    add_numbers(&network, "axes", "1,2");
+    add_numbers(&network, "steps", "1,2");
+    conv("x", "a", "w0", 4, 4, 9, "");
+    add("Tanh", "x", "b", "");
+    add("Slice", "b first ends two", "c", "");
+    add("Add", "a c", "e", "");
+    add("Pad", "e pads", "f", modes[_i]);
+    conv("f", "d", "w2", 6, 4, 4, "dilations=[3]");
+    add("Exp", "d", "g", "");
+    add("Slice", "g odd cropped axes steps", "y", "");
+    end("A,B,C");
+    check_cut(floats(3, 1, 4, 4000, 0), 2, 8, CUT);
+}
+END_TEST
+
+/* Transposed convolutions: several outputs for each step of the input, and fewer again. */
+START_TEST(test_transposed)
+{
+    static const char *const attributes[] = {"strides=[2]",
+                                             "strides=[2] pads=[1,1]",
+                                             "strides=[3] pads=[2,0] output_padding=[2]",
+                                             "strides=[4] auto_pad='SAME_UPPER'",
+                                             "strides=[1] dilations=[3] pads=[1,5]",
+                                             "strides=[5] dilations=[2] auto_pad='SAME_LOWER'"};
+    begin();
+    conv("x", "a", "w0", 6, 4, 3, "strides=[2] pads=[1,1]");
+    add("Relu", "a", "b", "");
+    add_weights(&network, "w1", "6,4,4");
+    add("ConvTranspose", "b w1", "c", attributes[_i]);
+    conv("c", "y", "w2", 3, 4, 3, "strides=[2] pads=[1,1]");
+    end("A,B,C");
+    check_cut(floats(3, 2, 4, 6000, 0), 2, 8, CUT);
+}
+END_TEST
+
+/* A U-Net: a way down and up again, and one beside it. */
+START_TEST(test_resized)
+{
+    static const char *const modes[] = {
+        "mode='nearest' coordinate_transformation_mode='asymmetric' nearest_mode='floor'",
+        "mode='nearest'",
+        "mode='nearest' nearest_mode='ceil'",
+        "mode='linear'",
+        "mode='linear' coordinate_transformation_mode='pytorch_half_pixel'",
+        "mode='cubic' exclude_outside=1"};
+    begin();
+    add_constant(&network, "scales", TL_FLOAT, "3", (float[]){1, 1, 2});
+    conv("x", "a", "w0", 6, 4, 2, "strides=[2]");
+    add("Tanh", "a", "b", "");
+    conv("b", "c", "w1", 6, 6, 3, "pads=[1,1]");
+    add("Resize", "c - scales", "d", modes[_i]);
+    conv("x", "e", "w2", 6, 4, 1, "");
+    add("Add", "d e", "f", "");
+    conv("f", "y", "w3", 3, 6, 3, "pads=[1,1]");
+    end("A,B,C");
+    check_cut(floats(3, 1, 4, 12000, 0), 2, 1, CUT);
+    check_cut(floats(3, 1, 4, 11996, 0), 2, 1, CUT);
+}
+END_TEST
+
+/* Frames: several steps become one, and several again. */
+START_TEST(test_frames)
+{
+    begin();
+    add_numbers(&network, "frames", "0,-1,24");
+    add_numbers(&network, "halves", "0,-1,5");
+    add_weights(&network, "w", "24,10");
+    add("Reshape", "x frames", "a", "");
+    add("MatMul", "a w", "b", "");
+    add("Reshape", "b halves", "c", "");
+    add("Relu", "c", "y", "");
+    end("A,B,C");
+    check_cut(floats(3, 2, 8000, 6, 0), 1, 1, CUT);
+    check_cut(floats(3, 1, 8004, 6, 0), 1, 1, CUT);
+}
+END_TEST
+
+/* What is computed of each step's channels, or of some of them. */
+START_TEST(test_channels)
+{
+    begin();
+    add_numbers(&network, "one", "1");
+    add_numbers(&network, "chosen", "3,0,-1");
+    add_numbers(&network, "twice", "1,2,1");
+    add_numbers(&network, "wide", "1,6,1");
+    add("ReduceMean", "x", "a", "axes=[1]");
+    add("Sub", "x a", "b", "");
+    add("Mul", "b b", "c", "");
+    add("ReduceSum", "c one", "d", "keepdims=0");
+    add("Unsqueeze", "d one", "e", "");
+    add("Sqrt", "e", "f", "");
+    add("Div", "b f", "g", "");
+    add("LRN", "g", "h", "size=3");
+    add("LpNormalization", "h", "i", "axis=1");
+    add("Gather", "i chosen", "j", "axis=1");
+    add("Tile", "j twice", "k", "");
+    add("ArgMax", "h", "l", "axis=1");
+    add("Cast", "l", "m", "to=1");
+    add("Expand", "m wide", "n", "");
+    add("Add", "k n", "y", "");
+    end("A,B,C");
+    check_cut(floats(3, 2, 4, 4000, 0), 2, 4, CUT);
+}
+END_TEST
+
+/* All that is over time is local along batches. */
+START_TEST(test_many_samples)
+{
+    begin();
+    conv("x", "a", "w0", 4, 3, 3, "pads=[1,1]");
+    add("GlobalAveragePool", "a", "b", "");
+    add("GlobalMaxPool", "a", "c", "");
+    add("Add", "b c", "d", "");
+    add("Flatten", "d", "e", "");
+    add_weights(&network, "w1", "4,5");
+    add("Gemm", "e w1", "f", "");
+    add("Softmax", "f", "y", "");
+    end("A,B,C");
+    check_cut(floats(3, 4000, 3, 16, 0), 0, 4, CUT);
+}
+END_TEST
+
+/* However few samples of so many channels fill a strip: no value in it has fewer than 16 steps. */
+START_TEST(test_least_steps)
+{
+    tl_runtime *runtime;
+    tl_context *context;
+    tl_tensor x = floats(3, 1, 160, 4000, 0), y;
+    begin();
+    conv("x", "a", "w0", 160, 1, 2, "group=160 strides=[2]");
+    add("Relu", "a", "b", "");
+    conv("b", "c", "w1", 160, 1, 2, "group=160 strides=[2]");
+    add("Relu", "c", "y", "");
+    end("A,B,C");
+    ck_assert_int_eq(tl_runtime_create(NULL, &runtime, &error), TL_OK);
+    tl_session *session = open_session(runtime, 0);
+    ck_assert_int_eq(tl_context_create(session, &context, &error), TL_OK);
+    x.data = signal_of(&x);
+    tl_context_set_strips(context, 1 << 14);
+    run_once(context, &x, &y);
+    ck_assert(is_cut(context));
+    const tl_graph *graph = tl_session_graph(session);
+    const tl_plan *plan = context->main->runner->plans;
+    for (size_t i = 0; i < graph->value_count; i++)
+        if (!(graph->values[i]->flags & TL_VALUE_CONSTANT))
+            ck_assert_int_ge(plan->slots[i].dims[2], 16);
+    ck_assert_int_le(plan->slots[graph->outputs[0]->index].dims[2], 20);
+    tl_context_destroy(context);
+    tl_context_create(session, &context, &error);
+    tl_context_set_strips(context, 1 << 10); /* 16 steps are too many */
+    run_once(context, &x, &y);
+    ck_assert(!is_cut(context));
+    tl_context_destroy(context);
+    tl_session_destroy(session);
+    tl_runtime_destroy(runtime);
+    free(x.data);
+}
+END_TEST
+
 /* ---- What is not */
 
 static void reduced(void)
@@ -365,10 +535,46 @@ static void summed_up(void)
     add("CumSum", "x axis", "y", "");
 }
 
-static void transposed_convolution(void)
+/* Neighbours weigh one and two thirds, rounded otherwise farther along. */
+static void thirds(void)
 {
-    add_weights(&network, "w", "3,4,2");
-    add("ConvTranspose", "x w", "y", "strides=[2]");
+    add_constant(&network, "scales", TL_FLOAT, "3", (float[]){1, 1, 3});
+    add("Resize", "x - scales", "y", "mode='linear'");
+}
+
+static void corners(void)
+{
+    add_constant(&network, "scales", TL_FLOAT, "3", (float[]){1, 1, 2});
+    add("Resize", "x - scales", "y", "mode='linear' coordinate_transformation_mode='align_corners'");
+}
+
+static void wrapped(void)
+{
+    network.opset = 19;
+    add_numbers(&network, "pads", "0,0,3,0,0,3");
+    add("Pad", "x pads", "y", "mode='wrap'");
+}
+
+static void last_steps(void)
+{
+    add_numbers(&network, "starts", "-4000");
+    add_numbers(&network, "ends", "1000000");
+    add_numbers(&network, "axes", "2");
+    add("Slice", "x starts ends axes", "y", "");
+}
+
+static void first_steps(void)
+{
+    add_numbers(&network, "starts", "0");
+    add_numbers(&network, "ends", "4000");
+    add_numbers(&network, "axes", "2");
+    add("Slice", "x starts ends axes", "y", "");
+}
+
+static void gathered(void)
+{
+    add_numbers(&network, "steps", "0,5,9");
+    add("Gather", "x steps", "y", "axis=2");
 }
 
 static void maximum_positions(void)
@@ -406,20 +612,11 @@ static void far(void)
     add("Relu", "a", "y", "");
 }
 
-static void (*const refused[])(void) = {reduced,
-                                        global,
-                                        softmax_over_time,
-                                        activated_over_time,
-                                        mixed_by_reshape,
-                                        positions,
-                                        attention,
-                                        summed_up,
-                                        transposed_convolution,
-                                        maximum_positions,
-                                        twice,
-                                        reversed,
-                                        far,
-                                        whole_beside};
+static void (*const refused[])(void) = {reduced,          global,    softmax_over_time, activated_over_time,
+                                        mixed_by_reshape, positions, attention,         summed_up,
+                                        thirds,           corners,   wrapped,           last_steps,
+                                        first_steps,      gathered,  maximum_positions, twice,
+                                        reversed,         far,       whole_beside};
 
 START_TEST(test_refused)
 {
@@ -557,6 +754,13 @@ int main(void)
     tcase_add_test(tcase, test_views);
     tcase_add_test(tcase, test_images);
     tcase_add_test(tcase, test_batches);
+    tcase_add_loop_test(tcase, test_chomp, 0, 3);
+    tcase_add_loop_test(tcase, test_transposed, 0, 6);
+    tcase_add_loop_test(tcase, test_resized, 0, 6);
+    tcase_add_test(tcase, test_frames);
+    tcase_add_test(tcase, test_channels);
+    tcase_add_test(tcase, test_many_samples);
+    tcase_add_test(tcase, test_least_steps);
     tcase_add_loop_test(tcase, test_refused, 0, sizeof refused / sizeof *refused);
     tcase_add_test(tcase, test_left_alone);
     tcase_add_test(tcase, test_steady);
