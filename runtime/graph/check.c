@@ -5,7 +5,7 @@
 
 typedef struct visit {
     tl_node *node;
-    size_t next; /* dependency to look at */
+    tl_dependency next;
 } visit;
 
 typedef struct ordering {
@@ -21,12 +21,12 @@ enum { NEW = 0, OPEN = 1, DONE = 2 };
 static tl_status visit_from(tl_node *root, ordering *o, tl_error *error)
 {
     size_t top = 0;
-    o->stack[top++] = (visit){root, 0};
+    o->stack[top++] = (visit){root, {0}};
     root->visit = OPEN;
     while (top) {
         visit *v = &o->stack[top - 1];
         tl_value *value;
-        if (!tl_node_dependency(v->node, v->next++, &value)) {
+        if (!tl_node_dependency(v->node, &v->next, &value)) {
             v->node->visit = DONE;
             o->ordered[o->count++] = v->node;
             top--;
@@ -41,7 +41,7 @@ static tl_status visit_from(tl_node *root, ordering *o, tl_error *error)
                                 tl_node_describe(v->node, where, sizeof where), value->name);
         }
         producer->visit = OPEN;
-        o->stack[top++] = (visit){producer, 0};
+        o->stack[top++] = (visit){producer, {0}};
     }
     return TL_OK;
 }
@@ -86,7 +86,7 @@ bool tl_graph_place(const tl_graph *graph, size_t first, int64_t before)
     int64_t after = 0;
     for (size_t i = first; i < graph->node_count; i++) {
         tl_value *value;
-        for (size_t k = 0; tl_node_dependency(graph->nodes[i], k, &value); k++) {
+        for (tl_dependency at = {0}; tl_node_dependency(graph->nodes[i], &at, &value);) {
             const tl_node *producer = value ? value->producer : NULL;
             if (!producer || producer->position < 0)
                 continue;

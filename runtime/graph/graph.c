@@ -213,6 +213,25 @@ const tl_attribute *tl_node_attribute(const tl_node *node, const char *name)
     return NULL;
 }
 
+bool tl_node_list_graphs(tl_node *node)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < node->attribute_count; i++) {
+        const tl_attribute *a = &node->attributes[i];
+        count += a->kind == TL_ATTR_GRAPH ? 1 : a->kind == TL_ATTR_GRAPHS ? a->count : 0;
+    }
+    node->graph_count = 0;
+    node->graphs = TL_NEW(&node->graph->model->arena, tl_graph *, count);
+    for (size_t i = 0; node->graphs && i < node->attribute_count; i++) {
+        const tl_attribute *a = &node->attributes[i];
+        if (a->kind == TL_ATTR_GRAPH)
+            node->graphs[node->graph_count++] = a->u.graph;
+        for (size_t k = 0; a->kind == TL_ATTR_GRAPHS && k < a->count; k++)
+            node->graphs[node->graph_count++] = a->u.graphs[k];
+    }
+    return node->graphs != NULL;
+}
+
 char *tl_node_describe(const tl_node *node, char *buffer, size_t size)
 {
     const char *dot = *node->domain ? "::" : "";

@@ -108,6 +108,8 @@ struct tl_node {
     size_t output_count;
     tl_attribute *attributes;
     size_t attribute_count;
+    tl_graph **graphs; /* those of its attributes, by tl_node_list_graphs() */
+    size_t graph_count;
     const tl_text_pair *metadata; /* of the NodeProto, if the loader was asked to keep it */
     size_t metadata_count;
     const tl_operator *op; /* after tl_graph_resolve() */
@@ -266,6 +268,13 @@ int64_t tl_model_opset(const tl_model *model, const char *domain);
 /* The version that counts in a graph: a function's own import before the model's. */
 int64_t tl_graph_opset(const tl_graph *graph, const char *domain);
 const tl_attribute *tl_node_attribute(const tl_node *node, const char *name);
+/* Lists the graphs inside, once the attributes are there. False: memory refused. */
+bool tl_node_list_graphs(tl_node *node);
+/* The graphs inside a node, k = 0, 1, ...; NULL beyond the last. */
+static inline tl_graph *tl_node_subgraph(const tl_node *node, size_t k)
+{
+    return k < node->graph_count ? node->graphs[k] : NULL;
+}
 /* "node 'name' (Conv)", or "node #3 (Conv)" where it has no name. Returns buffer. */
 char *tl_node_describe(const tl_node *node, char *buffer, size_t size);
 
@@ -318,11 +327,13 @@ static inline size_t tl_node_call_outputs(const tl_node *node)
 {
     return tl_call_values(node->output_count, node->op->outputs, node->op->output_count);
 }
-/* The graphs inside a node, k = 0, 1, ...; NULL beyond the last. */
-tl_graph *tl_node_subgraph(const tl_node *node, size_t k);
-/* The k-th value that a node reads: its own inputs (NULL: absent), then what the graphs inside capture. False beyond
- * the last. */
-bool tl_node_dependency(const tl_node *node, size_t k, tl_value **value);
+/* Where a walk over what a node reads has come; all zero: nowhere. */
+typedef struct tl_dependency {
+    size_t graph, k; /* 0: its inputs; 1, 2, ...: the captures of a graph inside */
+} tl_dependency;
+/* The next value that a node reads: its own inputs (NULL: absent), then what the graphs inside capture. False at the
+ * end. */
+bool tl_node_dependency(const tl_node *node, tl_dependency *at, tl_value **value);
 
 /* One attempt on one node: a rule's apply in its phase, or what changes a file (phase 0). *changed: it was committed,
  * and the graph is to be settled before anything but an attempt looks at its lists. Otherwise the graph is as before,

@@ -1,37 +1,18 @@
 /* Who reads what, and what nobody reads: for the whole graph, or for what one rewrite changed. */
 #include "graph/graph.h"
 
-tl_graph *tl_node_subgraph(const tl_node *node, size_t k)
+bool tl_node_dependency(const tl_node *node, tl_dependency *at, tl_value **value)
 {
-    for (size_t i = 0; i < node->attribute_count; i++) {
-        const tl_attribute *attribute = &node->attributes[i];
-        if (attribute->kind == TL_ATTR_GRAPH && k-- == 0)
-            return attribute->u.graph;
-        if (attribute->kind == TL_ATTR_GRAPHS) {
-            if (k < attribute->count)
-                return attribute->u.graphs[k];
-            k -= attribute->count;
-        }
-    }
-    return NULL;
-}
-
-bool tl_node_dependency(const tl_node *node, size_t k, tl_value **value)
-{
-    if (k < node->input_count) {
-        *value = node->inputs[k];
-        return true;
-    }
-    k -= node->input_count;
-    tl_graph *inner;
-    for (size_t g = 0; (inner = tl_node_subgraph(node, g)); g++) {
-        if (k < inner->capture_count) {
-            *value = inner->captures[k]->outer;
+    for (;; *at = (tl_dependency){at->graph + 1, 0}) {
+        const tl_graph *inner = at->graph ? node->graphs[at->graph - 1] : NULL;
+        if (at->k < (inner ? inner->capture_count : node->input_count)) {
+            *value = inner ? inner->captures[at->k]->outer : node->inputs[at->k];
+            at->k++;
             return true;
         }
-        k -= inner->capture_count;
+        if (at->graph == node->graph_count)
+            return false;
     }
-    return false;
 }
 
 /* An output that became a constant has lost its producer, and needs the node no more. */
@@ -67,7 +48,7 @@ static void sweep_nodes(tl_graph *graph, bool keep_dead)
             continue;
         }
         tl_value *value;
-        for (size_t k = 0; tl_node_dependency(node, k, &value); k++)
+        for (tl_dependency at = {0}; tl_node_dependency(node, &at, &value);)
             count_use(value);
         graph->nodes[--kept] = node;
     }
@@ -118,7 +99,7 @@ static bool list_users(tl_graph *graph)
     }
     for (size_t i = 0; i < graph->node_count; i++) {
         tl_value *value;
-        for (size_t k = 0; tl_node_dependency(graph->nodes[i], k, &value); k++)
+        for (tl_dependency at = {0}; tl_node_dependency(graph->nodes[i], &at, &value);)
             if (value)
                 value->users[value->user_count++] = graph->nodes[i];
     }
@@ -188,7 +169,7 @@ static bool add_uses(tl_node *node, tl_node_list *touched)
 {
     bool added = true;
     tl_value *value;
-    for (size_t k = 0; added && tl_node_dependency(node, k, &value); k++)
+    for (tl_dependency at = {0}; added && tl_node_dependency(node, &at, &value);)
         added = !value || (add_user(value, node) && tl_node_list_add(touched, value->producer));
     for (size_t k = 0; k < node->output_count; k++)
         for (size_t i = 0; added && node->outputs[k] && i < NEAR; i++)
@@ -204,10 +185,10 @@ static bool remove_node(tl_node *node, tl_node_list *touched)
     for (size_t k = 0; k < node->output_count; k++)
         if (node->outputs[k] && node->outputs[k]->producer == node)
             node->outputs[k]->producer = NULL;
-    for (size_t k = 0; tl_node_dependency(node, k, &value); k++)
+    for (tl_dependency at = {0}; tl_node_dependency(node, &at, &value);)
         if (value)
             value->user_count--;
-    for (size_t k = 0; added && tl_node_dependency(node, k, &value); k++) {
+    for (tl_dependency at = {0}; added && tl_node_dependency(node, &at, &value);) {
         if (!value)
             continue;
         if (!is_kept(value))

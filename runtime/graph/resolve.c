@@ -165,19 +165,6 @@ tl_status tl_node_resolve(tl_node *node, const tl_registry *registry, tl_error *
     return status;
 }
 
-static tl_status resolve_subgraphs(const resolver *r, const tl_node *node, int depth)
-{
-    tl_status status = TL_OK;
-    for (size_t k = 0; k < node->attribute_count && status == TL_OK; k++) {
-        const tl_attribute *attribute = &node->attributes[k];
-        if (attribute->kind == TL_ATTR_GRAPH)
-            status = resolve_graph(r, attribute->u.graph, depth + 1);
-        for (size_t j = 0; attribute->kind == TL_ATTR_GRAPHS && j < attribute->count && status == TL_OK; j++)
-            status = resolve_graph(r, attribute->u.graphs[j], depth + 1);
-    }
-    return status;
-}
-
 static tl_status resolve_graph(const resolver *r, tl_graph *graph, int depth)
 {
     if (depth > TL_MAX_DEPTH)
@@ -192,7 +179,9 @@ static tl_status resolve_graph(const resolver *r, tl_graph *graph, int depth)
         tl_status status = tl_node_resolve(graph->nodes[k], r->registry, r->error);
         if (status != TL_OK)
             return status;
-        status = resolve_subgraphs(r, graph->nodes[k], depth);
+        tl_graph *inner;
+        for (size_t g = 0; status == TL_OK && (inner = tl_node_subgraph(graph->nodes[k], g)); g++)
+            status = resolve_graph(r, inner, depth + 1);
         if (status != TL_OK)
             return status;
     }

@@ -6,6 +6,9 @@
 
 /* Attempts that succeed, for each node there was: far more than rules that lower their measure can need. */
 #define MOST_COMMITS 16
+/* Times that a phase begins anew, because folding or nodes far away gave rules something more to do. Three are much;
+ * each looks at all nodes, so a file must not be able to make it as many as it has nodes. */
+#define MOST_ROUNDS 16
 
 typedef struct takeover {
     tl_value *value;
@@ -235,6 +238,8 @@ static tl_status copy_attributes(tl_rewrite *rewrite, tl_node *node, const tl_no
         *copy = from->attributes[k];
         copy->name = name;
     }
+    if (node && !tl_node_list_graphs(node))
+        fail(rewrite, TL_NO_MEMORY);
     return rewrite->status;
 }
 
@@ -511,15 +516,16 @@ static tl_status fold(tl_graph *graph, const tl_host *host, uint32_t keep, tl_er
 static tl_status run_phase(driver *d, tl_phase phase)
 {
     tl_status status = TL_OK;
-    size_t before;
-    do {
-        before = d->budget;
+    bool changed = true;
+    for (int round = 0; round < MOST_ROUNDS && changed && status == TL_OK; round++) {
+        const size_t before = d->budget;
         status = apply_rules(d, phase);
-        if (status == TL_OK && d->budget != before)
+        changed = d->budget != before;
+        if (status == TL_OK && changed)
             status = tl_graph_settle(d->graph, d->error);
-        if (status == TL_OK && d->budget != before)
+        if (status == TL_OK && changed)
             status = fold(d->graph, &d->runtime->host, phase == TL_PHASE_QUANTIZED ? TL_OP_EXPANDS : 0, d->error);
-    } while (status == TL_OK && d->budget && d->budget != before);
+    }
     return status;
 }
 

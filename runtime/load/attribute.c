@@ -333,5 +333,5 @@ tl_status tl_load_attributes(tl_loader *loader, tl_scope *scope, tl_node *node, 
         if (status != TL_OK)
             return status;
     }
-    return TL_OK;
+    return tl_node_list_graphs(node) ? TL_OK : tl_load_no_memory(loader);
 }

@@ -69,8 +69,6 @@ tl_status tl_save_raw_data(tl_edit *edit, const tl_tensor *tensor, const void *d
 tl_status tl_save_constant(tl_edit *edit, tl_value *value, tl_rope *rope);
 /* The same as a node. */
 tl_status tl_save_constant_node(tl_edit *edit, tl_value *value, tl_rope *rope);
-/* What a new node's subgraphs take from around, and its inputs: k = 0, 1, ...; false beyond the last. */
-bool tl_save_reads(const tl_node *node, size_t k, tl_value **value);
 
 /* graph.c: the main graph's GraphProto, or a FunctionProto but for its imports, rewritten, with the graphs inside. */
 tl_status tl_save_graph(tl_edit *edit, tl_span message, tl_graph *graph, tl_rope *rope);

@@ -336,9 +336,11 @@ static tl_status add_new_node(plan *p, const tl_node *node)
         return no_memory(p->edit);
     it->node = node;
     tl_value *value;
-    for (size_t k = 0; tl_save_reads(node, k, &value); k++)
+    for (tl_dependency at = {0}; tl_node_dependency(node, &at, &value);) {
+        value = value ? tl_value_origin(value) : NULL;
         if (value && !add_reading(p->edit, &it->after, value->name, value))
             return no_memory(p->edit);
+    }
     for (size_t k = 0; k < node->output_count; k++)
         if (!add_output(p, it, node->outputs[k] ? node->outputs[k]->name : ""))
             return no_memory(p->edit);

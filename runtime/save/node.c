@@ -267,23 +267,3 @@ tl_status tl_save_node(tl_edit *edit, const tl_node *node, tl_rope *rope)
         status = tl_error_no_memory(edit->error);
     return status;
 }
-
-bool tl_save_reads(const tl_node *node, size_t k, tl_value **value)
-{
-    *value = NULL;
-    if (k < node->input_count) {
-        if (node->inputs[k])
-            *value = tl_value_origin(node->inputs[k]);
-        return true;
-    }
-    k -= node->input_count;
-    const tl_graph *inner;
-    for (size_t g = 0; (inner = tl_node_subgraph(node, g)); g++) {
-        if (k < inner->capture_count) {
-            *value = tl_value_origin(inner->captures[k]);
-            return true;
-        }
-        k -= inner->capture_count;
-    }
-    return false;
-}
