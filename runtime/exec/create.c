@@ -36,17 +36,56 @@ static const tl_constant *input_constant(const tl_node *node, size_t k)
     return node->inputs[k] ? tl_value_origin(node->inputs[k])->constant : NULL;
 }
 
-/* By operator and constants; 0: no constants, so that there is nothing to share. */
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+    return hash ^ hash >> 29;
+}
+
+static uint64_t mix_bytes(uint64_t hash, const void *bytes, size_t size)
+{
+    for (size_t k = 0; k < size; k++)
+        hash = mix(hash, ((const uint8_t *)bytes)[k]);
+    return hash;
+}
+
+/* Of what are_twins() compares: a file may have thousands of nodes that differ in but one thing. */
+static uint64_t mix_attribute(uint64_t hash, const tl_attribute *a)
+{
+    switch (a->kind) {
+    case TL_ATTR_FLOAT:
+        return mix_bytes(hash, &a->u.f, sizeof a->u.f);
+    case TL_ATTR_STRING:
+        return mix_bytes(hash, a->u.s.data, a->u.s.size);
+    case TL_ATTR_INTS:
+        return mix_bytes(hash, a->u.ints, a->count * sizeof *a->u.ints);
+    case TL_ATTR_FLOATS:
+        return mix_bytes(hash, a->u.floats, a->count * sizeof *a->u.floats);
+    case TL_ATTR_STRINGS:
+        for (size_t i = 0; i < a->count; i++)
+            hash = mix_bytes(hash, a->u.strings[i].data, a->u.strings[i].size);
+        return hash;
+    default: /* a number, or an address */
+        return mix(hash, (uint64_t)a->u.i);
+    }
+}
+
+/* 0: no constants, so that there is nothing to share. */
 static uint64_t hash_of(const tl_node *node)
 {
     uint64_t hash = (uintptr_t)node->op;
     bool any = false;
     for (size_t k = 0; k < node->input_count; k++) {
         const tl_constant *constant = input_constant(node, k);
+        const tl_tensor *x = node->inputs[k] && !constant ? &node->inputs[k]->tensor : NULL;
         any = any || constant;
-        hash = (hash ^ (uintptr_t)constant) * 0x9e3779b97f4a7c15u;
-        hash ^= hash >> 29;
+        hash = mix(hash, (uintptr_t)constant);
+        hash = x ? mix(mix(hash, x->type), (uint64_t)x->rank) : hash;
+        for (int32_t i = 0; x && i < x->rank; i++)
+            hash = mix(hash, (uint64_t)x->dims[i]);
     }
+    for (size_t k = 0; k < node->attribute_count; k++)
+        hash = mix_attribute(hash, &node->attributes[k]);
     return any ? hash | 1 : 0;
 }
 
