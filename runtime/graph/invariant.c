@@ -2,20 +2,28 @@
  * body captures instead. Then constants are constants there too, packed once, and nothing is copied each round. */
 #include "exec/list.h"
 
-/* The value that a body gives out, before it went through Identity. */
-static const tl_value *before_identity(const tl_value *value)
+/* By value index: what each value of a body was before it went through Identity. */
+static tl_value **find_sources(const tl_graph *body, tl_arena *scratch)
 {
-    while (value->producer && strcmp(value->producer->op_type, "Identity") == 0 && !*value->producer->domain)
-        value = value->producer->inputs[0];
-    return value;
+    tl_value **sources = TL_NEW(scratch, tl_value *, body->value_count);
+    if (!sources)
+        return NULL;
+    for (size_t i = 0; i < body->value_count; i++)
+        sources[i] = body->values[i];
+    for (size_t i = 0; i < body->node_count; i++) {
+        const tl_node *node = body->nodes[i];
+        if (strcmp(node->op_type, "Identity") == 0 && !*node->domain && node->outputs[0]->producer == node)
+            sources[node->outputs[0]->index] = sources[node->inputs[0]->index];
+    }
+    return sources;
 }
 
 /* State k of a Loop: is the body's output its input, and does nobody ask for it behind the loop? */
-static bool is_invariant(const tl_node *loop, const tl_graph *body, size_t k)
+static bool is_invariant(const tl_node *loop, const tl_graph *body, tl_value *const *sources, size_t k)
 {
     const tl_value *in = body->inputs[k + 2], *outer = loop->inputs[k + 2];
     const tl_value *after = k < loop->output_count ? loop->outputs[k] : NULL;
-    return outer && before_identity(body->outputs[k + 1]) == in && tl_value_matches(in, outer) &&
+    return outer && sources[body->outputs[k + 1]->index] == in && tl_value_matches(in, outer) &&
            !(after && (after->user_count || after->flags & TL_VALUE_OUTPUT));
 }
 
@@ -32,38 +40,38 @@ static bool make_capture(tl_graph *body, tl_value *value, tl_value *outer)
     return true;
 }
 
-static void remove_at(tl_value **values, size_t *count, size_t k)
+/* Closes the gaps of the states that are gone; state 0 stands at `first`. */
+static void close_gaps(tl_value **values, size_t *count, size_t first, const bool *gone, size_t states)
 {
-    if (k >= *count)
-        return;
-    memmove(values + k, values + k + 1, (*count - k - 1) * sizeof(tl_value *));
-    --*count;
+    size_t kept = 0;
+    for (size_t i = 0; i < *count; i++)
+        if (i < first || i - first >= states || !gone[i - first])
+            values[kept++] = values[i];
+    *count = kept;
 }
 
-static void remove_output(tl_graph *body, size_t k)
-{
-    tl_value *value = body->outputs[k];
-    remove_at(body->outputs, &body->output_count, k);
-    for (size_t i = 0; i < body->output_count; i++)
-        if (body->outputs[i] == value)
-            return;
-    value->flags &= ~(uint32_t)TL_VALUE_OUTPUT;
-}
-
-static bool free_states(tl_node *loop, bool *changed)
+static bool free_states(tl_node *loop, tl_arena *scratch, bool *changed)
 {
     tl_graph *body = tl_node_subgraph(loop, 0);
-    for (size_t k = body->input_count - 2; k-- > 0;) {
-        if (!is_invariant(loop, body, k))
-            continue;
-        if (!make_capture(body, body->inputs[k + 2], loop->inputs[k + 2]))
+    const size_t states = body->input_count - 2;
+    tl_value **sources = find_sources(body, scratch);
+    bool *gone = TL_NEW(scratch, bool, states);
+    if (!sources || !gone)
+        return false;
+    for (size_t k = 0; k < states; k++) {
+        gone[k] = is_invariant(loop, body, sources, k);
+        *changed |= gone[k];
+        if (gone[k] && !make_capture(body, body->inputs[k + 2], loop->inputs[k + 2]))
             return false;
-        remove_at(body->inputs, &body->input_count, k + 2);
-        remove_output(body, k + 1);
-        remove_at(loop->inputs, &loop->input_count, k + 2);
-        remove_at(loop->outputs, &loop->output_count, k);
-        *changed = true;
+        if (gone[k])
+            body->outputs[k + 1]->flags &= ~(uint32_t)TL_VALUE_OUTPUT;
     }
+    close_gaps(body->inputs, &body->input_count, 2, gone, states);
+    close_gaps(body->outputs, &body->output_count, 1, gone, states);
+    close_gaps(loop->inputs, &loop->input_count, 2, gone, states);
+    close_gaps(loop->outputs, &loop->output_count, 0, gone, states);
+    for (size_t i = 0; i < body->output_count; i++) /* one may stand in several places */
+        body->outputs[i]->flags |= TL_VALUE_OUTPUT;
     return true;
 }
 
@@ -75,14 +83,14 @@ static bool is_regular_loop(const tl_node *node)
            body->output_count >= body->input_count - 1;
 }
 
-static bool free_graph(tl_graph *graph, bool *changed)
+static bool free_graph(tl_graph *graph, tl_arena *scratch, bool *changed)
 {
     for (size_t i = 0; i < graph->node_count; i++) {
         tl_graph *inner;
         for (size_t g = 0; (inner = tl_node_subgraph(graph->nodes[i], g)); g++)
-            if (!free_graph(inner, changed))
+            if (!free_graph(inner, scratch, changed))
                 return false;
-        if (is_regular_loop(graph->nodes[i]) && !free_states(graph->nodes[i], changed))
+        if (is_regular_loop(graph->nodes[i]) && !free_states(graph->nodes[i], scratch, changed))
             return false;
     }
     return true;
@@ -91,5 +99,9 @@ static bool free_graph(tl_graph *graph, bool *changed)
 bool tl_graph_free_invariants(tl_graph *graph)
 {
     bool changed = false;
-    return free_graph(graph, &changed) && (!changed || tl_graph_link(graph, false));
+    tl_arena scratch;
+    tl_arena_init(&scratch, graph->model->allocator, 0);
+    const bool freed = free_graph(graph, &scratch, &changed);
+    tl_arena_free(&scratch);
+    return freed && (!changed || tl_graph_link(graph, false));
 }
