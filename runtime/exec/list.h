@@ -18,6 +18,9 @@ struct tl_list {
     tl_kind kind; /* TL_KIND_SEQUENCE; TL_KIND_OPTIONAL: 0 or 1 item; TL_KIND_MAP: the tensors of keys and of values */
     size_t count;
     const tl_item **items;
+    struct tl_room {
+        size_t used, size;
+    } * room; /* of `items`, which lists share that were made by appending to each other; NULL: `count` is all of it */
 };
 
 static inline const tl_list *tl_slot_list(const tl_tensor *slot)

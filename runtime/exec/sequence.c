@@ -8,7 +8,7 @@ tl_list *tl_list_new(tl_arena *heap, tl_kind kind, size_t count)
     tl_list *list = TL_NEW(heap, tl_list, 1);
     if (!list)
         return NULL;
-    *list = (tl_list){kind, count, TL_NEW(heap, const tl_item *, count)};
+    *list = (tl_list){kind, count, TL_NEW(heap, const tl_item *, count), NULL};
     return list->items ? list : NULL;
 }
 
@@ -248,18 +248,45 @@ static tl_status insert_reshape(tl_call *call)
     return change_reshape(call);
 }
 
+/* `from` with one item more, in the same array if it is the longest list there: a loop that gathers its results would
+ * else copy, and keep, all lists on the way. */
+static tl_list *append(tl_arena *heap, const tl_list *from, const tl_item *item)
+{
+    tl_list *to = TL_NEW(heap, tl_list, 1);
+    if (!to)
+        return NULL;
+    *to = *from;
+    if (!to->room || to->room->used != from->count || to->room->used == to->room->size) {
+        const size_t size = 2 * from->count + 4;
+        to->items = TL_NEW(heap, const tl_item *, size);
+        to->room = TL_NEW(heap, struct tl_room, 1);
+        if (!to->items || !to->room)
+            return NULL;
+        to->room->size = size;
+        if (from->count)
+            memcpy(to->items, from->items, from->count * sizeof to->items[0]);
+    }
+    to->items[to->count++] = item;
+    to->room->used = to->count;
+    return to;
+}
+
 static tl_status insert_run(tl_call *call)
 {
+    tl_arena *heap = tl_list_heap(call);
     const tl_list *from = tl_slot_list(call->inputs[0]);
     size_t at = from->count;
     tl_status status = op_input(call, 2) ? position(call, 2, from->count, true, &at) : TL_OK;
     if (status != TL_OK)
         return status;
-    tl_list *to = tl_list_new(tl_list_heap(call), TL_KIND_SEQUENCE, from->count + 1);
-    const tl_item *item = tl_item_tensor(tl_list_heap(call), call->inputs[1]);
-    if (!to || !item)
+    const tl_item *item = tl_item_tensor(heap, call->inputs[1]);
+    const bool behind = at == from->count;
+    tl_list *to = !item    ? NULL
+                  : behind ? append(heap, from, item)
+                           : tl_list_new(heap, TL_KIND_SEQUENCE, from->count + 1);
+    if (!to)
         return no_memory(call);
-    for (size_t i = 0; i < to->count; i++)
+    for (size_t i = 0; !behind && i < to->count; i++)
         to->items[i] = i < at ? from->items[i] : i == at ? item : from->items[i - 1];
     return tl_list_give(call, to);
 }
