@@ -37,7 +37,7 @@ typedef struct steps_found {
     int64_t parameters[2 * TLK_MAX_STEPS];
     size_t parameter_count;
     tl_value *operands[TLK_MAX_STEPS];
-    size_t operand_count;
+    size_t operand_count, most_operands;
     tl_value *y; /* what comes out behind them */
 } steps_found;
 

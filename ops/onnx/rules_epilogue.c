@@ -76,8 +76,9 @@ static tl_status fuse_elementwise(const tl_host *host, tl_rewrite *rewrite, tl_n
     tl_value *x = host->node_descriptor(node)->flags & TL_OP_ELEMENTWISE ? chain_input(host, node, &found) : NULL;
     if (!x)
         return TL_OK;
+    found.most_operands = STEPS_CHAIN_OPERANDS - 1;
     steps_follow(&found, found.y, STEPS_ANY);
-    if (found.count < 2 || found.operand_count >= STEPS_CHAIN_OPERANDS)
+    if (found.count < 2)
         return TL_OK;
     tl_value *inputs[1 + TLK_MAX_STEPS] = {x}, *y = found.y;
     memcpy(inputs + 1, found.operands, found.operand_count * sizeof inputs[0]);

@@ -139,7 +139,8 @@ static bool find_binary(steps_found *found, const tl_node *node, const tl_value 
         return false; /* before version 7 broadcasting was another */
     const size_t at = host->node_input(node, 0) == x ? 0 : 1;
     tl_value *operand = host->node_input(node, 1 - at);
-    if (!operand || operand == x || host->value_tensor(operand)->type != found->type ||
+    if (!operand || operand == x || found->operand_count == found->most_operands ||
+        host->value_tensor(operand)->type != found->type ||
         !is_reached(host->value_tensor(x), host->value_tensor(operand), reach))
         return false;
     for (size_t i = 0; i < sizeof binary_steps / sizeof binary_steps[0]; i++) {
@@ -177,6 +178,7 @@ bool steps_begin(const tl_host *host, const tl_value *x, steps_found *found)
 {
     memset(found, 0, sizeof *found);
     found->host = host;
+    found->most_operands = TLK_MAX_STEPS;
     found->type = x ? host->value_tensor(x)->type : TL_UNDEFINED;
     return (TL_T(found->type) & TL_T_FLOATS) != 0;
 }
