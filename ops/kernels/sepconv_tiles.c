@@ -1,21 +1,27 @@
 /* The fused separable convolution with its product on AMX's tiles. The depthwise stage is sepconv.c's; what it leaves
- * is split into parts, for more steps than one tile of it has, and so are 32 filters after the other. */
+ * is split into parts, for more steps than one tile of it has.
+ *
+ * A few weights are split when they are packed, and kept as sepconv.c packs them, too: short signals are faster there.
+ * Many weights would take half as much memory again, and are split in each run, 32 filters after the other. */
 #include "kernels/sepconv.h"
 
 #include "kernels/check.h"
 #include "kernels/depthwise.h"
 #include "kernels/isa.h"
 #include "kernels/output.h"
+#include "kernels/rowblocks.h"
 #include "kernels/tiles.h"
 
-#define MIN(a, b)   ((a) < (b) ? (a) : (b))
-#define LINES       TLK_TILE_LINES
-#define LEAST_DEPTH 24 /* where it pays */
-#define LEAST_LINES 16
-#define DATA_BYTES  (1280 * 1024) /* of a piece of the data in parts: well inside the second-level cache */
-#define MOST_STEPS  512
+#define MIN(a, b)            ((a) < (b) ? (a) : (b))
+#define LINES                TLK_TILE_LINES
+#define LEAST_DEPTH          32 /* for which tiles pay */
+#define LEAST_LINES          64
+#define LEAST_STEPS(weights) ((weights) > 4096 ? 64 : 128)
+#define FEW_WEIGHTS          32768
+#define DATA_BYTES           (1280 * 1024) /* of data in parts: well inside the second-level cache */
+#define MOST_STEPS           512
 
-static const tlk_sepconv_kernel *narrow(void)
+static const tlk_sepconv_kernel *vectors(void)
 {
     return &TLK_ELEMENT_FN(tlk_sepconv);
 }
@@ -25,11 +31,6 @@ static bool is_last(const tlk_sepconv *s)
     return s->layout == TLK_CHANNELS_LAST;
 }
 
-static bool is_narrow(const tlk_sepconv *s)
-{
-    return tlk_size_mul((size_t)s->channels, (size_t)s->multiplier) < LEAST_DEPTH || s->filters < LEAST_LINES;
-}
-
 /* Rows of h, each channel's vector whole in channels_last; SIZE_MAX if there are too many. */
 static size_t depth_of(const tlk_sepconv *s)
 {
@@ -37,7 +38,24 @@ static size_t depth_of(const tlk_sepconv *s)
     return tlk_size_mul(channels, (size_t)s->multiplier);
 }
 
-/* ---- packed weights: depthwise; bias; pointwise, [F][depth], or [F / TLK_NR][depth][TLK_NR] in channels_last ---- */
+static size_t weights_of(const tlk_sepconv *s)
+{
+    return tlk_size_mul(tlk_size_mul((size_t)s->channels, (size_t)s->multiplier), (size_t)s->filters);
+}
+
+typedef enum form { VECTORS, BOTH, TILES } form;
+
+static form form_of(const tlk_sepconv *s)
+{
+    if (weights_of(s) / (size_t)s->filters < LEAST_DEPTH || s->filters < LEAST_LINES)
+        return VECTORS;
+    return weights_of(s) <= FEW_WEIGHTS ? BOTH : TILES;
+}
+
+/* ---- packed weights ----
+ * Depthwise and bias lie where sepconv.c has them. Behind them, of VECTORS and BOTH, the rest of what it packs; of
+ * TILES the pointwise weights: [F][depth], or [F / 32][depth][32] in channels_last. Of BOTH then all filters in tiles,
+ * and for each 16 of them the special ones. */
 
 static size_t bias_at(const tlk_sepconv *s)
 {
@@ -54,36 +72,90 @@ static size_t pointwise_at(const tlk_sepconv *s)
     return tlk_size_add(bias_at(s), padded_filters(s));
 }
 
+static int64_t filter_groups(const tlk_sepconv *s)
+{
+    return (s->filters + LINES - 1) / LINES;
+}
+
+static size_t pointwise_size(const tlk_sepconv *s)
+{
+    return tlk_size_mul(depth_of(s), is_last(s) ? padded_filters(s) : (size_t)s->filters);
+}
+
+static size_t tiles_size(const tlk_sepconv *s, int64_t groups)
+{
+    const size_t group = tlk_size_mul((size_t)tlk_tile_steps((int64_t)depth_of(s)), sizeof(tlk_tile));
+    return tlk_size_mul(group, (size_t)groups);
+}
+
 static size_t packed_size(const tlk_sepconv *s)
 {
-    if (is_narrow(s))
-        return narrow()->packed_size(s);
-    const size_t filters = is_last(s) ? padded_filters(s) : (size_t)s->filters;
-    const size_t elements = tlk_size_add(pointwise_at(s), tlk_size_mul(depth_of(s), filters));
-    const size_t bytes = tlk_size_mul(elements, sizeof(real));
+    size_t bytes = vectors()->packed_size(s);
+    if (form_of(s) == TILES)
+        bytes = tlk_size_mul(tlk_size_add(pointwise_at(s), pointwise_size(s)), sizeof(real));
+    if (form_of(s) == BOTH)
+        bytes = tlk_size_add(tlk_size_add(bytes, 64), tlk_size_add(tiles_size(s, filter_groups(s)),
+                                                                   (size_t)filter_groups(s) * sizeof(unsigned)));
     return bytes > INT64_MAX ? SIZE_MAX : bytes;
 }
 
-/* Element j of filter f, in the order of the depthwise stage: j = m * C + c. */
+/* Of BOTH. */
+static tlk_tile *packed_tiles(const tlk_sepconv *s, const void *packed)
+{
+    return (tlk_tile *)(((uintptr_t)packed + vectors()->packed_size(s) + 63) / 64 * 64);
+}
+
+static unsigned *packed_special(const tlk_sepconv *s, const void *packed)
+{
+    return (unsigned *)((char *)packed_tiles(s, packed) + tiles_size(s, filter_groups(s)));
+}
+
+/* Row j of h is that of channel j % C and output j / C of it. */
 static void pack_pointwise(const tlk_sepconv *s, const elem *pointwise, real *packed)
 {
     const int64_t depth = (int64_t)depth_of(s), rows = s->channels * s->multiplier;
     const int64_t channels = depth / s->multiplier;
-    if (is_last(s))
-        memset(packed, 0, padded_filters(s) * (size_t)depth * sizeof(real));
-    for (int64_t f = 0; f < s->filters; f++)
-        for (int64_t m = 0; m < s->multiplier; m++)
-            for (int64_t c = 0; c < s->channels; c++) {
-                const int64_t j = m * channels + c;
-                const int64_t at = is_last(s) ? (f / TLK_NR * depth + j) * TLK_NR + f % TLK_NR : f * depth + j;
-                packed[at] = pointwise[f * rows + c * s->multiplier + m];
-            }
+    if (is_last(s) && channels > s->channels)
+        memset(packed, 0, pointwise_size(s) * sizeof(real));
+    for (int64_t m = 0; m < s->multiplier; m++)
+        if (is_last(s))
+            for (int64_t f = 0; f < s->filters; f += TLK_NR)
+                pack_lines(pointwise + f * rows + m, rows, s->multiplier, MIN(TLK_NR, s->filters - f), TLK_NR,
+                           s->channels, packed + f * depth + m * channels * TLK_NR);
+        else
+            for (int64_t f = 0; f < s->filters; f++)
+                for (int64_t c = 0; c < s->channels; c++)
+                    packed[f * depth + m * channels + c] = pointwise[f * rows + c * s->multiplier + m];
+}
+
+static void pack_tiles(const tlk_sepconv *s, const elem *pointwise, tlk_tile *tiles, unsigned *special)
+{
+    const int64_t depth = (int64_t)depth_of(s), rows = s->channels * s->multiplier;
+    const int64_t channels = depth / s->multiplier;
+    for (int64_t f = 0; f < s->filters; f += LINES) {
+        const int count = (int)MIN(LINES, s->filters - f);
+        special[f / LINES] = 0;
+        for (int64_t j = 0; j < depth; j += TLK_TILE_DEPTH) {
+            real step[LINES][TLK_TILE_DEPTH] = {{0}};
+            const tlk_lines lines = {step[0], TLK_TILE_DEPTH, 1, VW, TLK_TILE_DEPTH};
+            for (int i = 0; i < count; i++)
+                for (int k = 0; k < TLK_TILE_DEPTH && j + k < depth; k++) {
+                    const int64_t c = (j + k) % channels;
+                    if (c < s->channels)
+                        step[i][k] = pointwise[(f + i) * rows + c * s->multiplier + (j + k) / channels];
+                }
+            special[f / LINES] |=
+                (is_last(s) ? TLK_FN(tlk_tiles_right) : TLK_FN(tlk_tiles_left))(&lines, LINES, tiles++);
+        }
+    }
 }
 
 static void pack(const tlk_sepconv *s, const void *depthwise, const void *pointwise, const void *bias, void *packed)
 {
-    if (is_narrow(s)) {
-        narrow()->pack(s, depthwise, pointwise, bias, packed);
+    if (form_of(s) != TILES) {
+        vectors()->pack(s, depthwise, pointwise, bias, packed);
+        if (form_of(s) == BOTH)
+            pack_tiles(s, pointwise, packed_tiles(s, packed), packed_special(s, packed));
         return;
     }
     real *weights = packed;
@@ -102,12 +174,19 @@ static int64_t tile_steps(const tlk_sepconv *s)
     return is_last(s) ? TLK_LAST_TILE : TLK_FIRST_TILE;
 }
 
-/* Steps whose products are made together, a multiple of the depthwise stage's. */
+/* Steps whose products are made together, in whole tiles of lines. */
 static int64_t most_steps(const tlk_sepconv *s)
 {
     const size_t line = tlk_size_mul((size_t)tlk_tile_steps((int64_t)depth_of(s)), sizeof(tlk_tile) / LINES);
-    const int64_t steps = (int64_t)(DATA_BYTES / line) / tile_steps(s) * tile_steps(s);
-    return steps < tile_steps(s) ? tile_steps(s) : MIN(steps, MOST_STEPS / tile_steps(s) * tile_steps(s));
+    const int64_t steps = (int64_t)(DATA_BYTES / line) / LINES * LINES;
+    return steps < tile_steps(s) ? tile_steps(s) : MIN(steps, MOST_STEPS);
+}
+
+/* Steps of each part, when parts of at most `most` are as equal as can be. */
+static int64_t even_part(int64_t steps, int64_t most)
+{
+    const int64_t parts = (steps + most - 1) / most;
+    return ((steps + parts - 1) / parts + LINES - 1) / LINES * LINES;
 }
 
 static size_t h_size(const tlk_sepconv *s)
@@ -116,29 +195,24 @@ static size_t h_size(const tlk_sepconv *s)
     return tlk_size_round_up(tlk_size_mul(depth_of(s), row_bytes), 64);
 }
 
-static size_t tiles_size(const tlk_sepconv *s, int64_t lines)
-{
-    return tlk_size_mul(tlk_size_mul((size_t)tlk_tile_steps((int64_t)depth_of(s)), (size_t)(lines / LINES)),
-                        sizeof(tlk_tile));
-}
-
 static size_t workspace_size(const tlk_sepconv *s)
 {
-    if (is_narrow(s))
-        return narrow()->workspace_size(s);
+    const size_t needed = vectors()->workspace_size(s);
+    if (form_of(s) == VECTORS || depth_of(s) > INT64_MAX / 2)
+        return needed;
     const size_t depthwise = tlk_size_round_up(TLK_ELEMENT_FN(tlk_depthwise_workspace)(s), 64);
-    if (depth_of(s) > INT64_MAX / 2)
-        return SIZE_MAX;
     const size_t bytes =
-        tlk_size_add(tlk_size_add(depthwise, h_size(s)), tlk_size_add(tiles_size(s, most_steps(s) + 2 * LINES), 64));
-    return bytes > INT64_MAX ? SIZE_MAX : bytes;
+        tlk_size_add(tlk_size_add(depthwise, h_size(s)), tlk_size_add(tiles_size(s, most_steps(s) / LINES + 2), 64));
+    return bytes > INT64_MAX || needed == SIZE_MAX ? SIZE_MAX : bytes > needed ? bytes : needed;
 }
 
 /* ---- run ---- */
 
 struct job {
     const tlk_sepconv *s;
-    const real *biases, *pointwise;
+    const real *biases, *pointwise; /* of TILES */
+    const tlk_tile *packed;         /* of BOTH */
+    const unsigned *packed_special;
     int64_t depth, tile_steps; /* of h, and of a line in tiles */
     tlk_depthwise depthwise;
     real *h;
@@ -205,8 +279,14 @@ static void multiply(const struct job *job, int64_t f, int64_t t, int64_t steps,
                             .start_left = last ? 0 : LINES * LINES,
                             .start_right = last ? LINES : 0};
     for (int i = 0; i < 2 && i * LINES < filters; i++) {
+        const int64_t group = f / LINES + i;
+        if (job->packed != NULL) {
+            block.lines[side][i] = job->packed + group * job->tile_steps;
+            block.special[side][i] = job->packed_special[group];
+            continue;
+        }
         tlk_tile *tiles = job->filters + i * job->tile_steps;
-        block.special[side][i] = split_filters(job, f + i * LINES, tiles);
+        block.special[side][i] = split_filters(job, group * LINES, tiles);
         block.lines[side][i] = tiles;
     }
     for (int64_t i = 0; i < 2 * LINES && !last; i++)
@@ -226,15 +306,73 @@ static void multiply(const struct job *job, int64_t f, int64_t t, int64_t steps,
         to->lane = last ? f : t + step;
         to->rows = (int)(last ? count : filters);
         to->lanes = (int)(last ? filters : count);
-        put(&job->output, last ? &sums[1 - *next] : to);
+        put(&job->output, &sums[1 - *next]);
+    }
+}
+
+/* ---- few steps of many weights: vectors, in the order in which the weights are packed ---- */
+
+static void few_last(const struct job *job, int64_t t, int steps)
+{
+    const int64_t filters = job->s->filters;
+    for (int64_t f = 0; f < filters; f += TLK_NR)
+        for (int step = 0; step < steps; step += TLK_MR) {
+            tlk_block block = {.depth = job->depth,
+                               .a = job->h + step * VW,
+                               .a_stride = (TLK_LAST_TILE + 1) * VW,
+                               .groups = 1,
+                               .group_size = VW,
+                               .b = job->pointwise + f * job->depth,
+                               .bias = job->biases + f};
+            output_block(&job->output, TLK_REAL_FN(tlk_block_by_lanes), &block, t + step, f, MIN(TLK_MR, steps - step),
+                         (int)MIN(TLK_NR, filters - f));
+        }
+}
+
+/* Rows of the product are steps, as it likes a few of them: h is turned. */
+static void few_first(const struct job *job, int64_t t, int steps)
+{
+    const tlk_output *output = &job->output;
+    real *rows = (real *)job->data;
+    tlk_step turned[TLK_MAX_STEPS];
+    for (int i = 0; i < output->steps.count; i++) {
+        turned[i] = output->steps.steps[i];
+        turned[i].row_step = output->steps.steps[i].lane_step;
+        turned[i].lane_step = output->steps.steps[i].row_step;
+        if (tlk_step_has_operand(&turned[i]))
+            turned[i].operand = (const elem *)turned[i].operand + t * turned[i].row_step;
+    }
+    for (int step = 0; step < steps; step += TLK_FEW) {
+        const int count = MIN(TLK_FEW, steps - step);
+        for (int i = 0; i < count; i++)
+            for (int64_t j = 0; j < job->depth; j++)
+                rows[i * job->depth + j] =
+                    job->h[((step + i) / TLK_NR * job->depth + j) * TLK_NR + (step + i) % TLK_NR];
+        const tlk_gemm gemm = {.m = count,
+                               .n = job->s->filters,
+                               .depth = job->depth,
+                               .c = output->y + t + step,
+                               .c_row_step = 1,
+                               .c_column_step = output->row_step,
+                               .add = job->biases,
+                               .add_column_step = 1,
+                               .alpha = 1,
+                               .beta = 1,
+                               .activation = *output->activation,
+                               .steps = {turned, output->steps.count}};
+        TLK_ELEMENT_FN(tlk_gemm).run_few(&gemm, rows, job->depth, job->pointwise, job->depth, 0, job->s->filters);
+        for (int i = 0; i < output->steps.count; i++)
+            if (tlk_step_has_operand(&turned[i]))
+                turned[i].operand = (const elem *)turned[i].operand + count * turned[i].row_step;
     }
 }
 
 static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data *data, int64_t n, int64_t t_begin,
                 int64_t t_end, void *workspace)
 {
-    if (is_narrow(s)) {
-        narrow()->run(s, packed, data, n, t_begin, t_end, workspace);
+    const bool few = data->out_length < LEAST_STEPS(weights_of(s));
+    if (form_of(s) == VECTORS || (form_of(s) == BOTH && few)) {
+        vectors()->run(s, packed, data, n, t_begin, t_end, workspace);
         return;
     }
     char *room = (char *)(((uintptr_t)workspace + 63) / 64 * 64);
@@ -251,30 +389,43 @@ static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data
                                  .scale = 1,
                                  .activation = &s->activation,
                                  .steps = data->steps}};
+    if (form_of(s) == BOTH) {
+        job.packed = packed_tiles(s, packed);
+        job.packed_special = packed_special(s, packed);
+    }
     output_prepare(&job.output);
     TLK_ELEMENT_FN(tlk_depthwise_prepare)(&job.depthwise, s, weights, room);
     room += tlk_size_round_up(TLK_ELEMENT_FN(tlk_depthwise_workspace)(s), 64);
     job.h = (real *)room;
     job.data = (tlk_tile *)(room + h_size(s));
     job.filters = job.data + most_steps(s) / LINES * job.tile_steps;
-    TLK_FN(tlk_tiles_begin)();
-    for (int64_t t = t_begin, steps; t < t_end; t += steps) {
-        steps = MIN(most_steps(s), t_end - t);
-        for (int64_t i = 0; i < steps; i += tile_steps(s)) {
-            const int count = (int)MIN(tile_steps(s), steps - i);
+    if (!few)
+        TLK_FN(tlk_tiles_begin)();
+    const int64_t together = even_part(t_end - t_begin, most_steps(s));
+    for (int64_t t = t_begin; t < t_end; t += together) {
+        const int64_t steps = MIN(together, t_end - t), tile = even_part(steps, tile_steps(s));
+        for (int64_t i = 0; i < steps; i += tile) {
+            const int count = (int)MIN(tile, steps - i);
             (is_last(s) ? TLK_ELEMENT_FN(tlk_depthwise_last) : TLK_ELEMENT_FN(tlk_depthwise_first))(
                 &job.depthwise, x, data->length, data->pad_left, t + i, count, job.h);
-            split_data(&job, i, count);
+            if (!few)
+                split_data(&job, i, count);
+            else if (is_last(s))
+                few_last(&job, t + i, count);
+            else
+                few_first(&job, t + i, count);
         }
+        if (few)
+            continue;
         struct sums sums[2];
         int next = 0;
         sums[0].rows = sums[1].rows = 0;
         for (int64_t f = 0; f < s->filters; f += 2 * LINES)
             multiply(&job, f, t, steps, sums, &next);
-        if (is_last(s))
-            put(&job.output, &sums[1 - next]);
+        put(&job.output, &sums[1 - next]);
     }
-    TLK_FN(tlk_tiles_end)();
+    if (!few)
+        TLK_FN(tlk_tiles_end)();
 }
 
 const tlk_sepconv_kernel tlk_sepconv_f32_amx = {packed_size, workspace_size, pack, run, tile_steps};

@@ -194,6 +194,17 @@ static void check_problem(const problem *p, uint32_t seed)
     free_buffers(&b);
 }
 
+/* Causal, same or valid; lengths longer than the signal come out as 0. */
+static void pad_randomly(problem *p, uint32_t *state)
+{
+    const int64_t extent = (p->s.kernel_size - 1) * p->s.dilation + 1;
+    const int64_t kind = random_below(state, 3);
+    p->pad_left = kind == 0 ? extent - 1 : kind == 1 ? (extent - 1) / 2 : 0;
+    p->out_length = (p->length + p->s.stride - 1) / p->s.stride;
+    if (kind == 2)
+        p->out_length = p->length < extent ? 0 : (p->length - extent) / p->s.stride + 1;
+}
+
 static problem random_problem(uint32_t *state)
 {
     static const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 28, 31, 32, 33, 40, 64, 70};
@@ -218,19 +229,7 @@ static problem random_problem(uint32_t *state)
                  .length = PICK(lengths),
                  .bias = random_below(state, 4) != 0,
                  .residual = (int)random_below(state, 6) % 3};
-    const int64_t extent = (p.s.kernel_size - 1) * p.s.dilation + 1;
-    switch (random_below(state, 3)) {
-    case 0: /* causal */
-        p.pad_left = extent - 1;
-        p.out_length = (p.length + p.s.stride - 1) / p.s.stride;
-        break;
-    case 1: /* same */
-        p.pad_left = (extent - 1) / 2;
-        p.out_length = (p.length + p.s.stride - 1) / p.s.stride;
-        break;
-    default: /* valid */
-        p.out_length = p.length < extent ? 0 : (p.length - extent) / p.s.stride + 1;
-    }
+    pad_randomly(&p, state);
     return p;
 }
 
@@ -248,6 +247,95 @@ static void check_type(tlk_type type, tlk_layout layout, int count)
 START_TEST(test_random_shapes)
 {
     check_type((tlk_type)(_i / 2), (tlk_layout)(_i % 2), 150 / TEST_SHARE);
+}
+END_TEST
+
+/* As many weights as make a kernel take its products another way, and signals too short for that. */
+START_TEST(test_many_weights)
+{
+    static const int64_t channels[] = {31, 32, 33, 40, 64, 100, 130, 260};
+    static const int64_t filters[] = {63, 64, 65, 80, 96, 128, 141};
+    static const int64_t lengths[] = {1, 5, 16, 63, 64, 65, 127, 128, 130, 150, 300, 600};
+    static const tlk_activation activations[] = {{TLK_LINEAR, 0, 0}, {TLK_RELU, 0, 0}, {TLK_SIGMOID, 0, 0}};
+    uint32_t number = 77U + (uint32_t)_i, *state = &number;
+    for (int i = 0; i < 40 / TEST_SHARE; i++) {
+        problem p = {.s = {.type = TLK_F32,
+                           .layout = (tlk_layout)_i,
+                           .channels = PICK(channels),
+                           .filters = PICK(filters),
+                           .kernel_size = 1 + 2 * random_below(state, 3),
+                           .dilation = 1 + random_below(state, 2),
+                           .stride = 1 + random_below(state, 2),
+                           .multiplier = 1 + random_below(state, 5) / 4,
+                           .activation = activations[i % 3]},
+                     .batch = 1,
+                     .length = PICK(lengths),
+                     .bias = i % 4 != 0,
+                     .residual = i % 5 % 3};
+        pad_randomly(&p, state);
+        check_problem(&p, (uint32_t)i);
+    }
+}
+END_TEST
+
+/* How a float is not finite: 0 finite, 1 NaN, 2 +infinity, 3 -infinity. */
+static int kind_of(double x)
+{
+    return isnan(x) ? 1 : !isinf(x) ? 0 : x > 0 ? 2 : 3;
+}
+
+/* An infinity or NaN in the signal or the weights reaches what it would reach in a plain sum, as what it is; all else
+ * keeps its bits. */
+START_TEST(test_not_finite)
+{
+    static const float strange[] = {INFINITY, -INFINITY, NAN};
+    problem p = {.s = {.type = TLK_F32,
+                       .layout = (tlk_layout)(_i % 2),
+                       .channels = 40,
+                       .filters = _i < 2 ? 70 : 900, /* few weights, many */
+                       .kernel_size = 3,
+                       .dilation = 1,
+                       .stride = 1,
+                       .multiplier = 1},
+                 .batch = 1,
+                 .length = 150,
+                 .pad_left = 2,
+                 .out_length = 150,
+                 .bias = true};
+    buffers b = make_buffers(&p, 5);
+    float *clean = malloc(b.y.size), *x = b.x.data, *pointwise = b.pointwise.data, *y = b.y.data;
+    ck_assert_ptr_nonnull(clean);
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        if (kernels == NULL)
+            continue;
+        run(kernels, &p, &b, INT64_MAX / 2);
+        memcpy(clean, y, b.y.size);
+        for (int which = 0; which < 6; which++) {
+            const int64_t f = 67, c = 37, t = 141;
+            float *place = which < 3 ? &x[x_at(&p, 0, c, t)] : &pointwise[f * p.s.channels + c];
+            const float before = *place;
+            *place = strange[which % 3];
+            run(kernels, &p, &b, INT64_MAX / 2);
+            for (int64_t i = 0; i < p.out_length; i++) {
+                double scale;
+                const double h = naive_depthwise(&p, &b, 0, i, c, &scale);
+                for (int64_t k = 0; k < p.s.filters; k++) {
+                    const int64_t at = y_at(&p, 0, k, i);
+                    const double product = h * (double)pointwise[k * p.s.channels + c];
+                    if (kind_of(product) == 0)
+                        ck_assert_msg(memcmp(&y[at], &clean[at], sizeof *y) == 0,
+                                      "isa %d case %d: [f %d, t %d] changed", isa, which, (int)k, (int)i);
+                    else
+                        ck_assert_msg(kind_of((double)y[at]) == kind_of(product), "isa %d case %d: [f %d, t %d] is %g",
+                                      isa, which, (int)k, (int)i, (double)y[at]);
+                }
+            }
+            *place = before;
+        }
+    }
+    free(clean);
+    free_buffers(&b);
 }
 END_TEST
 
@@ -348,6 +436,8 @@ int main(void)
     TCase *tests = tcase_create("sepconv");
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, test_random_shapes, 0, 8);
+    tcase_add_loop_test(tests, test_many_weights, 0, 2);
+    tcase_add_loop_test(tests, test_not_finite, 0, 4);
     tcase_add_loop_test(tests, test_near_taps, 1, 3);
     tcase_add_loop_test(tests, test_far_taps, 0, 2);
     tcase_add_test(tests, test_sizes_that_do_not_exist);
