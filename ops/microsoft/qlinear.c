@@ -273,9 +273,13 @@ static const tl_attribute_spec pool_attrs[] = {OP_INT("channels_last", 0)};
 
 #define QLINEAR(op, ins, ...) \
     OP_DESCRIPTOR(op, 1) = {MICROSOFT_HEAD(op, 1), OP_PARAMS(input, ins), OP_PARAMS(output, out), __VA_ARGS__}
-QLINEAR(QLinearAdd, pair_in, .plan_size = sizeof(op_map), .reshape = pair_reshape, .run = add_run);
-QLINEAR(QLinearMul, pair_in, .plan_size = sizeof(op_map), .reshape = pair_reshape, .run = mul_run);
-QLINEAR(QLinearLeakyRelu, one_in, OP_PARAMS(attribute, leaky_attrs), .run = leaky_run);
-QLINEAR(QLinearSigmoid, one_in, .run = sigmoid_run);
-QLINEAR(QLinearConcat, concat_in, OP_PARAMS(attribute, concat_attrs), .reshape = concat_reshape, .run = concat_run);
-QLINEAR(QLinearGlobalAveragePool, one_in, OP_PARAMS(attribute, pool_attrs), .reshape = pool_reshape, .run = pool_run);
+QLINEAR(QLinearAdd, pair_in, .plan_size = sizeof(op_map), .reshape = pair_reshape, .run = add_run,
+        .reach = op_reach_all);
+QLINEAR(QLinearMul, pair_in, .plan_size = sizeof(op_map), .reshape = pair_reshape, .run = mul_run,
+        .reach = op_reach_all);
+QLINEAR(QLinearLeakyRelu, one_in, OP_PARAMS(attribute, leaky_attrs), .run = leaky_run, .reach = op_reach_first);
+QLINEAR(QLinearSigmoid, one_in, .run = sigmoid_run, .reach = op_reach_first);
+QLINEAR(QLinearConcat, concat_in, OP_PARAMS(attribute, concat_attrs), .reshape = concat_reshape, .run = concat_run,
+        .reach = op_reach_beside);
+QLINEAR(QLinearGlobalAveragePool, one_in, OP_PARAMS(attribute, pool_attrs), .reshape = pool_reshape, .run = pool_run,
+        .reach = op_reach_first);

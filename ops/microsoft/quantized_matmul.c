@@ -110,18 +110,23 @@ static const tl_param dynamic_input[] = {OP_IN("A", FLOAT, 0), OP_IN("B", QUANT_
                                          OP_OPT("b_zero_point", QUANT_BYTES, 'B'), OP_OPT("bias", FLOAT, 0)};
 static const tl_param output[] = {OP_IN("Y", FLOAT, 0)};
 
-#define MATMUL(op, name)                                                                 \
-    static tl_status name##_reshape(tl_call *call)                                       \
-    {                                                                                    \
-        return reshape(call, &name##_inputs);                                            \
-    }                                                                                    \
-    static tl_status name##_run(tl_call *call)                                           \
-    {                                                                                    \
-        return run(call, &name##_inputs);                                                \
-    }                                                                                    \
-    OP_DESCRIPTOR(op, 1) = {MICROSOFT_HEAD(op, 1),     OP_PARAMS(input, name##_input),   \
-                            OP_PARAMS(output, output), .plan_size = sizeof(matmul_plan), \
-                            .create = create,          .reshape = name##_reshape,        \
-                            .run = name##_run,         .destroy = op_free_state}
-MATMUL(MatMulIntegerToFloat, integer);
-MATMUL(DynamicQuantizeMatMul, dynamic);
+#define MATMUL(op, name, local)                               \
+    static tl_status name##_reshape(tl_call *call)            \
+    {                                                         \
+        return reshape(call, &name##_inputs);                 \
+    }                                                         \
+    static tl_status name##_run(tl_call *call)                \
+    {                                                         \
+        return run(call, &name##_inputs);                     \
+    }                                                         \
+    OP_DESCRIPTOR(op, 1) = {MICROSOFT_HEAD(op, 1),            \
+                            OP_PARAMS(input, name##_input),   \
+                            OP_PARAMS(output, output),        \
+                            .plan_size = sizeof(matmul_plan), \
+                            .create = create,                 \
+                            .reshape = name##_reshape,        \
+                            .run = name##_run,                \
+                            .destroy = op_free_state,         \
+                            .reach = local}
+MATMUL(MatMulIntegerToFloat, integer, op_reach_rows);
+MATMUL(DynamicQuantizeMatMul, dynamic, NULL); /* A's extremes are those of all rows */

@@ -33,6 +33,12 @@ bool op_reach_first(const tl_call *call, size_t k, int32_t axis, tl_reach *reach
     return k == 0;
 }
 
+bool op_reach_rows(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    (void)reach;
+    return k == 0 && axis < call->inputs[0]->rank - 1;
+}
+
 bool op_reach_beside(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
 {
     const int64_t own = op_int(call, "axis");

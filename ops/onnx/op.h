@@ -142,10 +142,12 @@ tl_status op_axis(const tl_call *call, const char *what, int64_t axis, int32_t r
  * (rank and dims). An unknown dimension against a known one > 1 gives the known one. */
 tl_status op_broadcast(const tl_call *call, const tl_tensor *const *inputs, size_t count, tl_tensor *out);
 /* reach of operators that are local along every axis, or along every one but the attribute `axis` of input 0; or along
- * those of input 0 that are as long in the output, and along none of another input. */
+ * those of input 0 that are as long in the output, and along none of another input; or along all of these but the last.
+ */
 bool op_reach_all(const tl_call *call, size_t k, int32_t axis, tl_reach *reach);
 bool op_reach_first(const tl_call *call, size_t k, int32_t axis, tl_reach *reach);
 bool op_reach_beside(const tl_call *call, size_t k, int32_t axis, tl_reach *reach);
+bool op_reach_rows(const tl_call *call, size_t k, int32_t axis, tl_reach *reach);
 /* The elements of a 1-D (or 0-D) int32 or int64 input as int64: at most `capacity`; *count is -1 if not known now. */
 tl_status op_index_list(const tl_call *call, size_t k, int64_t *values, int64_t capacity, int64_t *count);
 
