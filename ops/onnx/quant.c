@@ -367,15 +367,20 @@ static const tl_param linear_matmul_output_21[] = {OP_IN("y", MATMUL_TYPES, 'Y')
 static const tl_param linear_output[] = {OP_IN("y", QUANT_BYTES, 'Y')};
 static const tl_param fused_matmul_input[] = {LINEAR_MATMUL(QUANT_BYTES), OP_OPT("bias", TL_T(TL_INT32), 0)};
 
-OP_DESCRIPTOR(MatMulInteger, 10) = {OP_HEAD(MatMulInteger, 10),        OP_PARAMS(input, matmul_integer_input),
-                                    OP_PARAMS(output, integer_output), .plan_size = sizeof(quant_plan),
-                                    .create = integer_create,          .destroy = op_free_state,
-                                    .reshape = matmul_integer_reshape, .run = matmul_integer_run};
-#define LINEAR_MATMUL_OPERATOR(head, in, out)                                                                          \
-    {                                                                                                                  \
-        head, OP_PARAMS(input, in), OP_PARAMS(output, out), .plan_size = sizeof(quant_plan), .create = linear_create,  \
-                                                            .destroy = op_free_state,                                  \
-                                                            .reshape = linear_matmul_reshape, .run = linear_matmul_run \
+OP_DESCRIPTOR(MatMulInteger, 10) = {OP_HEAD(MatMulInteger, 10),
+                                    OP_PARAMS(input, matmul_integer_input),
+                                    OP_PARAMS(output, integer_output),
+                                    .plan_size = sizeof(quant_plan),
+                                    .create = integer_create,
+                                    .destroy = op_free_state,
+                                    .reshape = matmul_integer_reshape,
+                                    .run = matmul_integer_run,
+                                    .reach = op_reach_rows};
+#define LINEAR_MATMUL_OPERATOR(head, in, out)                                                   \
+    {                                                                                           \
+        head, OP_PARAMS(input, in), OP_PARAMS(output, out),                                     \
+            .plan_size = sizeof(quant_plan), .create = linear_create, .destroy = op_free_state, \
+            .reshape = linear_matmul_reshape, .run = linear_matmul_run, .reach = op_reach_rows  \
     }
 OP_DESCRIPTOR(QLinearMatMul, 10) = LINEAR_MATMUL_OPERATOR(OP_HEAD(QLinearMatMul, 10), linear_matmul_input_10,
                                                           linear_output);

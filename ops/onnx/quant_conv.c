@@ -633,6 +633,16 @@ static const tl_attribute_spec attributes[] = {
     OP_STRING("auto_pad", "NOTSET"), OP_INTS("dilations"), OP_INT("group", 1),
     OP_INTS("kernel_shape"),         OP_INTS("pads"),      OP_INTS("strides")};
 
+/* Along batches, and under the window. */
+static bool quant_conv_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    const conv_geometry *g = &((const quant_plan *)call->plan)->g;
+    const int32_t i = axis - 2;
+    if (i >= 0)
+        *reach = (tl_reach){g->strides[i], g->pads[i], (g->kernel[i] - 1) * g->dilations[i] - g->pads[i]};
+    return k == 0 && axis != 1;
+}
+
 #define CONV_STEPS(name)                           \
     static tl_status name##_create(tl_call *call)  \
     {                                              \
@@ -649,11 +659,12 @@ static const tl_attribute_spec attributes[] = {
 CONV_STEPS(integer)
 CONV_STEPS(linear)
 
-#define QUANT_CONV(op, name)                                                                                   \
-    {                                                                                                          \
-        OP_HEAD(op, 10), OP_PARAMS(input, name##_input), OP_PARAMS(output, name##_output),                     \
-            OP_PARAMS(attribute, attributes), .plan_size = sizeof(quant_plan), .create = name##_create,        \
-                                              .reshape = name##_reshape, .run = name##_run, .destroy = destroy \
+#define QUANT_CONV(op, name)                                                                                    \
+    {                                                                                                           \
+        OP_HEAD(op, 10), OP_PARAMS(input, name##_input), OP_PARAMS(output, name##_output),                      \
+            OP_PARAMS(attribute, attributes), .plan_size = sizeof(quant_plan), .create = name##_create,         \
+                                              .reshape = name##_reshape, .run = name##_run, .destroy = destroy, \
+                                              .reach = quant_conv_reach                                         \
     }
 OP_DESCRIPTOR(ConvInteger, 10) = QUANT_CONV(ConvInteger, integer);
 OP_DESCRIPTOR(QLinearConv, 10) = QUANT_CONV(QLinearConv, linear);
