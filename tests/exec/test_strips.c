@@ -418,6 +418,83 @@ START_TEST(test_channels)
 }
 END_TEST
 
+/* To bytes and back; their names are the input's with 'q', and the output's. */
+static void quantize(const char *input, const char *output)
+{
+    char inputs[16], bytes[8];
+    snprintf(bytes, sizeof bytes, "%sq", input);
+    snprintf(inputs, sizeof inputs, "%s s z", input);
+    add("QuantizeLinear", inputs, bytes, "");
+    snprintf(inputs, sizeof inputs, "%s s z", bytes);
+    add("DequantizeLinear", inputs, output, "");
+}
+
+/* A convolution whose weights are bytes. */
+static void quantized_conv(const char *input, const char *output, const char *name, const char *dims,
+                           const char *attributes)
+{
+    char inputs[16], weights[8];
+    int8_t bytes[64];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (int8_t)(noise(&seed) * 100);
+    snprintf(weights, sizeof weights, "%sq", name);
+    add_constant(&network, weights, TL_INT8, dims, bytes);
+    snprintf(inputs, sizeof inputs, "%s s zero", weights);
+    add("DequantizeLinear", inputs, name, "");
+    snprintf(inputs, sizeof inputs, "%s %s", input, name);
+    add("Conv", inputs, output, attributes);
+}
+
+/* QDQ, of which operators on bytes are made. */
+START_TEST(test_quantized)
+{
+    begin();
+    add_constant(&network, "s", TL_FLOAT, "", &(float){0.0125F});
+    add_constant(&network, "z", TL_UINT8, "", &(uint8_t){120});
+    add_constant(&network, "zero", TL_INT8, "", &(int8_t){0});
+    quantize("x", "a");
+    quantized_conv("a", "b", "w0", "4,4,3", "pads=[4,0] dilations=[2]");
+    add("Relu", "b", "c", "");
+    quantize("c", "d");
+    add("Add", "a d", "e", "");
+    quantize("e", "f");
+    quantized_conv("f", "g", "w1", "4,1,3", "group=4 strides=[2] pads=[1,1]");
+    quantize("g", "h");
+    add("Sigmoid", "h", "i", "");
+    quantize("i", "j");
+    add("Concat", "h j", "k", "axis=1");
+    quantize("k", "l");
+    add("MaxPool", "l", "m", "kernel_shape=[3]");
+    add("Transpose", "m", "n", "perm=[0,2,1]");
+    add_constant(&network, "w2q", TL_INT8, "8,2", (int8_t[]){9, -8, 70, 6, 50, 4, -30, 2, 1, 90, 8, -77, 6, 5, 4, 3});
+    add("DequantizeLinear", "w2q s zero", "w2", "");
+    add("MatMul", "n w2", "o", "");
+    quantize("o", "y");
+    end("A,B,C");
+    check_cut(floats(3, 2, 4, 6000, 0), 2, 8, CUT);
+}
+END_TEST
+
+/* The operators that a file has on integers. */
+START_TEST(test_integers)
+{
+    const int8_t bytes[24] = {1, -20, 30, 41, 52, -63, 7, 8, 90, 10, -110, 12, 13, 14, 15, -16, 17, 18, 19, 20};
+    begin();
+    add_constant(&network, "scale", TL_FLOAT, "", &(float){100});
+    add_constant(&network, "w0", TL_INT8, "3,4,2", bytes);
+    add_constant(&network, "w1", TL_INT8, "3,2", bytes);
+    add("Mul", "x scale", "a", "");
+    add("Cast", "a", "b", "to=3");
+    add("ConvInteger", "b w0", "c", "strides=[2] pads=[1,0]");
+    add("Cast", "c", "d", "to=3");
+    add("Transpose", "d", "e", "perm=[0,2,1]");
+    add("MatMulInteger", "e w1", "f", "");
+    add("Cast", "f", "y", "to=1");
+    end("A,B,C");
+    check_cut(floats(3, 2, 4, 6000, 0), 2, 6, CUT);
+}
+END_TEST
+
 /* All that is over time is local along batches. */
 START_TEST(test_many_samples)
 {
@@ -759,6 +836,8 @@ int main(void)
     tcase_add_loop_test(tcase, test_resized, 0, 6);
     tcase_add_test(tcase, test_frames);
     tcase_add_test(tcase, test_channels);
+    tcase_add_test(tcase, test_quantized);
+    tcase_add_test(tcase, test_integers);
     tcase_add_test(tcase, test_many_samples);
     tcase_add_test(tcase, test_least_steps);
     tcase_add_loop_test(tcase, test_refused, 0, sizeof refused / sizeof *refused);
