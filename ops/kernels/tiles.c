@@ -8,17 +8,22 @@
 
 /* ---- operands ---- */
 
+/* Numbers from row to row of a part, and from part to part. */
+#define ROW_STEP(left)  ((left) ? 3 * 16 : 16)
+#define PART_STEP(left) ((left) ? 16 : 16 * 16)
+
 /* x and y into one row of each part; the result has a NaN where one of them is infinite or NaN. */
-TLK_INLINE vec split(vec x, vec y, tlk_tile *tile, int row)
+TLK_INLINE vec split(vec x, vec y, bool left, tlk_tile *tile, int row)
 {
+    int32_t *numbers = (int32_t *)tile->numbers + row * ROW_STEP(left);
     const veci upper = vi_set1((int32_t)0xffff0000), half = vi_set1(0x8000);
     const vec x0 = (vec)((veci)x & upper), y0 = (vec)((veci)y & upper);
     const vec x12 = x - x0, y12 = y - y0;
     const vec x1 = (vec)(((veci)x12 + half) & upper), y1 = (vec)(((veci)y12 + half) & upper);
     const vec x2 = x12 - x1, y2 = y12 - y1;
-    vi_store((int32_t *)tile->part[0][row], (veci)((vecu)x >> 16) | (veci)y0);
-    vi_store((int32_t *)tile->part[1][row], (veci)((vecu)x1 >> 16) | (veci)y1);
-    vi_store((int32_t *)tile->part[2][row], (veci)((vecu)x2 >> 16) | (veci)y2);
+    vi_store(numbers, (veci)((vecu)x >> 16) | (veci)y0);
+    vi_store(numbers + PART_STEP(left), (veci)((vecu)x1 >> 16) | (veci)y1);
+    vi_store(numbers + 2 * PART_STEP(left), (veci)((vecu)x2 >> 16) | (veci)y2);
     return x2 + y2;
 }
 
@@ -53,15 +58,15 @@ TLK_INLINE vec along_lines(const struct step *step, bool whole, int i, int group
     return load_part(step->at + i * step->lines->depth_step + group * step->lines->group_step, whole, step->count);
 }
 
-/* by_depth: vectors of memory lie along the depth; turned: those of the tile don't lie as they do in memory. */
-TLK_INLINE vec split_step(const struct step *step, bool whole, bool by_depth, bool turned, tlk_tile *tile)
+/* by_depth: vectors of memory lie along the depth. Those of a left tile do, those of a right one don't. */
+TLK_INLINE vec split_step(const struct step *step, bool whole, bool by_depth, bool left, tlk_tile *tile)
 {
     vec special = v_zero();
-    if (!turned) {
+    if (by_depth == left) {
         TLK_UNROLL
         for (int i = 0; i < VW; i++)
-            special += by_depth ? split(along_depth(step, whole, i, 0), along_depth(step, whole, i, 1), tile, i)
-                                : split(along_lines(step, whole, i, 0), along_lines(step, whole, i, 1), tile, i);
+            special += by_depth ? split(along_depth(step, whole, i, 0), along_depth(step, whole, i, 1), left, tile, i)
+                                : split(along_lines(step, whole, i, 0), along_lines(step, whole, i, 1), left, tile, i);
         return special;
     }
     vec x[VW], y[VW];
@@ -75,14 +80,15 @@ TLK_INLINE vec split_step(const struct step *step, bool whole, bool by_depth, bo
     v_transpose(y);
     TLK_UNROLL
     for (int i = 0; i < VW; i++)
-        special += split(x[i], y[i], tile, i);
+        special += split(x[i], y[i], left, tile, i);
     return special;
 }
 
 /* Places of element k of a line, and which half of the number there it is. */
 static uint32_t *place_of(tlk_tile *tile, bool left, int part, int line, int k)
 {
-    return left ? &tile->part[part][line][k % VW] : &tile->part[part][k % VW][line];
+    const int row = left ? line : k % VW;
+    return &tile->numbers[part * PART_STEP(left) + row * ROW_STEP(left) + (left ? k % VW : line)];
 }
 
 /* An infinity or NaN is all in part 0. */
@@ -115,8 +121,8 @@ TLK_INLINE unsigned split_lines(const tlk_lines *lines, bool left, int count, tl
     for (int64_t s = 0; s < tlk_tile_steps(lines->depth); s++) {
         const bool whole = count == TLK_TILE_LINES && step.depth >= TLK_TILE_DEPTH;
         if (by_depth)
-            special += whole ? split_step(&step, true, true, !left, tiles + s)
-                             : split_step(&step, false, true, !left, tiles + s);
+            special += whole ? split_step(&step, true, true, left, tiles + s)
+                             : split_step(&step, false, true, left, tiles + s);
         else
             special += whole ? split_step(&step, true, false, left, tiles + s)
                              : split_step(&step, false, false, left, tiles + s);
@@ -154,19 +160,27 @@ void TLK_FN(tlk_tiles_end)(void)
     _tile_release();
 }
 
+/* 16 left lines of one step. */
+TLK_INLINE const tlk_tile *left_step(const tlk_tile_block *block, int lines, int64_t s)
+{
+    const tlk_tile *first = block->lines[0][lines];
+    return block->offsets == NULL ? first + s
+                                  : (const tlk_tile *)(const void *)((const char *)first + block->offsets[s]);
+}
+
 /* Tiles 0 to 3 are sums of left[0] right[0], left[0] right[1], left[1] right[0], left[1] right[1]; 4 and 5 left parts,
  * 6 and 7 right ones. Each part is in a tile for as long as a product after another needs it. */
-#define LOAD_LEFT(p)                                           \
-    do {                                                       \
-        _tile_loadd(4, block->lines[0][0][s].part[p], 64);     \
-        if (two_left)                                          \
-            _tile_loadd(5, block->lines[0][1][s].part[p], 64); \
+#define LOAD_LEFT(p)                                                                               \
+    do {                                                                                           \
+        _tile_loadd(4, left_step(block, 0, s)->numbers + (p)*PART_STEP(true), TLK_LINE_BYTES);     \
+        if (two_left)                                                                              \
+            _tile_loadd(5, left_step(block, 1, s)->numbers + (p)*PART_STEP(true), TLK_LINE_BYTES); \
     } while (0)
-#define LOAD_RIGHT(p)                                          \
-    do {                                                       \
-        _tile_loadd(6, block->lines[1][0][s].part[p], 64);     \
-        if (two_right)                                         \
-            _tile_loadd(7, block->lines[1][1][s].part[p], 64); \
+#define LOAD_RIGHT(p)                                                                 \
+    do {                                                                              \
+        _tile_loadd(6, block->lines[1][0][s].numbers + (p)*PART_STEP(false), 64);     \
+        if (two_right)                                                                \
+            _tile_loadd(7, block->lines[1][1][s].numbers + (p)*PART_STEP(false), 64); \
     } while (0)
 #define MULTIPLY()                   \
     do {                             \
@@ -205,8 +219,8 @@ TLK_INLINE void multiply(const tlk_tile_block *block, bool two_left, bool two_ri
         MULTIPLY();
         LOAD_LEFT(0);
         MULTIPLY();
-        /* For nothing: after some 128 products without a store, the next one would wait as long as 30 take. */
-        _tile_stored(4, block->sums, 64);
+        if (s % 4 == 3) /* for nothing: after some 128 products without a store, the next would take as long as 30 */
+            _tile_stored(4, block->sums, 64);
     }
     _tile_stored(0, block->sums, 128);
     if (two_right)
@@ -247,7 +261,7 @@ static TLK_NOINLINE void multiply_special(const tlk_tile_block *block, int l, in
             float sum = start[row * block->start_row + column];
             for (int64_t s = 0; s < block->steps; s++)
                 for (int k = 0; k < TLK_TILE_DEPTH; k++)
-                    sum = fmaf(element(&block->lines[0][l][s], true, row, k),
+                    sum = fmaf(element(left_step(block, l, s), true, row, k),
                                element(&block->lines[1][r][s], false, column, k), sum);
             sums[row * 32 + column] = sum;
         }

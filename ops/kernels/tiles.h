@@ -24,9 +24,12 @@
 #define TLK_TILE_LINES 16
 #define TLK_TILE_DEPTH 32
 
+/* Left: [line][part][number], so that lines go on from tile to tile; right: [part][number][line]. */
 typedef struct tlk_tile {
-    uint32_t part[3][16][16]; /* left: [line][number]; right: [number][line] */
+    uint32_t numbers[3 * 16 * 16];
 } __attribute__((aligned(64))) tlk_tile;
+
+#define TLK_LINE_BYTES 192 /* of a left tile */
 
 static inline int64_t tlk_tile_steps(int64_t depth)
 {
@@ -48,6 +51,7 @@ unsigned TLK_FN(tlk_tiles_right)(const tlk_lines *lines, int count, tlk_tile *ti
 
 typedef struct tlk_tile_block {
     int64_t steps;
+    const int64_t *offsets;                     /* of each step's left lines, in bytes; NULL: a tile after the other */
     const tlk_tile *lines[2][2];                /* left ones, right ones: 16 each; the second ones may be NULL */
     unsigned special[2][2];                     /* those of them with infinities or NaN */
     const float *start;                         /* where the sums start: 16 columns of a row */
