@@ -219,4 +219,4 @@ static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data
     }
 }
 
-const tlk_sepconv_kernel TLK_ELEMENT_FN(tlk_sepconv) = {packed_size, workspace_size, pack, run, tile_steps};
+const tlk_sepconv_kernel TLK_ELEMENT_FN(tlk_sepconv) = {packed_size, workspace_size, pack, run, tile_steps, tile_steps};

@@ -52,10 +52,12 @@ typedef struct tlk_sepconv_kernel {
     void (*pack)(const tlk_sepconv *sepconv, const void *depthwise, const void *pointwise, const void *bias,
                  void *packed);
 
-    /* Y[n, t_begin <= t < t_end, :]. Pieces of a multiple of `tile` steps waste nothing. */
+    /* Y[n, t_begin <= t < t_end, :]. Pieces of less than `tile` steps waste much. What each of them does anew with the
+     * weights is no longer worth a thought if it has `piece` steps. */
     void (*run)(const tlk_sepconv *sepconv, const void *packed, const tlk_sepconv_data *data, int64_t n,
                 int64_t t_begin, int64_t t_end, void *workspace);
     int64_t (*tile)(const tlk_sepconv *sepconv);
+    int64_t (*piece)(const tlk_sepconv *sepconv);
 } tlk_sepconv_kernel;
 
 #endif

@@ -182,6 +182,11 @@ static int64_t most_steps(const tlk_sepconv *s)
     return steps < tile_steps(s) ? tile_steps(s) : MIN(steps, MOST_STEPS);
 }
 
+static int64_t piece_steps(const tlk_sepconv *s)
+{
+    return form_of(s) == TILES ? most_steps(s) : tile_steps(s);
+}
+
 /* Steps of each part, when parts of at most `most` are as equal as can be. */
 static int64_t even_part(int64_t steps, int64_t most)
 {
@@ -428,4 +433,4 @@ static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data
         TLK_FN(tlk_tiles_end)();
 }
 
-const tlk_sepconv_kernel tlk_sepconv_f32_amx = {packed_size, workspace_size, pack, run, tile_steps};
+const tlk_sepconv_kernel tlk_sepconv_f32_amx = {packed_size, workspace_size, pack, run, tile_steps, piece_steps};

@@ -229,16 +229,24 @@ static void softmax_rows(void *context, int64_t begin, int64_t end, int32_t thre
             softmax_float((float *)run->data.y + i * run->row, run->row, logarithm);
 }
 
-/* As few pieces as keep the threads busy: each begins anew with the depthwise window, and tiles are not cut. */
+#define MIN(a, b)      ((a) < (b) ? (a) : (b))
+#define PARTS(n, each) (((n)-1) / (each) + 1)
+
+/* As few pieces as keep the threads busy, for each begins anew with the depthwise window; but none that wastes a tile.
+ * They are as equal as can be in whole vectors. */
 static void cut(sepconv_run *run, int32_t threads)
 {
-    const int64_t tile = run->engine->kernel->tile(&run->engine->form);
-    const int64_t tiles = (run->shape->output_length - 1) / tile + 1;
-    int64_t wanted = threads > 1 ? ((int64_t)threads * PIECES - 1) / run->shape->batch + 1 : 1;
-    if (wanted > tiles)
-        wanted = tiles;
-    run->piece = ((tiles - 1) / wanted + 1) * tile;
-    run->pieces = (run->shape->output_length - 1) / run->piece + 1;
+    enum { VECTOR = 16 };
+    const sepconv_engine *engine = run->engine;
+    const int64_t steps = run->shape->output_length, each = PARTS((int64_t)threads, run->shape->batch);
+    int64_t pieces = 1;
+    if (threads > 1) {
+        const int64_t good = PARTS(steps, engine->kernel->piece(&engine->form));
+        pieces = MIN(PARTS((int64_t)threads * PIECES, run->shape->batch), good > each ? good : each);
+        pieces = MIN(pieces, PARTS(steps, engine->kernel->tile(&engine->form)));
+    }
+    run->piece = PARTS(PARTS(steps, pieces), VECTOR) * VECTOR;
+    run->pieces = PARTS(steps, run->piece);
 }
 
 void sepconv_compute(const sepconv_job *job, sepconv_parallel parallel, void *host)
