@@ -1,7 +1,7 @@
 /* Expand, Tile: the same elements again and again. */
 #include "onnx/tensor.h"
 
-static const tl_param expand_ins[] = {OP_IN("input", OP_T_WHOLE, 'T'), OP_IN("shape", OP_T_INT64, 0)};
+static const tl_param expand_ins[] = {OP_IN("input", OP_T_WHOLE, 'T'), OP_SHAPE("shape", OP_T_INT64, 0, 0)};
 static const tl_param tile_ins[] = {OP_IN("input", OP_T_WHOLE, 'T'), OP_IN("repeats", OP_T_INT64, 0)};
 static const tl_param outs[] = {OP_IN("output", OP_T_WHOLE, 'T')};
 

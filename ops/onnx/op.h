@@ -28,6 +28,10 @@
     {                                            \
         name, types, variable, TL_PARAM_OPTIONAL \
     }
+#define OP_SHAPE(name, types, variable, other_flags)          \
+    {                                                         \
+        name, types, variable, TL_PARAM_SHAPE | (other_flags) \
+    }
 #define OP_VAR(name, types, variable)            \
     {                                            \
         name, types, variable, TL_PARAM_VARIADIC \

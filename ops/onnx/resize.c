@@ -7,7 +7,8 @@
 static const tl_param upsample_ins_7[] = {X(OP_T_CLASSIC)};
 static const tl_param resize_ins_10[] = {X(OP_T_CLASSIC), SCALES};
 static const tl_param resize_ins_11[] = {X(OP_T_CLASSIC), OP_OPT("roi", TL_T_FLOATS, 0),
-                                         OP_OPT("scales", TL_T(TL_FLOAT), 0), OP_OPT("sizes", OP_T_INT64, 0)};
+                                         OP_OPT("scales", TL_T(TL_FLOAT), 0),
+                                         OP_SHAPE("sizes", OP_T_INT64, 0, TL_PARAM_OPTIONAL)};
 static const tl_param outs[] = {OP_IN("Y", OP_T_CLASSIC, 'T')};
 
 #define RESIZE_11_ATTRS                                                                                 \

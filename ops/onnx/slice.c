@@ -3,7 +3,7 @@
 
 static const tl_param ins_1[] = {OP_IN("data", OP_T_WHOLE, 'T')};
 static const tl_param ins_10[] = {OP_IN("data", OP_T_WHOLE, 'T'), OP_IN("starts", TL_T_INDEX, 'I'),
-                                  OP_IN("ends", TL_T_INDEX, 'I'), OP_OPT("axes", TL_T_INDEX, 'I'),
+                                  OP_SHAPE("ends", TL_T_INDEX, 'I', 0), OP_OPT("axes", TL_T_INDEX, 'I'),
                                   OP_OPT("steps", TL_T_INDEX, 'I')};
 static const tl_param outs[] = {OP_IN("output", OP_T_WHOLE, 'T')};
 static const tl_attribute_spec attrs_1[] = {

@@ -152,6 +152,12 @@ static int64_t greatest_divisor(int64_t a, int64_t b)
     return a;
 }
 
+/* Whether the node reads of input k more than the shape of what it makes. */
+static bool reads(const tl_node *node, size_t k)
+{
+    return k >= node->op->input_count || !(node->op->inputs[k].flags & TL_PARAM_SHAPE);
+}
+
 /* What the node makes of slices is slices. `step` is the strip's; NULL: a view, or computed while planning. */
 static bool follow(analysis *a, const tl_node *node, const tl_step *step)
 {
@@ -163,7 +169,7 @@ static bool follow(analysis *a, const tl_node *node, const tl_step *step)
         if (node->inputs[k]) {
             int32_t axis = a->extents[node->inputs[k]->index].axis;
             varies |= axis >= 0;
-            shaped |= axis == SHAPED && (step || k == 0);
+            shaped |= axis == SHAPED && (step ? reads(node, k) : k == 0);
         }
     extent out = {.axis = SAME};
     const tl_tensor *first = &a->strip[node->outputs[0]->index];

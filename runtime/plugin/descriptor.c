@@ -41,7 +41,7 @@ static tl_status check_params(const tl_registrar *registrar, const char *what, c
         if (!registrar->built_in && (param->types == 0 || (param->types & ~TL_T_ALL)))
             return tl_error_set(error, TL_PLUGIN, "%s '%s' has no types, or types that do not exist", what,
                                 param->name);
-        const unsigned known = TL_PARAM_OPTIONAL | TL_PARAM_VARIADIC | TL_PARAM_MIXED;
+        const unsigned known = TL_PARAM_OPTIONAL | TL_PARAM_VARIADIC | TL_PARAM_MIXED | TL_PARAM_SHAPE;
         if (param->flags & ~(registrar->built_in ? known | TL_PARAM_LIST : known))
             return tl_error_set(error, TL_PLUGIN, "%s '%s' has unknown flags %#x", what, param->name, param->flags);
         if ((param->flags & TL_PARAM_VARIADIC) && k + 1 < count)

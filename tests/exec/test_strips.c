@@ -373,6 +373,34 @@ START_TEST(test_resized)
 }
 END_TEST
 
+/* Lengths that are computed: what is cropped to another's length, resized to it, expanded to it. */
+START_TEST(test_computed_lengths)
+{
+    begin();
+    add_numbers(&network, "two", "2");
+    add_numbers(&network, "zero", "0");
+    add_numbers(&network, "five", "5");
+    conv("x", "a", "w0", 6, 4, 4, "strides=[4]");
+    add("Shape", "x", "shape", "");
+    add("Gather", "shape two", "length", "");
+    add("Sub", "length five", "end", "");
+    add_weights(&network, "w1", "6,6,4");
+    add("ConvTranspose", "a w1", "b", "strides=[4]");
+    add("Slice", "b zero end two", "c", "");
+    add_numbers(&network, "front", "1,6");
+    add("Concat", "front length", "sizes", "axis=0");
+    add("Resize", "a - - sizes", "d", "mode='linear'");
+    add("Slice", "d five length two", "e", "");
+    add("ReduceMax", "x", "f", "axes=[1]");
+    add("Expand", "f sizes", "g", "");
+    add("Slice", "g zero end two", "h", "");
+    add("Sum", "c e h", "y", "");
+    end("A,B,C");
+    check_cut(floats(3, 1, 4, 12000, 0), 2, 1, CUT);
+    check_cut(floats(3, 1, 4, 12016, 0), 2, 1, CUT);
+}
+END_TEST
+
 /* Frames: several steps become one, and several again. */
 START_TEST(test_frames)
 {
@@ -834,6 +862,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_chomp, 0, 3);
     tcase_add_loop_test(tcase, test_transposed, 0, 6);
     tcase_add_loop_test(tcase, test_resized, 0, 6);
+    tcase_add_test(tcase, test_computed_lengths);
     tcase_add_test(tcase, test_frames);
     tcase_add_test(tcase, test_channels);
     tcase_add_test(tcase, test_quantized);

@@ -58,7 +58,8 @@ typedef uint64_t tl_types;
 enum {
     TL_PARAM_OPTIONAL = 1, /* may be absent: an empty name, or beyond the last */
     TL_PARAM_VARIADIC = 2, /* the last parameter only: any number of them; with OPTIONAL also none */
-    TL_PARAM_MIXED = 4     /* variadic: the types need not agree with each other */
+    TL_PARAM_MIXED = 4,    /* variadic: the types need not agree with each other */
+    TL_PARAM_SHAPE = 8     /* an input: its elements decide the outputs' shapes, and nothing else */
 };
 
 /* One input or output of an operator. */
@@ -144,8 +145,8 @@ enum {
 };
 
 /* How far an operator sees along an axis: its outputs at t depend on the input's elements from t * stride - before to
- * t * stride + after alone. A negative stride says that there are -stride outputs for each element: those at t depend on
- * elements i with t - before <= i * -stride <= t + after. */
+ * t * stride + after alone. A negative stride says that there are -stride outputs for each element: those at t depend
+ * on elements i with t - before <= i * -stride <= t + after. */
 typedef struct tl_reach {
     int64_t stride, before, after;
 } tl_reach;
