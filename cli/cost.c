@@ -138,8 +138,9 @@ static bool is_one_of(const char *name, const char *const *names)
 
 double cli_node_flops(const cli_shapes *shapes, const tl_node *node)
 {
-    static const char *const convolutions[] = {"Conv", "FusedConv", "ConvInteger", "CausalConvWithState", NULL};
-    static const char *const products[] = {"MatMul", "MatMulInteger", NULL};
+    static const char *const convolutions[] = {
+        "Conv", "FusedConv", "ConvInteger", "FusedConvInteger", "CausalConvWithState", NULL};
+    static const char *const products[] = {"MatMul", "MatMulInteger", "FusedMatMulInteger", NULL};
     static const char *const recurrent[] = {"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM", NULL};
     static const char *const pools[] = {"AveragePool", "MaxPool", "LpPool", NULL};
     static const char *const softmax[] = {"Softmax", "LogSoftmax", NULL};

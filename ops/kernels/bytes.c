@@ -3,6 +3,7 @@
 
 #include "kernels/check.h"
 #include "kernels/isa.h"
+#include "kernels/output.h"
 #include "kernels/vbytes.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
@@ -405,6 +406,29 @@ TLK_INLINE void copy_some(char *to, const char *from, size_t n)
             to[i] = from[i];
 }
 
+/* The steps behind floats. */
+TLK_INLINE tlk_output output_of(const tlk_bytes *p)
+{
+    static const tlk_activation linear = {.kind = TLK_LINEAR};
+    return (tlk_output){
+        .y = p->c, .row_step = p->c_row_step, .lane_step = 1, .scale = 1, .activation = &linear, .steps = p->steps};
+}
+
+/* Floats [rows][PANEL] to where they go. What is behind a run on the stage is written over. */
+static ONE_COPY void finish_steps(const tlk_bytes *p, int64_t row, int64_t rows, const panel_lanes *lanes, float *sums)
+{
+    const tlk_output output = output_of(p);
+    float stage[BLOCK * PANEL];
+    for (int i = 0; i < lanes->runs; i++) {
+        const int begin = lanes->run[i].begin;
+        const bool last = begin == 0 && lanes->runs == 1;
+        if (!last)
+            memcpy(stage, sums + begin, (size_t)(rows * PANEL - begin) * sizeof *sums);
+        TLK_ELEMENT_FN(tlk_output_finish)
+        (&output, last ? sums : stage, PANEL, row, lanes->run[i].to, (int)rows, lanes->run[i].end - begin);
+    }
+}
+
 /* What all rows need is read once, here: for the compiler, any store of bytes might change it. */
 static void finish_rows(const tlk_bytes *p, int64_t row, int64_t rows, const panel_lanes *lanes, int32_t *sums)
 {
@@ -416,13 +440,17 @@ static void finish_rows(const tlk_bytes *p, int64_t row, int64_t rows, const pan
     const int64_t c_step = p->c_row_step * (int64_t)size;
     const int64_t scale_step = p->scale_row_step;
     const float *scales = form != TLK_BYTES_SUMS && lanes->scale == NULL ? p->scale + row * scale_step : NULL;
-    const float *add = form == TLK_BYTES_FLOATS && p->add != NULL ? p->add + lanes->lane : NULL;
-    const bool whole = lanes->runs == 1 && lanes->run[0].end - lanes->run[0].begin == PANEL;
+    const float *add = form == TLK_BYTES_FLOATS ? p->add : NULL;
+    const int64_t add_step = p->add_lane_step;
+    const bool steps = form == TLK_BYTES_FLOATS && p->steps.count > 0;
+    const bool whole = lanes->runs == 1 && lanes->run[0].end - lanes->run[0].begin == PANEL && !steps;
     const bool terms = lanes->terms[0] != NULL || lanes->terms[1] != NULL || lanes->terms[2] != NULL;
     const int64_t first = whole ? lanes->run[0].to * (int64_t)size : 0;
     char *const block = (char *)p->c + row * c_step;
+    int32_t *const stage = sums;
     for (int64_t r = 0; r < rows; r++, sums += PANEL) {
         char *c = block + r * c_step;
+        const float *summands = add == NULL ? NULL : add + (row + r) * p->add_row_step + lanes->lane * add_step;
         char *to = whole ? c + first : (char *)sums;
         if (terms)
             add_terms(p, row + r, lanes, sums);
@@ -434,18 +462,22 @@ static void finish_rows(const tlk_bytes *p, int64_t row, int64_t rows, const pan
                 memcpy(to + i, &bytes, sizeof bytes);
                 continue;
             }
-            if (add != NULL && i < lanes->count)
-                x = x + vf_load_n(add + (row + r) * p->add_row_step + i, MIN(TLK_W, lanes->count - i));
+            if (add != NULL && add_step == 0)
+                x = x + vf_set1(*summands);
+            else if (add != NULL && i < lanes->count)
+                x = x + vf_load_n(summands + i, MIN(TLK_W, lanes->count - i));
             memcpy(to + (size_t)i * sizeof(float), &x, sizeof x);
         }
         if (whole && form == TLK_BYTES_SUMS)
             memcpy(to, sums, PANEL * sizeof *sums);
-        for (int i = 0; i < lanes->runs && !whole; i++) {
+        for (int i = 0; i < lanes->runs && !whole && !steps; i++) {
             const size_t begin = (size_t)lanes->run[i].begin;
             copy_some(c + (size_t)lanes->run[i].to * size, (char *)sums + begin * size,
                       ((size_t)lanes->run[i].end - begin) * size);
         }
     }
+    if (steps)
+        finish_steps(p, row, rows, lanes, (float *)(void *)stage);
 }
 
 /* ---- One row, and bytes for quads. A shuffle within each 16 bytes of a vector makes quads of them for four lanes, and
@@ -500,7 +532,11 @@ static ONE_COPY void run_narrow(const tlk_bytes *p, const int32_t *a, int64_t la
 {
     enum { LANES = GROUPS * TLK_W };
     const size_t size = p->form == TLK_BYTES_BYTES ? 1 : sizeof(int32_t);
-    const vecf scale = vf_set1(p->form == TLK_BYTES_BYTES ? *p->scale : 0);
+    const tlk_output output = output_of(p);
+    const bool floats = p->form == TLK_BYTES_FLOATS;
+    const bool steps = floats && p->steps.count > 0;
+    const vecf scale = vf_set1(p->form == TLK_BYTES_SUMS ? 0 : *p->scale);
+    const vecf add = vf_set1(floats && p->add != NULL ? *p->add : -0.0F);
     const float low = (float)(p->low - p->zero);
     const float high = (float)(p->high - p->zero);
     int64_t line = lane > 0 ? lane / p->pitch : 0;
@@ -512,15 +548,21 @@ static ONE_COPY void run_narrow(const tlk_bytes *p, const int32_t *a, int64_t la
             int32_t some[LANES];
             veci sum[GROUPS];
             multiply_narrow(p, a, (const uint8_t *)p->b + lane + i, sum);
-            void *whole = n - i >= LANES ? to : (void *)some;
-            if (p->form == TLK_BYTES_SUMS)
-                order_sums(sum, whole);
-            TLK_UNROLL
-            for (int g = 0; g < GROUPS; g++)
-                sum[g] = ints_from_floats(vf_from_int(sum[g]) * scale, low, high, p->zero);
+            void *whole = n - i >= LANES && !steps ? to : (void *)some;
+            if (p->form != TLK_BYTES_SUMS)
+                TLK_UNROLL
+            for (int g = 0; g < GROUPS; g++) {
+                const vecf x = vf_from_int(sum[g]) * scale;
+                sum[g] = floats ? (veci)(x + add) : ints_from_floats(x, low, high, p->zero);
+            }
             if (p->form == TLK_BYTES_BYTES)
                 bytes_pack(sum, whole);
-            if (n - i < LANES)
+            else
+                order_sums(sum, whole);
+            if (steps)
+                TLK_ELEMENT_FN(tlk_output_finish)
+                (&output, whole, LANES, 0, line * p->width + inside + i, 1, (int)MIN(n - i, LANES));
+            else if (n - i < LANES)
                 copy_some(to, (const char *)some, (size_t)(n - i) * size);
         }
     }

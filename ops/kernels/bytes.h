@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/steps.h"
+
 #define TLK_QUAD        4
 #define TLK_BYTES_TERMS 3
 
@@ -30,15 +32,15 @@ typedef struct tlk_bytes_left {
     int64_t row_step, tap_step, step;
 } tlk_bytes_left;
 
-/* How C is stored. Floats: sum * scale + add, in float. Bytes: sum * scale in float, rounded to the nearest integer,
- * ties to even, plus `zero`, held in [low, high]; NaN gives `low`. */
+/* How C is stored. Floats: sum * scale + add, in float, and the steps behind it. Bytes: sum * scale in float, rounded
+ * to the nearest integer, ties to even, plus `zero`, held in [low, high]; NaN gives `low`. */
 typedef enum tlk_bytes_form { TLK_BYTES_SUMS, TLK_BYTES_FLOATS, TLK_BYTES_BYTES } tlk_bytes_form;
 
 typedef struct tlk_bytes {
     int64_t rows, lanes;
     int64_t depth, taps; /* quads in each run */
     const void *b;       /* quad q of run t for lane j is at offsets[t] + q * b_step + j * b_lane_step */
-    bool narrow;   /* B has bytes, and a quad for each tap; C has one row, no terms but the first, and is no floats */
+    bool narrow; /* B has bytes, and a quad for each tap; C has one row, no terms but the first, no summands of lanes */
     uint32_t quad; /* then: how far behind the quad's beginning its bytes are, at most 12: as four bytes itself */
     const int64_t *offsets;
     int64_t b_step, b_lane_step;
@@ -54,8 +56,9 @@ typedef struct tlk_bytes {
     int64_t pitch, width;
     const float *scale;
     int64_t scale_row_step, scale_lane_step;
-    const float *add; /* NULL: nothing is added; else a row of all lanes for each row, the same if the step is 0 */
-    int64_t add_row_step;
+    const float *add; /* NULL: nothing is added; else one number for each row, or for each lane of each row, too */
+    int64_t add_row_step, add_lane_step;
+    tlk_steps steps;
     int32_t zero, low, high;
 } tlk_bytes;
 

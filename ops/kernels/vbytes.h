@@ -55,8 +55,7 @@ TLK_INLINE void bytes_pack(const veci *v, void *to)
 /* To the nearest whole number, ties to even, held in [low, high]; NaN gives `low`. All less `zero`, which is added. */
 TLK_INLINE veci ints_from_floats(vecf quotient, float low, float high, int32_t zero)
 {
-    const vecf bottom = vf_set1(low);
-    return vf_to_int(vf_min(vf_set1(high), vf_select(quotient > bottom, quotient, bottom))) + zero;
+    return vf_to_int(vf_min(vf_set1(high), vf_at_least(quotient, vf_set1(low)))) + zero;
 }
 
 TLK_INLINE vecb bytes_from_floats(vecf quotient, float low, float high, int32_t zero)

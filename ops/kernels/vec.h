@@ -372,6 +372,24 @@ TLK_INLINE veci vf_to_int(vecf a)
 #endif
 #endif
 
+/* The same with the data first, of which NaN becomes the bound. */
+TLK_INLINE vecf vf_at_least(vecf v, vecf low)
+{
+#if defined TLK_ISA_NEON
+    return vf_select(v > low, v, low);
+#else
+    return vf_max(v, low);
+#endif
+}
+TLK_INLINE vecf vf_at_most(vecf v, vecf high)
+{
+#if defined TLK_ISA_NEON
+    return vf_select(v < high, v, high);
+#else
+    return vf_min(v, high);
+#endif
+}
+
 /* Even or odd elements of a followed by b. */
 #if defined TLK_ISA_AVX512
 #define vf_even(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)

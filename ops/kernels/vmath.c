@@ -273,26 +273,31 @@ void TLK_FN(tlk_sine)(const float *x, float *y, int64_t n, int cosine)
 
 /* ---- bytes ---- */
 
-/* x / scale, as far as rounding it to a byte can tell: x * inverse, which decides all but what lies next to the middle
- * between two whole numbers, and is as good as 512 beyond that. */
-TLK_INLINE vecf quotient(vecf x, float scale, float inverse)
+/* x / scale, as far as rounding it to a whole number below 256 can tell: all scales were tried, each with the floats
+ * next to the middle between any two. It takes a multiply-add that rounds once. */
+TLK_INLINE vecf quotient(vecf x, vecf scale, vecf inverse)
 {
-    const vecf magic = vf_set1(12582912); /* 1.5 * 2^23: adding it leaves the whole number */
-    const vecf product = vf_max(vf_set1(-512), vf_min(vf_set1(512), x * inverse));
-    const veci sure = vf_abs(product - ((product + magic) - magic)) < vf_set1(0.4999F);
-    return vf_any_nan((vecf)~sure) ? x / scale : product;
+    const vecf product = x * inverse;
+    return vf_fma(vf_fma(-product, scale, x), inverse, product);
 }
 
 void TLK_FN(tlk_quantize_bytes)(const float *x, uint8_t *y, int64_t n, float scale, int32_t zero, int32_t low,
                                 int32_t high)
 {
-    const float bottom = (float)(low - zero);
-    const float top = (float)(high - zero);
-    const float inverse = scale > 0x1p-100F && scale < 0x1p100F ? 1 / scale : NAN; /* NaN: always divides */
+    const int usual = TLK_HAS_FMA && scale > 0x1p-100F && scale < 0x1p100F;
+    const float unit = usual ? scale : 1;
+    const vecf bottom = vf_set1((float)(low - zero) * unit);
+    const vecf top = vf_set1((float)(high - zero) * unit);
+    const vecf inverse = vf_set1(1 / scale);
     for (int64_t i = 0; i < n; i += TLK_W) {
         const int count = n - i < TLK_W ? (int)(n - i) : TLK_W;
-        const vecf v = count == TLK_W ? vf_load(x + i) : vf_load_n(x + i, count);
-        const vecb bytes = bytes_from_floats(quotient(v, scale, inverse), bottom, top, zero);
+        vecf v = count == TLK_W ? vf_load(x + i) : vf_load_n(x + i, count);
+        if (!usual)
+            v = v / scale;
+        v = vf_min(top, vf_at_least(v, bottom));
+        if (usual)
+            v = quotient(v, vf_set1(scale), inverse);
+        const vecb bytes = bytes_narrow(vf_to_int(v) + zero);
         if (count == TLK_W)
             memcpy(y + i, &bytes, sizeof bytes);
         else
@@ -304,14 +309,17 @@ void TLK_FN(tlk_extremes)(const float *x, int64_t n, float *low, float *high)
 {
     vecf lows[4] = {vf_zero()};
     vecf highs[4] = {vf_zero()};
-    for (int64_t i = 0; i < n; i += 4 * TLK_W)
+    int64_t i = 0;
+    for (; i + 4 * TLK_W <= n; i += 4 * TLK_W)
         TLK_UNROLL
     for (int k = 0; k < 4; k++) {
-        const int64_t left = n - i - k * TLK_W;
-        const vecf v =
-            left >= TLK_W ? vf_load(x + i + k * TLK_W) : vf_load_n(x + i + k * TLK_W, left > 0 ? (int)left : 0);
-        lows[k] = vf_select(v < lows[k], v, lows[k]);
-        highs[k] = vf_select(v > highs[k], v, highs[k]);
+        lows[k] = vf_at_most(vf_load(x + i + k * TLK_W), lows[k]);
+        highs[k] = vf_at_least(vf_load(x + i + k * TLK_W), highs[k]);
+    }
+    for (; i < n; i += TLK_W) {
+        const vecf v = vf_load_n(x + i, n - i < TLK_W ? (int)(n - i) : TLK_W);
+        lows[0] = vf_at_most(v, lows[0]);
+        highs[0] = vf_at_least(v, highs[0]);
     }
     for (int k = 1; k < 4; k++) {
         lows[0] = vf_min(lows[0], lows[k]);

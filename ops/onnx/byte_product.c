@@ -20,6 +20,34 @@ void byte_quantize(const float *from, uint8_t *to, int64_t n, float *scale, int3
     tlk_get()->quantize_bytes(from, to, n, *scale, *zero, 0, 255);
 }
 
+/* Whether the kernel reads the step's operand as it lies: one number for each row, or, where lanes are not left out,
+ * for each lane. */
+static bool is_taken(const tlk_bytes *product, tlk_steps steps, tlk_step_kind kind)
+{
+    return steps.count > 0 && steps.steps->kind == kind &&
+           (steps.steps->lane_step == 0 || product->pitch == product->width);
+}
+
+void byte_set_steps(tlk_bytes *product, tlk_steps steps)
+{
+    static const float one = 1;
+    product->scale = &one;
+    product->scale_row_step = product->scale_lane_step = 0;
+    if (is_taken(product, steps, TLK_STEP_MUL) && (steps.steps->row_step == 0 || steps.steps->lane_step == 0)) {
+        product->scale = steps.steps->operand;
+        product->scale_row_step = steps.steps->row_step;
+        product->scale_lane_step = steps.steps->lane_step;
+        steps = (tlk_steps){steps.steps + 1, steps.count - 1};
+    }
+    if (is_taken(product, steps, TLK_STEP_ADD) && !(product->narrow && steps.steps->lane_step != 0)) {
+        product->add = steps.steps->operand;
+        product->add_row_step = steps.steps->row_step;
+        product->add_lane_step = steps.steps->lane_step;
+        steps = (tlk_steps){steps.steps + 1, steps.count - 1};
+    }
+    product->steps = steps;
+}
+
 /* ---- The right factor */
 
 static int64_t quads_of(int64_t depth)
@@ -150,6 +178,7 @@ void byte_plan_product(tl_call *call, byte_plan *plan, const tl_tensor *a, const
 /* ---- Run */
 
 typedef struct product_job {
+    const tl_call *call;
     const byte_plan *plan;
     const byte_result *result;
     const char *a_data;
@@ -237,6 +266,7 @@ static void run_pieces(const product_job *job, int64_t matrix, int64_t first, in
                          .scale_lane_step = r->scale_step,
                          .add = r->add,
                          .add_row_step = r->add_row_step,
+                         .add_lane_step = 1,
                          .zero = r->zero,
                          .low = r->low,
                          .high = r->high};
@@ -245,6 +275,10 @@ static void run_pieces(const product_job *job, int64_t matrix, int64_t first, in
         product.terms[1].row = job->a_sums + row;
         product.terms[1].lane = job->b_zeros + column;
     }
+    tlk_step steps[TLK_MAX_STEPS];
+    if (r->steps)
+        byte_set_steps(&product,
+                       steps_bind(job->call, r->steps, r->first_operand, r->places, 0, matrix * plan->m, false, steps));
     kernel()->run(&product, job->a + (size_t)a * plan->a_each, job->by_row ? first : 0,
                   job->by_row ? last : nn_ceil_div(plan->m, kernel()->block), job->by_row ? 0 : first * panel,
                   job->by_row ? n : nn_min(last * panel, n));
@@ -268,7 +302,8 @@ void byte_product_run(tl_call *call, const byte_plan *plan, const void *a, const
     const byte_right *right = &plan->right;
     const int64_t blocks = nn_ceil_div(plan->m, kernel()->block), panels = panels_of(right->n);
     pack_right pack = {right, b, nn_at(call, plan->b)};
-    product_job job = {.plan = plan,
+    product_job job = {.call = call,
+                       .plan = plan,
                        .result = result,
                        .a_data = a,
                        .a = nn_at(call, plan->a),

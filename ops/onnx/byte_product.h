@@ -2,8 +2,7 @@
 #ifndef TL_BYTE_PRODUCT_H
 #define TL_BYTE_PRODUCT_H
 
-#include "kernels/kernels.h"
-#include "onnx/nn.h"
+#include "onnx/steps.h"
 
 /* The right factor: `matrices` of (depth, n), one after the other. Packed: their panels, and behind all of them the
  * sums of their columns. */
@@ -46,11 +45,17 @@ typedef struct byte_result {
     int64_t add_row_step;
     const int32_t *bias; /* NULL: none; else added to each column's sums */
     int32_t zero, low, high;
+    const steps_program *steps; /* NULL, or what is done to floats, of which the rows are all axes but the last: */
+    const steps_place *places;  /* scale and add are then left open */
+    size_t first_operand;
 } byte_result;
 
 /* `packed` is B as byte_create left it, or NULL: then b is packed here. */
 void byte_product_run(tl_call *call, const byte_plan *plan, const void *a, const void *b, const void *packed,
                       const byte_result *result);
+
+/* What a product to floats ends in: a factor and a summand in front of all steps are its scale and add. */
+void byte_set_steps(tlk_bytes *product, tlk_steps steps);
 
 /* Bytes that stand for n floats, as DynamicQuantizeLinear makes them. */
 void byte_quantize(const float *from, uint8_t *to, int64_t n, float *scale, int32_t *zero);

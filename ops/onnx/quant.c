@@ -1,5 +1,6 @@
 /* MatMulInteger and QLinearMatMul: products of bytes less their zero points, exact (sums wrap), and, in the QLinear
- * form, scaled back to bytes. Where a factor is a float of 8 bits both become float. */
+ * form, scaled back to bytes; or, in the private form, floats with steps behind them. Where a factor is a float of 8
+ * bits both become float. */
 #include "onnx/byte_product.h"
 #include "onnx/cast.h"
 #include "onnx/matmul.h"
@@ -216,7 +217,6 @@ static void multiply(tl_call *call, size_t a, size_t a_zero, size_t b, size_t b_
         return;
     result->a_zeros = nn_at(call, plan->a_zeros);
     result->b_zeros = nn_at(call, plan->b_zeros);
-    result->bias = op_input(call, LINEAR_BIAS) ? call->inputs[LINEAR_BIAS]->data : NULL;
     result->a_zero_step = quant_zeros(op_input(call, a_zero), &rows, row_axis(&rows), nn_at(call, plan->a_zeros));
     result->b_zero_step = quant_zeros(op_input(call, b_zero), &columns, columns.rank - 1, nn_at(call, plan->b_zeros));
     byte_product_run(call, &plan->bytes, call->inputs[a]->data, call->inputs[b]->data, call->state, result);
@@ -240,6 +240,44 @@ static tl_status matmul_integer_run(tl_call *call)
     multiply(call, INTEGER_A, INTEGER_A_ZERO, INTEGER_B, INTEGER_B_ZERO, &result);
     return TL_OK;
 }
+
+/* ---- MatMulInteger, a Cast to float, and steps */
+
+enum { INTEGER_OPERANDS = 4 };
+
+typedef struct float_plan {
+    quant_plan quant; /* first: MatMulInteger's functions find theirs here */
+    steps_program steps;
+    steps_place places[TLK_MAX_STEPS];
+} float_plan;
+
+static tl_status fused_integer_reshape(tl_call *call)
+{
+    float_plan *plan = call->plan;
+    const tl_tensor *y = call->outputs[0];
+    tl_status status = matmul_integer_reshape(call);
+    if (status != TL_OK || !plan)
+        return status;
+    if (y->rank < 2)
+        return tl_fail(call, TL_INVALID_INPUT, "the output has rank %d, but must have 2 or more", y->rank);
+    status = steps_parse(call, INTEGER_OPERANDS, &plan->steps);
+    return status == TL_OK ? steps_set_places(call, &plan->steps, INTEGER_OPERANDS, y, 0, y->rank - 1, plan->places)
+                           : status;
+}
+
+static tl_status fused_integer_run(tl_call *call)
+{
+    const float_plan *plan = call->plan;
+    byte_result result = {.form = TLK_BYTES_FLOATS,
+                          .c = call->outputs[0]->data,
+                          .steps = &plan->steps,
+                          .places = plan->places,
+                          .first_operand = INTEGER_OPERANDS};
+    multiply(call, INTEGER_A, INTEGER_A_ZERO, INTEGER_B, INTEGER_B_ZERO, &result);
+    return TL_OK;
+}
+
+/* ---- QLinearMatMul */
 
 /* What the kernel scales by itself: a scale for all or for each column, and one zero point. */
 static bool is_plain(const tl_call *call)
@@ -306,6 +344,12 @@ static void multiply_real(tl_call *call, void *sums)
     product_run(call, &plan->real, nn_at(call, plan->a), nn_at(call, plan->b), NULL, &result);
 }
 
+static const int32_t *bias_of(const tl_call *call)
+{
+    const tl_tensor *bias = op_input(call, LINEAR_BIAS);
+    return bias ? bias->data : NULL;
+}
+
 /* Bytes as the kernel leaves them. */
 static void multiply_plain(tl_call *call)
 {
@@ -320,6 +364,7 @@ static void multiply_plain(tl_call *call)
                           .c = y->data,
                           .scale = scales,
                           .scale_step = n > 1,
+                          .bias = bias_of(call),
                           .zero = quant_byte(call->inputs[LINEAR_Y_ZERO], 0),
                           .low = quant_low(y->type),
                           .high = quant_high(y->type)};
@@ -334,7 +379,7 @@ static tl_status linear_matmul_run(tl_call *call)
                                             call->inputs[LINEAR_Y_SCALE], call->inputs[LINEAR_Y_ZERO]};
     const int32_t axes[4] = {row_axis(y), column_axis(y), row_axis(y), row_axis(y)};
     void *sums = nn_at(call, plan->sums);
-    byte_result result = {.form = TLK_BYTES_SUMS, .c = sums};
+    byte_result result = {.form = TLK_BYTES_SUMS, .c = sums, .bias = bias_of(call)};
     if (op_elements(y) == 0)
         return TL_OK;
     if (is_real(call)) {
@@ -367,6 +412,21 @@ static const tl_param linear_matmul_output_21[] = {OP_IN("y", MATMUL_TYPES, 'Y')
 static const tl_param linear_output[] = {OP_IN("y", QUANT_BYTES, 'Y')};
 static const tl_param fused_matmul_input[] = {LINEAR_MATMUL(QUANT_BYTES), OP_OPT("bias", TL_T(TL_INT32), 0)};
 
+static const tl_param fused_integer_input[] = {
+    OP_IN("A", QUANT_BYTES, 'A'), OP_IN("B", QUANT_BYTES, 'B'), OP_OPT("a_zero_point", QUANT_BYTES, 'A'),
+    OP_OPT("b_zero_point", QUANT_BYTES, 'B'), STEPS_OPERANDS(TL_T(TL_FLOAT))};
+static const tl_param float_output[] = {OP_IN("Y", TL_T(TL_FLOAT), 'T')};
+static const tl_attribute_spec steps_attributes[] = {STEPS_ATTRIBUTES};
+
+OP_DESCRIPTOR(FusedMatMulInteger, 1) = {OP_HEAD_IN(STEPS_DOMAIN, FusedMatMulInteger, 1),
+                                        OP_PARAMS(input, fused_integer_input),
+                                        OP_PARAMS(output, float_output),
+                                        OP_PARAMS(attribute, steps_attributes),
+                                        .plan_size = sizeof(float_plan),
+                                        .create = integer_create,
+                                        .destroy = op_free_state,
+                                        .reshape = fused_integer_reshape,
+                                        .run = fused_integer_run};
 OP_DESCRIPTOR(MatMulInteger, 10) = {OP_HEAD(MatMulInteger, 10),
                                     OP_PARAMS(input, matmul_integer_input),
                                     OP_PARAMS(output, integer_output),
@@ -387,5 +447,5 @@ OP_DESCRIPTOR(QLinearMatMul, 10) = LINEAR_MATMUL_OPERATOR(OP_HEAD(QLinearMatMul,
 OP_DESCRIPTOR(QLinearMatMul, 21) = LINEAR_MATMUL_OPERATOR(OP_HEAD(QLinearMatMul, 21), linear_matmul_input_21,
                                                           linear_matmul_output_21);
 /* The same with a bias, in units of the sums, as rules_quantized.c makes it of Gemm. */
-OP_DESCRIPTOR(FusedQLinearMatMul, 1) = LINEAR_MATMUL_OPERATOR(OP_HEAD_IN("tapline.internal", FusedQLinearMatMul, 1),
+OP_DESCRIPTOR(FusedQLinearMatMul, 1) = LINEAR_MATMUL_OPERATOR(OP_HEAD_IN(STEPS_DOMAIN, FusedQLinearMatMul, 1),
                                                               fused_matmul_input, linear_output);

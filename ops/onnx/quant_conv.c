@@ -1,8 +1,9 @@
-/* ConvInteger and QLinearConv, over any number of axes: the data is laid out once as quads of four channels for each
- * pixel, padded with its zero point, so that every tap of the window is a run of the kernels' product (kernels/bytes.h)
- * that reads it in place. Where a stride leads over pixels, those of each remainder lie together. A channel that has a
- * filter of its own stays bytes; quads are what neighbouring taps of a remainder read. */
-#include "kernels/kernels.h"
+/* ConvInteger and QLinearConv, and a private form with steps, over any number of axes: the data is laid out once as
+ * quads of four channels for each pixel, padded with its zero point, so that every tap of the window is a run of the
+ * kernels' product (kernels/bytes.h) that reads it in place. Where a stride leads over pixels, those of each remainder
+ * lie together. A channel that has a filter of its own stays bytes; quads are what neighbouring taps of a remainder
+ * read. */
+#include "onnx/byte_product.h"
 #include "onnx/conv.h"
 #include "onnx/quant.h"
 
@@ -13,10 +14,17 @@ static const tlk_bytes_kernel *kernel(void)
 
 typedef struct quant_conv {
     size_t x, x_zero, w, w_zero;
-    bool linear; /* QLinearConv */
+    tlk_bytes_form form; /* ConvInteger's is sums, QLinearConv's bytes; that with steps has floats */
 } quant_conv;
-static const quant_conv integer_conv = {INTEGER_A, INTEGER_A_ZERO, INTEGER_B, INTEGER_B_ZERO, false};
-static const quant_conv linear_conv = {LINEAR_A, LINEAR_A_ZERO, LINEAR_B, LINEAR_B_ZERO, true};
+static const quant_conv integer_conv = {INTEGER_A, INTEGER_A_ZERO, INTEGER_B, INTEGER_B_ZERO, TLK_BYTES_SUMS};
+static const quant_conv fused_conv = {INTEGER_A, INTEGER_A_ZERO, INTEGER_B, INTEGER_B_ZERO, TLK_BYTES_FLOATS};
+static const quant_conv linear_conv = {LINEAR_A, LINEAR_A_ZERO, LINEAR_B, LINEAR_B_ZERO, TLK_BYTES_BYTES};
+enum { FUSED_OPERANDS = 4 };
+
+static bool is_linear(const quant_conv *c)
+{
+    return c->form == TLK_BYTES_BYTES;
+}
 
 /* Filters as the kernel packs them, group after group, and the sum of each. */
 typedef struct quant_filters {
@@ -38,6 +46,7 @@ typedef struct quant_plan {
     int64_t slabs, lanes;             /* the last two axes at a time; their lanes, from the first to the last result */
     int64_t tile, tiles;              /* of lanes */
     size_t packed, pixels, ones, window_sums, offsets, terms; /* in the workspace */
+    steps_place places[TLK_MAX_STEPS];
 } quant_plan;
 
 /* What comes of each filter's zero point, scale and bias. */
@@ -52,6 +61,7 @@ typedef struct quant_state {
     void *packed; /* constant filters, or NULL */
     void *memory; /* of the terms, where all inputs but the data are constant, or NULL */
     filter_terms terms;
+    steps_program steps;
 } quant_state;
 
 /* ---- Filters */
@@ -179,7 +189,7 @@ static tl_status check_parameters(const tl_call *call, const quant_conv *c)
     tl_status status = check_single(call, c->x_zero, 1);
     if (status == TL_OK)
         status = check_single(call, c->w_zero, filters);
-    if (!c->linear)
+    if (!is_linear(c))
         return status;
     for (size_t i = 0; i < sizeof single / sizeof single[0] && status == TL_OK; i++)
         status = check_single(call, single[i], 1);
@@ -205,7 +215,7 @@ static filter_terms prepare_terms(const tl_call *call, const quant_conv *c, int6
                                   void *memory)
 {
     filter_terms terms = {false, memory, (int32_t *)memory + filters, (float *)memory + 2 * filters};
-    const tl_tensor *zero = op_input(call, c->w_zero), *bias = c->linear ? op_input(call, LINEAR_BIAS) : NULL;
+    const tl_tensor *zero = op_input(call, c->w_zero), *bias = is_linear(c) ? op_input(call, LINEAR_BIAS) : NULL;
     const int32_t w_shift = call->inputs[c->w]->type == TL_INT8 ? 0 : 128;
     const uint32_t x_zero = (uint32_t)packed_zero(call, c);
     const int64_t zero_step = zero && op_elements(zero) > 1;
@@ -215,7 +225,7 @@ static filter_terms prepare_terms(const tl_call *call, const quant_conv *c, int6
         terms.factors[i] = w_shift - (zero ? quant_byte(zero, i * zero_step) : 0);
         terms.window_sums |= terms.factors[i] != 0;
     }
-    if (!c->linear)
+    if (!is_linear(c))
         return terms;
     const float *x_scale = call->inputs[LINEAR_A_SCALE]->data, *w_scale = call->inputs[LINEAR_B_SCALE]->data,
                 *y_scale = call->inputs[LINEAR_Y_SCALE]->data;
@@ -251,15 +261,19 @@ static tl_status create(tl_call *call, const quant_conv *c)
     const int64_t groups = op_int(call, "group");
     const bool constant = all_constant_but(call, c->x);
     conv_window window;
+    steps_program steps = {.count = 0};
     tl_status status = conv_window_parse(call, CONV_DILATIONS, &window);
     if (status == TL_OK)
         status = check_parameters(call, c);
+    if (status == TL_OK && c->form == TLK_BYTES_FLOATS)
+        status = steps_parse(call, FUSED_OPERANDS, &steps);
     if (status != TL_OK)
         return status;
     quant_state *state = nn_new_state(call, sizeof *state);
     if (!state)
         return TL_NO_MEMORY;
     call->state = state;
+    state->steps = steps;
     /* Shapes that do not fit are not packed: reshape reports them. */
     if (!w->data || w->rank < 3 || (window.spatial >= 0 && window.spatial != w->rank - 2) || groups < 1 ||
         w->dims[0] % groups != 0 || op_elements(w) == 0)
@@ -365,7 +379,8 @@ static tl_status reshape(tl_call *call, const quant_conv *c)
         return TL_OK;
     conv_geometry_set(&plan->g, &window, x, w, call->outputs[0], group, pads);
     make_plan(call, c, &window, plan);
-    return TL_OK;
+    return steps_set_places(call, &((const quant_state *)call->state)->steps, FUSED_OPERANDS, call->outputs[0], 1, 2,
+                            plan->places);
 }
 
 /* ---- Run */
@@ -373,7 +388,8 @@ static tl_status reshape(tl_call *call, const quant_conv *c)
 typedef struct conv_job {
     const tl_call *call;
     const quant_plan *plan;
-    const uint8_t *x; /* of one sample */
+    int64_t sample;
+    const uint8_t *x; /* of this sample */
     const tlk_bytes_kernel *kernel;
     bool x_signed;
     int32_t x_zero; /* as packed */
@@ -504,6 +520,7 @@ static void product_task(void *context, int64_t begin, int64_t end, int32_t thre
     const int64_t blocks = nn_ceil_div(g->filters, job->kernel->block);
     (void)thread;
     tlk_bytes product = job->product;
+    tlk_step steps[TLK_MAX_STEPS];
     for (int64_t at = begin; at < end; at++) {
         int64_t group = at;
         const int64_t tile = take_digit(&group, plan->tiles), slab = take_digit(&group, plan->slabs),
@@ -526,6 +543,9 @@ static void product_task(void *context, int64_t begin, int64_t end, int32_t thre
         }
         product.start = job->terms.starts + filter;
         product.scale = job->terms.scales + filter;
+        if (product.form == TLK_BYTES_FLOATS)
+            byte_set_steps(&product, steps_bind(job->call, &((const quant_state *)job->call->state)->steps,
+                                                FUSED_OPERANDS, plan->places, job->sample, filter, false, steps));
         product.c = (char *)job->product.c + (size_t)(filter * g->out_area + slab * slab_area) * job->y_size;
         job->kernel->run(&product, job->packed + (size_t)group * plan->filters.each, 0, blocks, first, last);
     }
@@ -572,7 +592,7 @@ static tl_status run(tl_call *call, const quant_conv *c)
                     .pixels = nn_at(call, plan->pixels),
                     .packed = state->packed,
                     .terms = state->terms,
-                    .y_size = c->linear ? 1 : sizeof(int32_t),
+                    .y_size = is_linear(c) ? 1 : sizeof(int32_t),
                     .product = {.rows = g->filters,
                                 .lanes = plan->lanes,
                                 .depth = quads,
@@ -582,12 +602,12 @@ static tl_status run(tl_call *call, const quant_conv *c)
                                 .b_lane_step = 1,
                                 .narrow = plan->filters.narrow > 0,
                                 .quad = quad_of(&plan->filters),
-                                .form = c->linear ? TLK_BYTES_BYTES : TLK_BYTES_SUMS,
+                                .form = c->form,
                                 .c_row_step = g->out_area,
                                 .pitch = plan->sizes[last],
                                 .width = g->out_size[last],
                                 .scale_row_step = 1,
-                                .zero = c->linear ? quant_byte(call->inputs[LINEAR_Y_ZERO], 0) : 0,
+                                .zero = is_linear(c) ? quant_byte(call->inputs[LINEAR_Y_ZERO], 0) : 0,
                                 .low = quant_low(y->type),
                                 .high = quant_high(y->type)}};
     if (!job.packed) {
@@ -604,6 +624,7 @@ static tl_status run(tl_call *call, const quant_conv *c)
         pack_ones(&plan->filters, g->kernel[last], nn_at(call, plan->ones));
     const double cost = (double)g->filters * (double)plan->tile * (double)g->channels * (double)g->taps;
     for (int64_t b = 0; b < g->batch; b++) {
+        job.sample = b;
         job.x = (const uint8_t *)x->data + b * g->group * g->channels * g->in_area;
         job.product.c = (char *)y->data + (size_t)(b * g->group * g->filters * g->out_area) * job.y_size;
         call->host->parallel_for(call, fill_task, &job, g->group * quads, nn_grain(plan->plane, 1 << 14));
@@ -619,6 +640,10 @@ static const tl_param integer_input[] = {OP_IN("x", QUANT_BYTES, 'A'), OP_IN("w"
                                          OP_OPT("x_zero_point", QUANT_BYTES, 'A'),
                                          OP_OPT("w_zero_point", QUANT_BYTES, 'B')};
 static const tl_param integer_output[] = {OP_IN("y", TL_T(TL_INT32), 0)};
+static const tl_param fused_input[] = {OP_IN("x", QUANT_BYTES, 'A'), OP_IN("w", QUANT_BYTES, 'B'),
+                                       OP_OPT("x_zero_point", QUANT_BYTES, 'A'),
+                                       OP_OPT("w_zero_point", QUANT_BYTES, 'B'), STEPS_OPERANDS(TL_T(TL_FLOAT))};
+static const tl_param fused_output[] = {OP_IN("y", TL_T(TL_FLOAT), 'T')};
 static const tl_param linear_input[] = {OP_IN("x", QUANT_BYTES, 'A'),
                                         OP_IN("x_scale", TL_T(TL_FLOAT), 0),
                                         OP_IN("x_zero_point", QUANT_BYTES, 'A'),
@@ -629,9 +654,11 @@ static const tl_param linear_input[] = {OP_IN("x", QUANT_BYTES, 'A'),
                                         OP_IN("y_zero_point", QUANT_BYTES, 'Y'),
                                         OP_OPT("B", TL_T(TL_INT32), 0)};
 static const tl_param linear_output[] = {OP_IN("y", QUANT_BYTES, 'Y')};
-static const tl_attribute_spec attributes[] = {
-    OP_STRING("auto_pad", "NOTSET"), OP_INTS("dilations"), OP_INT("group", 1),
-    OP_INTS("kernel_shape"),         OP_INTS("pads"),      OP_INTS("strides")};
+#define ATTRIBUTES                                                                                      \
+    OP_STRING("auto_pad", "NOTSET"), OP_INTS("dilations"), OP_INT("group", 1), OP_INTS("kernel_shape"), \
+        OP_INTS("pads"), OP_INTS("strides")
+static const tl_attribute_spec attributes[] = {ATTRIBUTES};
+static const tl_attribute_spec fused_attributes[] = {ATTRIBUTES, STEPS_ATTRIBUTES};
 
 /* Along batches, and under the window. */
 static bool quant_conv_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
@@ -657,14 +684,15 @@ static bool quant_conv_reach(const tl_call *call, size_t k, int32_t axis, tl_rea
         return run(call, &name##_conv);            \
     }
 CONV_STEPS(integer)
+CONV_STEPS(fused)
 CONV_STEPS(linear)
 
-#define QUANT_CONV(op, name)                                                                                    \
-    {                                                                                                           \
-        OP_HEAD(op, 10), OP_PARAMS(input, name##_input), OP_PARAMS(output, name##_output),                      \
-            OP_PARAMS(attribute, attributes), .plan_size = sizeof(quant_plan), .create = name##_create,         \
-                                              .reshape = name##_reshape, .run = name##_run, .destroy = destroy, \
-                                              .reach = quant_conv_reach                                         \
+#define QUANT_CONV(head, name, attribute_list)                                                                        \
+    {                                                                                                                 \
+        head, OP_PARAMS(input, name##_input), OP_PARAMS(output, name##_output), OP_PARAMS(attribute, attribute_list), \
+            .plan_size = sizeof(quant_plan), .create = name##_create, .reshape = name##_reshape, .run = name##_run,   \
+            .destroy = destroy, .reach = quant_conv_reach                                                             \
     }
-OP_DESCRIPTOR(ConvInteger, 10) = QUANT_CONV(ConvInteger, integer);
-OP_DESCRIPTOR(QLinearConv, 10) = QUANT_CONV(QLinearConv, linear);
+OP_DESCRIPTOR(ConvInteger, 10) = QUANT_CONV(OP_HEAD(ConvInteger, 10), integer, attributes);
+OP_DESCRIPTOR(FusedConvInteger, 1) = QUANT_CONV(OP_HEAD_IN(STEPS_DOMAIN, FusedConvInteger, 1), fused, fused_attributes);
+OP_DESCRIPTOR(QLinearConv, 10) = QUANT_CONV(OP_HEAD(QLinearConv, 10), linear, attributes);

@@ -37,12 +37,16 @@ static tl_status fuse_conv(const tl_host *host, tl_rewrite *rewrite, tl_node *no
     return fuse_behind(host, rewrite, node, "FusedConv", 3, STEPS_CHANNELS);
 }
 
+/* Not of a vector, which leaves the result without rows or columns. */
+static bool is_of_matrices(const tl_host *host, const tl_node *node)
+{
+    return host->value_tensor(host->node_input(node, 0))->rank >= 2 &&
+           host->value_tensor(host->node_input(node, 1))->rank >= 2;
+}
+
 static tl_status fuse_matmul(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
 {
-    for (size_t k = 0; k < 2; k++)
-        if (host->value_tensor(host->node_input(node, k))->rank < 2)
-            return TL_OK; /* of a vector, which leaves the result without rows or columns */
-    return fuse_behind(host, rewrite, node, "FusedMatMul", 2, STEPS_COLUMNS);
+    return is_of_matrices(host, node) ? fuse_behind(host, rewrite, node, "FusedMatMul", 2, STEPS_COLUMNS) : TL_OK;
 }
 
 static tl_status fuse_gemm(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
@@ -55,6 +59,32 @@ static tl_status fuse_gemm(const tl_host *host, tl_rewrite *rewrite, tl_node *no
 RULE(fuse_conv, TL_PHASE_EPILOGUE, "", "Conv", fuse_conv);
 RULE(fuse_matmul, TL_PHASE_EPILOGUE, "", "MatMul", fuse_matmul);
 RULE(fuse_gemm, TL_PHASE_EPILOGUE, "", "Gemm", fuse_gemm);
+
+/* Products of bytes that are floats next: the integers go nowhere. */
+static tl_status fuse_integers(const tl_host *host, tl_rewrite *rewrite, const tl_node *node, const char *op,
+                               steps_reach reach)
+{
+    steps_found found;
+    const tl_node *cast = rules_only_user(host, host->node_output(node, 0));
+    tl_value *y = cast && rules_is(host, cast, "Cast") ? host->node_output(cast, 0) : NULL;
+    if (!steps_begin(host, y, &found) || found.type != TL_FLOAT)
+        return TL_OK;
+    steps_follow(&found, y, reach);
+    return fuse(host, rewrite, node, op, 4, &found);
+}
+
+static tl_status fuse_conv_integer(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
+{
+    return fuse_integers(host, rewrite, node, "FusedConvInteger", STEPS_CHANNELS);
+}
+
+static tl_status fuse_matmul_integer(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
+{
+    return is_of_matrices(host, node) ? fuse_integers(host, rewrite, node, "FusedMatMulInteger", STEPS_COLUMNS) : TL_OK;
+}
+
+RULE(fuse_conv_integer, TL_PHASE_EPILOGUE, "", "ConvInteger", fuse_conv_integer);
+RULE(fuse_matmul_integer, TL_PHASE_EPILOGUE, "", "MatMulInteger", fuse_matmul_integer);
 
 /* ---- Chains */
 

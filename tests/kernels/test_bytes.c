@@ -82,7 +82,11 @@ static void check_results(const problem *p, const buffers *b, const tlk_bytes *p
                 got = ((const int32_t *)product->c)[at];
             } else if (product->form == TLK_BYTES_FLOATS) {
                 got = (double)((const float *)product->c)[at];
-                want = (double)((float)sum * product->scale[scale] + product->add[i * product->add_row_step + j]);
+                float y = (float)sum * product->scale[scale] +
+                          product->add[i * product->add_row_step + j * product->add_lane_step];
+                if (product->steps.count > 0)
+                    y = fmaxf(0, -y - ((const float *)b->add.data)[at]);
+                want = (double)y;
             } else {
                 got = ((const uint8_t *)product->c)[at];
                 want = (double)(uint8_t)(int)fmin(
@@ -187,6 +191,9 @@ static void check_form(const problem *p, const buffers *b, tlk_bytes product)
 
 static void check_problem(const problem *p, uint32_t seed)
 {
+    tlk_step steps[] = {{.kind = TLK_STEP_UNARY, .function = TLK_NEG},
+                        {.kind = TLK_STEP_SUB, .row_step = p->n, .lane_step = 1},
+                        {.kind = TLK_STEP_ACTIVATE, .activation = {.kind = TLK_RELU}}};
     uint32_t state = seed;
     const int before = seed % 2 == 1;
     buffers b = {.a = random_bytes(p, p->a_signed, p->m * p->taps * p->depth, before, &state),
@@ -201,6 +208,7 @@ static void check_problem(const problem *p, uint32_t seed)
         ((float *)b.scale.data)[i] = i % 7 == 3 ? 0x1p-20F : ldexpf((float)(next(&state) % 1000), -35);
     for (int64_t i = 0; i < p->m * p->n; i++)
         ((float *)b.add.data)[i] = (float)(next(&state) % 1000) * 0.1F;
+    steps[1].operand = b.add.data;
     for (int form = TLK_BYTES_SUMS; form <= TLK_BYTES_BYTES; form++) {
         const bool is_signed = state % 2 != 0, by_row = seed % 3 == 0;
         b.c = guarded_alloc((size_t)(p->m * p->n) * (form == TLK_BYTES_BYTES ? 1 : 4), before);
@@ -220,6 +228,8 @@ static void check_problem(const problem *p, uint32_t seed)
                              .scale_lane_step = !by_row,
                              .add = b.add.data,
                              .add_row_step = p->n,
+                             .add_lane_step = seed / 3 % 2,
+                             .steps = {steps, seed / 5 % 2 != 0 ? 3 : 0},
                              .zero = is_signed ? -3 : 77,
                              .low = is_signed ? -128 : 0,
                              .high = is_signed ? 127 : 255};
@@ -264,9 +274,11 @@ START_TEST(quads)
 }
 END_TEST
 
-/* One row of bytes: taps in quads of any form, lines whose ends are left out, a term or none. */
+/* One row of bytes: taps in quads of any form, lines whose ends are left out, a term or none. Floats have a function
+ * behind them, which shows where it is computed twice, and a summand or none. */
 static void check_narrow(const tlk_bytes_kernel *kernel, tlk_bytes_form form, bool term, int64_t width, uint32_t *state)
 {
+    const tlk_step steps[] = {{.kind = TLK_STEP_UNARY, .function = TLK_NEG}};
     enum { MOST_TAPS = 7 };
     const int apart = (int)(next(state) % 13), count = apart > 4 ? 1 + 12 / apart : 1 + (int)(next(state) % 4);
     const int64_t taps = 1 + next(state) % MOST_TAPS, lines = 1 + next(state) % 3, pitch = width + next(state) % 5,
@@ -285,7 +297,7 @@ static void check_narrow(const tlk_bytes_kernel *kernel, tlk_bytes_form form, bo
         .data = a.data, .is_signed = true, .rows = 1, .taps = taps, .depth = count, .tap_step = count, .step = 1};
     kernel->pack(&left, 0, 1, packed.data, NULL);
     const int32_t start = -1234, factor = 5;
-    const float scale = 0x1.7p-8F;
+    const float scale = 0x1.7p-8F, add = 0.1F;
     tlk_bytes product = {.rows = 1,
                          .lanes = lanes,
                          .depth = 1,
@@ -302,6 +314,8 @@ static void check_narrow(const tlk_bytes_kernel *kernel, tlk_bytes_form form, bo
                          .pitch = pitch,
                          .width = width,
                          .scale = &scale,
+                         .add = next(state) % 2 != 0 ? &add : NULL,
+                         .steps = {steps, next(state) % 3 != 0},
                          .zero = 100,
                          .low = 10,
                          .high = 250};
@@ -318,8 +332,11 @@ static void check_narrow(const tlk_bytes_kernel *kernel, tlk_bytes_form form, bo
         for (int64_t t = 0; t < taps; t++)
             for (int k = 0; k < count; k++)
                 sum += byte_at(&a, true, t * count + k) * byte_at(&b, false, lane + offsets[t] + k * apart);
+        const float y = (float)sum * scale + (product.add != NULL ? add : 0);
         if (form == TLK_BYTES_SUMS)
             ck_assert_int_eq(int_at(&c, i), sum);
+        else if (form == TLK_BYTES_FLOATS)
+            ck_assert_float_eq(((const float *)c.data)[i], product.steps.count > 0 ? -y : y);
         else
             ck_assert_int_eq(byte_at(&c, false, i),
                              (int64_t)fmin(fmax(rint((double)sum * (double)scale) + 100, 10), 250));
@@ -335,9 +352,8 @@ START_TEST(narrow)
     for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
         const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
         for (int64_t width = 1; kernels != NULL && width < 150; width++)
-            for (int kind = 0; kind < 4; kind++)
-                check_narrow(tlk_get_bytes(kernels), kind % 2 == 0 ? TLK_BYTES_SUMS : TLK_BYTES_BYTES, kind / 2 != 0,
-                             width, &state);
+            for (int kind = 0; kind < 6; kind++)
+                check_narrow(tlk_get_bytes(kernels), (tlk_bytes_form)(kind % 3), kind / 3 != 0, width, &state);
     }
 }
 END_TEST
