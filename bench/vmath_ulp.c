@@ -184,7 +184,7 @@ static void *measure(void *argument)
 
 static bool run(const function *f, uint64_t stride, long threads)
 {
-    static const char *const names[TLK_ISA_COUNT] = {"portable", "neon", "avx2", "avx512"};
+    static const char *const names[TLK_ISA_COUNT] = {"portable", "neon", "avx2", "avx512", "amx"};
     static job j;
     memset(&j, 0, sizeof j);
     j.function = f;

@@ -37,7 +37,7 @@ struct tl_registrar;
 
 /* The library's version, "major.minor.patch". */
 TL_API const char *tl_version(void);
-/* The instruction set that the kernels use: "avx512", "avx2", "neon" or "portable". */
+/* The instruction set that the kernels use: "amx", "avx512", "avx2", "neon" or "portable". */
 TL_API const char *tl_isa(void);
 /* A status in words, "invalid model". Never NULL. */
 TL_API const char *tl_status_name(tl_status status);
