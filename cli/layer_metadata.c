@@ -1,7 +1,7 @@
 /* Layers of model files: their configurations, and what their regularizers cost. */
 #include <stdlib.h>
 #include "element.h"
-#include "exec/runtime.h"
+#include "plugin/runtime.h"
 #include "inputs.h"
 #include "layer.h"
 #include "load/load.h"

@@ -1,6 +1,6 @@
 /* tapline operators: what this program has. */
 #include "commands.h"
-#include "exec/runtime.h"
+#include "plugin/runtime.h"
 #include "program.h"
 
 static const cli_option option_table[] = {

@@ -2,6 +2,7 @@
 #include "exec/context.h"
 #include "exec/inspect.h"
 #include "exec/strips.h"
+#include "exec/threads.h"
 
 static tl_status check_binding(const tl_context *context, size_t index, size_t count, const char *what, tl_error *error)
 {

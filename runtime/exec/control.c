@@ -9,11 +9,6 @@ static tl_graph *graph_attribute(const tl_call *call, const char *name)
     return attribute && attribute->kind == TL_ATTR_GRAPH ? attribute->u.graph : NULL;
 }
 
-static tl_executor *executor_of(const tl_call *call)
-{
-    return tl_call_frame_of(call)->execution;
-}
-
 static tl_error *error_of(const tl_call *call)
 {
     return tl_call_frame_of(call)->error;
@@ -114,7 +109,7 @@ static tl_status if_run(tl_call *call)
         return status;
     tl_graph *graph = graph_attribute(call, read_bool(call->inputs[0]) ? "then_branch" : "else_branch");
     tl_executor *inner;
-    status = tl_executor_inner(executor_of(call), graph, &inner, error_of(call));
+    status = tl_executor_inner(tl_executor_of(call), graph, &inner, error_of(call));
     if (status == TL_OK)
         status = tl_executor_run(inner, error_of(call));
     for (size_t k = 0; k < call->output_count && status == TL_OK; k++)
@@ -370,7 +365,7 @@ static tl_status loop_run(tl_call *call)
     if (status == TL_OK && condition)
         status = check_scalar(call, "cond", condition);
     if (status == TL_OK)
-        status = tl_executor_inner(executor_of(call), body, &l.inner, error_of(call));
+        status = tl_executor_inner(tl_executor_of(call), body, &l.inner, error_of(call));
     if (status != TL_OK)
         return status;
     l.scans = body->output_count - 1 - l.states;
@@ -554,7 +549,7 @@ static tl_status scan_run(tl_call *call)
     tl_graph *body = graph_attribute(call, "body");
     tl_status status = scan_count(call, &s.states, &s.inputs);
     if (status == TL_OK)
-        status = tl_executor_inner(executor_of(call), body, &s.inner, error_of(call));
+        status = tl_executor_inner(tl_executor_of(call), body, &s.inner, error_of(call));
     if (status != TL_OK)
         return status;
     s.outputs = body->output_count - s.states;
@@ -682,7 +677,7 @@ static tl_status scan_batch_run(tl_call *call)
     if (status == TL_OK)
         status = batch_sizes(call, &s, sizes);
     if (status == TL_OK)
-        status = tl_executor_inner(executor_of(call), body, &s.inner, error_of(call));
+        status = tl_executor_inner(tl_executor_of(call), body, &s.inner, error_of(call));
     if (status != TL_OK)
         return status;
     s.outputs = body->output_count - s.states;

@@ -1,6 +1,6 @@
 /* Making the operators' states: constants are packed here, once each. */
 #include "exec/create.h"
-#include "exec/execution.h"
+#include "graph/call.h"
 
 /* Nodes that were given the same attributes and the same constants share one state: a recurrent network that its
  * exporter has unrolled has its weights in memory once. */
@@ -168,18 +168,8 @@ static tl_status call_create(creation *c, tl_node *node, uint64_t *packed)
 {
     tl_arena scratch;
     tl_arena_init(&scratch, node->graph->model->allocator, 0);
-    const tl_tensor **inputs = TL_NEW(&scratch, const tl_tensor *, tl_node_call_inputs(node) + 1);
-    tl_status status = inputs ? TL_OK : tl_error_no_memory(c->error);
-    for (size_t k = 0; k < node->input_count && status == TL_OK; k++) {
-        if (!node->inputs[k])
-            continue;
-        tl_value *value = tl_value_origin(node->inputs[k]);
-        if (value->constant && !tl_value_data(value))
-            status = tl_error_no_memory(c->error);
-        inputs[k] = value->constant ? &value->tensor : &node->inputs[k]->tensor;
-    }
-    if (status == TL_OK)
-        status = tl_node_create(node, c->host, inputs, packed, c->error);
+    const tl_tensor **inputs = tl_node_known_inputs(node, INT64_MAX, &scratch);
+    tl_status status = inputs ? tl_node_create(node, c->host, inputs, packed, c->error) : tl_error_no_memory(c->error);
     tl_arena_free(&scratch);
     return status;
 }

@@ -48,6 +48,12 @@ struct tl_executor {
     tl_executor *runner; /* of the same graph, for the strips; NULL: not yet needed */
 };
 
+/* Whose step an operator's run is; only of operators with TL_OP_RUNTIME, which nothing else calls. */
+static inline tl_executor *tl_executor_of(const tl_call *call)
+{
+    return (tl_executor *)(void *)tl_call_frame_of(call)->execution;
+}
+
 tl_status tl_executor_create(tl_run_state *run, tl_graph *graph, bool keep, tl_executor **executor, tl_error *error);
 void tl_executor_destroy(tl_executor *executor);
 /* A plan for the inputs that are set: found among the last few, or made. */

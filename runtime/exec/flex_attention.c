@@ -168,7 +168,7 @@ static tl_status modify(tl_call *call, const flex_plan *plan, const char *name, 
     tl_executor *inner;
     if (!graph)
         return TL_OK;
-    tl_status status = tl_executor_inner(tl_call_frame_of(call)->execution, graph, &inner, error);
+    tl_status status = tl_executor_inner(tl_executor_of(call), graph, &inner, error);
     if (status != TL_OK)
         return status;
     convert(call, plan, at, plan->softmax, plan->precision, plan->half_at);

@@ -5,7 +5,7 @@
 #ifndef TL_LIST_H
 #define TL_LIST_H
 
-#include "exec/execution.h"
+#include "graph/call.h"
 
 typedef struct tl_list tl_list;
 
@@ -42,11 +42,5 @@ const tl_item *tl_optional_item(const tl_list *optional, tl_kind kind);
 tl_arena *tl_list_heap(const tl_call *call);
 tl_status tl_list_set_kind(tl_call *call, tl_kind kind, const tl_type_info *element);
 tl_status tl_list_give(tl_call *call, const tl_list *list);
-
-/* What a value of a kind may be given to: both tensors, or the same kind; a difference in element types that are known
- * counts. */
-bool tl_value_matches(const tl_value *from, const tl_value *to);
-/* Gives `to` the kind and type (not the shape) of `from`. */
-void tl_value_copy_kind(tl_value *to, const tl_value *from);
 
 #endif

@@ -30,20 +30,10 @@ static tl_status init_step(const planner *p, tl_step *step, tl_node *node)
     for (size_t k = 0; k < node->output_count; k++)
         if (node->outputs[k])
             outputs[k] = &p->plan->slots[node->outputs[k]->index];
-    *step = (tl_step){
-        .node = node,
-        .frame = {.call = {.size = sizeof(tl_call),
-                           .host = &p->runtime->host,
-                           .node = node,
-                           .inputs = inputs,
-                           .input_count = tl_node_call_inputs(node),
-                           .outputs = outputs,
-                           .output_count = tl_node_call_outputs(node),
-                           .state = node->state,
-                           .plan = plan_data,
-                           .thread_count = p->runtime->pool.thread_count},
-                  .error = p->error},
-    };
+    *step = (tl_step){.node = node, .frame = tl_call_frame_for(node, &p->runtime->host, inputs, outputs, p->error)};
+    step->frame.call.state = node->state;
+    step->frame.call.plan = plan_data;
+    step->frame.call.thread_count = p->runtime->pool.thread_count;
     return TL_OK;
 }
 

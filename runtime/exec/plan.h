@@ -7,7 +7,7 @@
 #define TL_PLAN_H
 
 #include <stdatomic.h>
-#include "exec/execution.h"
+#include "graph/call.h"
 
 /* How output k of a run leaves. */
 typedef enum tl_output_mode {

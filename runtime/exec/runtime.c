@@ -1,5 +1,4 @@
-#include "exec/runtime.h"
-#include "exec/execution.h"
+#include "exec/threads.h"
 #include "kernels/kernels.h"
 
 #define TEXT(x)         #x
@@ -48,6 +47,10 @@ tl_status tl_runtime_create(const tl_runtime_options *given, tl_runtime **runtim
         .pool = options.pool,
     };
     tl_host_init(&made->host);
+    tl_host_init_attributes(&made->host);
+    tl_host_init_calls(&made->host);
+    tl_host_init_rewrite(&made->host);
+    made->host.parallel_for = tl_parallel_for;
     status = tl_registry_init(&made->registry, &made->allocator, &made->host, error);
     if (status == TL_OK && !made->pool.parallel_for)
         status = tl_threads_start(made, options.threads ? options.threads : 1, error);

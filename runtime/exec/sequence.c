@@ -43,34 +43,6 @@ const tl_item *tl_optional_item(const tl_list *optional, tl_kind kind)
 
 /* ---- Kinds, at load */
 
-static tl_type element_type(const tl_value *value)
-{
-    const tl_type_info *type = value->type;
-    while (type && type->kind != TL_KIND_TENSOR)
-        type = type->element;
-    return type ? type->tensor.type : TL_UNDEFINED;
-}
-
-bool tl_value_matches(const tl_value *from, const tl_value *to)
-{
-    if (from->kind != to->kind)
-        return false;
-    tl_type a = from->kind == TL_KIND_TENSOR ? from->tensor.type : element_type(from);
-    tl_type b = to->kind == TL_KIND_TENSOR ? to->tensor.type : element_type(to);
-    return a == b || a == TL_UNDEFINED || b == TL_UNDEFINED;
-}
-
-void tl_value_copy_kind(tl_value *to, const tl_value *from)
-{
-    to->kind = from->kind;
-    if (from->kind == TL_KIND_TENSOR) {
-        if (from->tensor.type != TL_UNDEFINED)
-            to->tensor.type = from->tensor.type;
-    } else if (element_type(to) == TL_UNDEFINED) {
-        to->type = from->type;
-    }
-}
-
 static bool ahead(const tl_call *call)
 {
     return tl_call_frame_of(call)->ahead;
@@ -78,7 +50,7 @@ static bool ahead(const tl_call *call)
 
 tl_arena *tl_list_heap(const tl_call *call)
 {
-    return ((tl_execution *)tl_call_frame_of(call)->execution)->heap;
+    return tl_call_frame_of(call)->execution->heap;
 }
 
 tl_status tl_list_set_kind(tl_call *call, tl_kind kind, const tl_type_info *element)
@@ -241,7 +213,7 @@ static tl_status change_reshape(tl_call *call)
 
 static tl_status insert_reshape(tl_call *call)
 {
-    const tl_type held = element_type(call->node->inputs[0]), added = call->inputs[1]->type;
+    const tl_type held = tl_value_element_type(call->node->inputs[0]), added = call->inputs[1]->type;
     if (held != added && held != TL_UNDEFINED && added != TL_UNDEFINED)
         return tl_fail(call, TL_INVALID_MODEL, "the tensor is %s, but the sequence has %s", tl_type_name(added),
                        tl_type_name(held));
@@ -323,7 +295,7 @@ static tl_status at_reshape(tl_call *call)
         return TL_OK;
     tl_status status = wants_sequence(call);
     if (status == TL_OK)
-        call->outputs[0]->type = element_type(call->node->inputs[0]);
+        call->outputs[0]->type = tl_value_element_type(call->node->inputs[0]);
     return status;
 }
 

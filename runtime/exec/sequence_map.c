@@ -69,7 +69,7 @@ static tl_status map_run(tl_call *call)
 {
     tl_error *error = tl_call_frame_of(call)->error;
     tl_executor *inner;
-    tl_status status = tl_executor_inner(tl_call_frame_of(call)->execution, body_of(call), &inner, error);
+    tl_status status = tl_executor_inner(tl_executor_of(call), body_of(call), &inner, error);
     if (status != TL_OK)
         return status;
     tl_arena *heap = &inner->run->heap;

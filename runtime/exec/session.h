@@ -2,8 +2,8 @@
 #ifndef TL_SESSION_H
 #define TL_SESSION_H
 
-#include "exec/runtime.h"
 #include "graph/graph.h"
+#include "plugin/runtime.h"
 
 struct tl_session {
     tl_runtime *runtime;

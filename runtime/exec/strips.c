@@ -5,6 +5,7 @@
  * stride, windows that hang over the end) is then the same in a strip as in the whole, and every value of the strip is
  * a slice of the same value of the whole. Which axis of a value that is, is seen by comparing the plans of both. */
 #include "exec/strips.h"
+#include "exec/threads.h"
 
 #include <stddef.h>
 #ifdef __SSE2__
@@ -384,6 +385,22 @@ tl_status tl_strips_plan(tl_executor *executor, tl_plan *plan, tl_error *error)
         status = tl_executor_plan(executor->runner, error);
     tl_arena_free(&scratch);
     return status;
+}
+
+tl_strips_facts tl_strips_describe(const tl_executor *executor, const tl_plan *plan)
+{
+    const tl_strips *strips = plan->strips;
+    const tl_tensor *whole = &executor->given[strips->input], *strip = &executor->runner->given[strips->input];
+    const int64_t way = whole->dims[strips->axis] - strips->length;
+    tl_strips_facts facts = {.input = strips->input,
+                             .axis = strips->axis,
+                             .count = 1 + (way + strips->step - 1) / strips->step,
+                             .length = strips->length,
+                             .halo = halo(strips, executor->graph->output_count),
+                             .bytes = executor->runner->plans->arena_bytes};
+    if (inner_elements(whole, -1) != inner_elements(whole, strips->axis - 1)) /* it is not one slice of the input */
+        facts.bytes += (size_t)tl_tensor_bytes(strip);
+    return facts;
 }
 
 /* ---- Running */

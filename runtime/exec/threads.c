@@ -1,5 +1,5 @@
 /* Parallel loops, by the application's pool or by one of our own. */
-#include "exec/execution.h"
+#include "exec/threads.h"
 
 #include <limits.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* Constant folding: nodes whose results the file decides are computed at load. */
-#include "exec/execution.h"
+#include "graph/call.h"
 
 /* A result may have so many bytes for each of those that it is made of (int4 weights become float), and as many more.
  */
@@ -73,19 +73,11 @@ static bool fits(const tl_node *node, int64_t limit)
 static tl_status evaluate(tl_node *node, tl_runtime *runtime, tl_arena *scratch, int64_t limit, tl_error *error)
 {
     tl_model *model = node->graph->model;
-    const tl_tensor **inputs = TL_NEW(scratch, const tl_tensor *, tl_node_call_inputs(node) + 1);
+    const tl_tensor **inputs = tl_node_known_inputs(node, INT64_MAX, scratch);
     tl_tensor **outputs = TL_NEW(scratch, tl_tensor *, tl_node_call_outputs(node) + 1);
     tl_tensor *results = TL_NEW(scratch, tl_tensor, node->output_count + 1);
     if (!inputs || !outputs || !results)
         return tl_error_no_memory(error);
-    for (size_t k = 0; k < node->input_count; k++) {
-        if (!node->inputs[k])
-            continue;
-        tl_value *value = tl_value_origin(node->inputs[k]);
-        if (value->constant && !tl_value_data(value))
-            return tl_error_no_memory(error);
-        inputs[k] = value->constant ? &value->tensor : &node->inputs[k]->tensor;
-    }
     for (size_t k = 0; k < node->output_count; k++)
         if (node->outputs[k]) {
             results[k].type = node->outputs[k]->tensor.type;

@@ -5,7 +5,7 @@
  * makes the named ones inputs, too, so that they live as long and stand before it. Where the given values are the named
  * ones, what the graph computes anyway is used; else the function's nodes are copied. */
 #include "graph/gradient.h"
-#include "exec/execution.h"
+#include "graph/call.h"
 #include "onnx/op.h"
 
 typedef struct gradient {

@@ -247,6 +247,37 @@ char *tl_node_describe(const tl_node *node, char *buffer, size_t size)
     return buffer;
 }
 
+/* ---- Kinds */
+
+tl_type tl_value_element_type(const tl_value *value)
+{
+    if (value->kind == TL_KIND_TENSOR)
+        return value->tensor.type;
+    const tl_type_info *type = value->type;
+    while (type && type->kind != TL_KIND_TENSOR)
+        type = type->element;
+    return type ? type->tensor.type : TL_UNDEFINED;
+}
+
+bool tl_value_matches(const tl_value *from, const tl_value *to)
+{
+    if (from->kind != to->kind)
+        return false;
+    const tl_type a = tl_value_element_type(from), b = tl_value_element_type(to);
+    return a == b || a == TL_UNDEFINED || b == TL_UNDEFINED;
+}
+
+void tl_value_copy_kind(tl_value *to, const tl_value *from)
+{
+    to->kind = from->kind;
+    if (from->kind == TL_KIND_TENSOR) {
+        if (from->tensor.type != TL_UNDEFINED)
+            to->tensor.type = from->tensor.type;
+    } else if (tl_value_element_type(to) == TL_UNDEFINED) {
+        to->type = from->type;
+    }
+}
+
 /* ---- Constants */
 
 static tl_constant *new_constant(tl_value *value, const tl_tensor *tensor)

@@ -15,11 +15,11 @@
 #define TL_GRAPH_H
 
 #include "base/base.h"
+#include "plugin/registry.h"
 #include "tapline/plugin.h"
 
 typedef struct tl_graph tl_graph;
 typedef struct tl_model tl_model;
-typedef struct tl_registry tl_registry;
 
 #define TL_MAX_DEPTH 32 /* of subgraphs and of functions */
 
@@ -162,10 +162,6 @@ struct tl_graph {
     size_t bucket_count;
 };
 
-/* Flags beyond the ABI's: an operator knows the graph and the executor; an input may be no tensor. */
-#define TL_OP_RUNTIME 0x10000u
-#define TL_PARAM_LIST 0x80u
-
 typedef struct tl_opset {
     const char *domain; /* "" for "ai.onnx" too */
     int64_t version;
@@ -235,6 +231,13 @@ tl_value *tl_graph_add_unique(tl_graph *graph, const char *base);
 /* A value's source becomes a constant. `tensor` (copied) gives type and dims; `source` must outlive the model and hold
  * tl_tensor_bytes(tensor) bytes, at any alignment. */
 bool tl_value_set_constant(tl_value *value, const tl_tensor *tensor, const void *source, bool mapped);
+/* The element type of a value of any kind: that of the tensors in it; of a map its values'. */
+tl_type tl_value_element_type(const tl_value *value);
+/* What a value of a kind may be given to: both tensors, or the same kind; a difference in element types that are known
+ * counts. */
+bool tl_value_matches(const tl_value *from, const tl_value *to);
+/* Gives `to` the kind and type (not the shape) of `from`. */
+void tl_value_copy_kind(tl_value *to, const tl_value *from);
 /* Where a captured value comes from: the value of an outer graph; any other value is its own origin. */
 tl_value *tl_value_origin(tl_value *value);
 /* The constant's elements, aligned; NULL: not a constant, or memory refused. */
@@ -268,6 +271,8 @@ int64_t tl_model_opset(const tl_model *model, const char *domain);
 /* The version that counts in a graph: a function's own import before the model's. */
 int64_t tl_graph_opset(const tl_graph *graph, const char *domain);
 const tl_attribute *tl_node_attribute(const tl_node *node, const char *name);
+/* What the schema of the node's operator says of an attribute; NULL: there is none, or no operator yet. */
+const tl_attribute_spec *tl_node_attribute_spec(const tl_node *node, const char *name);
 /* Lists the graphs inside, once the attributes are there. False: memory refused. */
 bool tl_node_list_graphs(tl_node *node);
 /* The graphs inside a node, k = 0, 1, ...; NULL beyond the last. */

@@ -1,5 +1,8 @@
 /* Types and shapes ahead of the run. */
-#include "exec/execution.h"
+#include "graph/call.h"
+
+/* Bytes of constants that are lists of axes and the like, which shapes depend on; bigger ones are weights. */
+#define MOST_LISTED 4096
 
 static const tl_param *parameter(const tl_param *params, size_t count, size_t k)
 {
@@ -109,18 +112,8 @@ static tl_status settle(const tl_node *node, size_t k, const tl_tensor *found, t
 static tl_status reshape(tl_node *node, const tl_host *host, const tl_tensor **inputs, tl_tensor **outputs,
                          tl_error *error)
 {
-    tl_call_frame frame = {
-        .call = {.size = sizeof(tl_call),
-                 .host = host,
-                 .node = node,
-                 .inputs = inputs,
-                 .input_count = tl_node_call_inputs(node),
-                 .outputs = outputs,
-                 .output_count = tl_node_call_outputs(node),
-                 .thread_count = 1},
-        .error = error,
-        .ahead = true,
-    };
+    tl_call_frame frame = tl_call_frame_for(node, host, inputs, outputs, error);
+    frame.ahead = true;
     const tl_status status = tl_call_reshape(&frame, node);
     if (status != TL_OK) {
         char where[512];
@@ -147,22 +140,13 @@ tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error)
 {
     tl_arena scratch;
     tl_arena_init(&scratch, node->graph->model->allocator, 0);
-    const tl_tensor **inputs = TL_NEW(&scratch, const tl_tensor *, tl_node_call_inputs(node) + 1);
+    const tl_tensor **inputs = tl_node_known_inputs(node, MOST_LISTED, &scratch);
     tl_tensor **outputs = TL_NEW(&scratch, tl_tensor *, tl_node_call_outputs(node) + 1);
     tl_tensor *found = TL_NEW(&scratch, tl_tensor, node->output_count + 1);
     tl_status status = inputs && outputs && found ? TL_OK : tl_error_no_memory(error);
     bindings bound = {{TL_UNDEFINED}};
     if (status == TL_OK)
         status = check_inputs(node, &bound, error);
-    for (size_t k = 0; k < node->input_count && status == TL_OK; k++) {
-        if (!node->inputs[k])
-            continue;
-        tl_value *value = tl_value_origin(node->inputs[k]);
-        inputs[k] = value->constant ? &value->tensor : &node->inputs[k]->tensor;
-        /* Small constants are lists of axes and the like, which shapes depend on; big ones are weights. */
-        if (value->constant && value->constant->bytes <= 4096 && !tl_value_data(value))
-            status = tl_error_no_memory(error);
-    }
     for (size_t k = 0; k < node->output_count && status == TL_OK; k++) {
         if (!node->outputs[k])
             continue;

@@ -1,6 +1,6 @@
 /* Loop invariants: what a Loop hands from round to round unchanged (exporters pass a recurrent cell's weights so) its
  * body captures instead. Then constants are constants there too, packed once, and nothing is copied each round. */
-#include "exec/list.h"
+#include "graph/graph.h"
 
 /* By value index: what each value of a body was before it went through Identity. */
 static tl_value **find_sources(const tl_graph *body, tl_arena *scratch)

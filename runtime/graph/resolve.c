@@ -1,7 +1,6 @@
 /* Gives every node its operator, and checks it against the operator's schema: arity and attributes. Element types are
  * checked where they become known, in infer.c. */
 #include "graph/graph.h"
-#include "plugin/registry.h"
 
 #include <limits.h>
 
@@ -87,13 +86,10 @@ static const char *kind_name(int kind)
 static tl_status check_given(const resolver *r, const tl_node *node, size_t k)
 {
     const tl_attribute *attribute = &node->attributes[k];
-    const tl_attribute_spec *spec = NULL;
+    const tl_attribute_spec *spec = tl_node_attribute_spec(node, attribute->name);
     for (size_t j = 0; j < k; j++)
         if (strcmp(node->attributes[j].name, attribute->name) == 0)
             return tl_error_set(r->error, TL_INVALID_MODEL, "attribute '%s' is given twice", attribute->name);
-    for (size_t j = 0; j < node->op->attribute_count && !spec; j++)
-        if (strcmp(node->op->attributes[j].name, attribute->name) == 0)
-            spec = &node->op->attributes[j];
     if (!spec)
         return tl_error_set(r->error, TL_INVALID_MODEL, "the operator has no attribute '%s'", attribute->name);
     if ((int)spec->kind != attribute->kind)

@@ -2,7 +2,7 @@
  *
  * An attempt appends its nodes to the graph and lets them take values over; what it must undo, if it comes to nothing,
  * is the end of the list of nodes and who produced the values taken over. */
-#include "exec/execution.h"
+#include "graph/call.h"
 
 /* Attempts that succeed, for each node there was: far more than rules that lower their measure can need. */
 #define MOST_COMMITS 16

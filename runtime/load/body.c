@@ -1,6 +1,5 @@
 /* Bodies of functions as graphs of their own, and what their values are where calls are written out. */
 #include "load/loader.h"
-#include "plugin/registry.h"
 
 /* ---- Nodes that mean something else at each call */
 

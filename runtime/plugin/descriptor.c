@@ -1,5 +1,4 @@
 /* Descriptors as plugins hand them over, made wide and checked, so that the rest of the runtime can trust them. */
-#include "graph/graph.h"
 #include "plugin/registrar.h"
 
 const char *tl_domain_canonical(const char *domain)

@@ -29,8 +29,7 @@ static tl_status open_library(const tl_registry *registry, const char *path, voi
         const char *reason = dlerror();
         status = tl_error_set(error, TL_PLUGIN, "%s", reason ? reason : "not a shared object");
     }
-    if (here)
-        tl_memory_free(registry->allocator, here);
+    tl_memory_free(registry->allocator, here);
     return status;
 }
 

@@ -49,8 +49,7 @@ static tl_status reserve(const tl_allocator *allocator, void **array, size_t cou
         return tl_error_no_memory(error);
     if (count > 0)
         memcpy(larger, *array, count * element_size);
-    if (*array)
-        tl_memory_free(allocator, *array);
+    tl_memory_free(allocator, *array);
     *array = larger;
     *capacity = wanted;
     return TL_OK;
@@ -59,12 +58,6 @@ static tl_status reserve(const tl_allocator *allocator, void **array, size_t cou
 #define RESERVE(registry, field, more, error)                                                         \
     reserve((registry)->allocator, (void **)&(registry)->field##s, (registry)->field##_count, (more), \
             &(registry)->field##_capacity, sizeof *(registry)->field##s, (error))
-
-static void release(const tl_allocator *allocator, void *memory)
-{
-    if (memory)
-        tl_memory_free(allocator, memory);
-}
 
 /* ---- Looking things up */
 
@@ -377,10 +370,10 @@ void tl_registry_free(tl_registry *registry)
         tl_memory_free(registry->allocator, registry->operators[k]);
     for (size_t k = 0; k < registry->rule_count; k++)
         tl_memory_free(registry->allocator, registry->rules[k]);
-    release(registry->allocator, registry->operators);
-    release(registry->allocator, registry->rules);
-    release(registry->allocator, registry->domains);
+    tl_memory_free(registry->allocator, registry->operators);
+    tl_memory_free(registry->allocator, registry->rules);
+    tl_memory_free(registry->allocator, registry->domains);
     tl_registry_close_libraries(registry);
-    release(registry->allocator, registry->libraries);
+    tl_memory_free(registry->allocator, registry->libraries);
     *registry = (tl_registry){.allocator = registry->allocator};
 }

@@ -5,6 +5,10 @@
 #include "base/base.h"
 #include "tapline/plugin.h"
 
+/* Flags beyond the ABI's: an operator knows the graph and the executor; an input may be no tensor. */
+#define TL_OP_RUNTIME 0x10000u
+#define TL_PARAM_LIST 0x80u
+
 /* Operators that only rules of the last phase make, the runtime's and plugins'; never written to a file. */
 #define TL_DOMAIN_INTERNAL "tapline.internal"
 

@@ -10,8 +10,8 @@
 #ifndef TL_SAVE_SAVE_H
 #define TL_SAVE_SAVE_H
 
-#include "exec/runtime.h"
 #include "graph/graph.h"
+#include "plugin/runtime.h"
 
 typedef struct tl_edit tl_edit;
 

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "exec/execution.h"
+#include "exec/threads.h"
 
 enum { MOST_THREADS = 5, MOST = 1000 };
 

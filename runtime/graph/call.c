@@ -1,4 +1,4 @@
-#include "exec/execution.h"
+#include "graph/call.h"
 
 tl_status tl_node_blame(const tl_node *node, tl_status status, tl_error *error)
 {
@@ -9,10 +9,23 @@ tl_status tl_node_blame(const tl_node *node, tl_status status, tl_error *error)
     return status;
 }
 
+/* ---- The host's part in a call */
+
+static tl_status fail(const tl_call *call, tl_status status, const char *format, ...)
+{
+    /* Failing with success would let a half-made result through. */
+    if (status == TL_OK)
+        status = TL_PLUGIN;
+    va_list arguments;
+    va_start(arguments, format);
+    tl_error_setv(tl_call_frame_of(call)->error, status, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
 static void *output_memory(tl_call *call, size_t k, int32_t rank, const int64_t *dims)
 {
-    tl_call_frame *frame = (tl_call_frame *)call;
-    tl_execution *execution = frame->execution;
+    const tl_call_frame *frame = tl_call_frame_of(call);
     tl_tensor *out = k < call->output_count ? call->outputs[k] : NULL;
     if (!out || out->data || rank < 0 || rank > TL_MAX_RANK) {
         tl_error_set(frame->error, TL_INTERNAL, "no output %zu, or rank %d", k, rank);
@@ -22,7 +35,7 @@ static void *output_memory(tl_call *call, size_t k, int32_t rank, const int64_t 
     for (int32_t i = 0; i < rank; i++)
         out->dims[i] = dims[i];
     int64_t bytes = tl_tensor_bytes(out);
-    out->data = bytes < 0 ? NULL : execution->allocate(execution, call, k, (size_t)bytes);
+    out->data = bytes < 0 ? NULL : frame->execution->allocate(frame->execution, call, k, (size_t)bytes);
     if (!out->data)
         tl_error_set(frame->error, TL_NO_MEMORY, "no memory for output %zu of %lld bytes", k, (long long)bytes);
     return out->data;
@@ -30,19 +43,34 @@ static void *output_memory(tl_call *call, size_t k, int32_t rank, const int64_t 
 
 static char *string_memory(tl_call *call, size_t size)
 {
-    tl_call_frame *frame = (tl_call_frame *)call;
-    tl_execution *execution = frame->execution;
-    char *bytes = tl_arena_alloc(execution->heap, size + (size == 0), 1, 1);
+    const tl_call_frame *frame = tl_call_frame_of(call);
+    char *bytes = tl_arena_alloc(frame->execution->heap, size + (size == 0), 1, 1);
     if (!bytes)
         tl_error_no_memory(frame->error);
     return bytes;
 }
 
-void tl_host_init_exec(tl_host *host)
+void tl_host_init_calls(tl_host *host)
 {
+    host->fail = fail;
     host->output = output_memory;
     host->string = string_memory;
-    host->parallel_for = tl_parallel_for;
+}
+
+/* ---- The callbacks */
+
+const tl_tensor **tl_node_known_inputs(const tl_node *node, int64_t most, tl_arena *arena)
+{
+    const tl_tensor **inputs = TL_NEW(arena, const tl_tensor *, tl_node_call_inputs(node) + 1);
+    for (size_t k = 0; inputs && k < node->input_count; k++) {
+        tl_value *value = node->inputs[k] ? tl_value_origin(node->inputs[k]) : NULL;
+        if (!value)
+            continue;
+        inputs[k] = value->constant ? &value->tensor : &node->inputs[k]->tensor;
+        if (value->constant && value->constant->bytes <= most && !tl_value_data(value))
+            return NULL;
+    }
+    return inputs;
 }
 
 tl_status tl_node_create(tl_node *node, const tl_host *host, const tl_tensor *const *inputs, uint64_t *packed,
@@ -51,16 +79,7 @@ tl_status tl_node_create(tl_node *node, const tl_host *host, const tl_tensor *co
     *packed = 0;
     if (node->created || !node->op->create)
         return TL_OK;
-    tl_call_frame frame = {
-        .call = {.size = sizeof(tl_call),
-                 .host = host,
-                 .node = node,
-                 .inputs = inputs,
-                 .input_count = tl_node_call_inputs(node),
-                 .output_count = tl_node_call_outputs(node),
-                 .thread_count = 1},
-        .error = error,
-    };
+    tl_call_frame frame = tl_call_frame_for(node, host, inputs, NULL, error);
     tl_status status = node->op->create(&frame.call);
     if (status != TL_OK) {
         if (frame.call.state && node->op->destroy)
@@ -207,19 +226,10 @@ tl_status tl_evaluate(tl_node *node, tl_runtime *runtime, const tl_tensor *const
     if (status != TL_OK)
         return status;
     evaluation e = {{.runtime = runtime, .heap = heap, .allocate = allocate_output}, limit, &runtime->allocator};
-    tl_call_frame frame = {
-        .call = {.size = sizeof(tl_call),
-                 .host = &runtime->host,
-                 .node = node,
-                 .inputs = inputs,
-                 .input_count = tl_node_call_inputs(node),
-                 .outputs = outputs,
-                 .output_count = tl_node_call_outputs(node),
-                 .state = node->state,
-                 .thread_count = runtime->pool.thread_count},
-        .error = error,
-        .execution = &e.execution,
-    };
+    tl_call_frame frame = tl_call_frame_for(node, &runtime->host, inputs, outputs, error);
+    frame.call.state = node->state;
+    frame.call.thread_count = runtime->pool.thread_count;
+    frame.execution = &e.execution;
     for (size_t k = 0; k < node->output_count; k++)
         if (outputs[k])
             outputs[k]->data = NULL;

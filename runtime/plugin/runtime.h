@@ -13,7 +13,7 @@ struct tl_runtime {
     void *logger_user;
     tl_registry registry;
     tl_thread_pool pool; /* thread_count 1 and no function: everything on the caller's thread */
-    void *own_pool;      /* threads.c: behind `pool`, or NULL */
+    void *own_pool;      /* exec/threads.c: behind `pool`, or NULL */
 };
 
 static inline tl_runtime *tl_host_runtime(const tl_host *host)
@@ -21,7 +21,11 @@ static inline tl_runtime *tl_host_runtime(const tl_host *host)
     return (tl_runtime *)(uintptr_t)host;
 }
 
-/* plugin/host.c: fills every function of the table. */
+/* Who fills which part of the host's table. host.c: registration and memory; graph/: attributes, calls, rewriting;
+ * exec/ adds parallel_for. */
 void tl_host_init(tl_host *host);
+void tl_host_init_attributes(tl_host *host);
+void tl_host_init_calls(tl_host *host);
+void tl_host_init_rewrite(tl_host *host);
 
 #endif
