@@ -10,7 +10,7 @@
 
 static const cli_option option_table[] = {
     CLI_OPTION(0, "dim", CLI_TEXTS, dims, "NAME=N",
-               "size of the symbolic dimension NAME in shapes, FLOPs and arena; 1 if not given"),
+               "size of the symbolic dimension NAME in shapes, FLOPs and memory; 1 if not given"),
 #if TAPLINE_LAYER
     CLI_OPTION_INPUT,
     CLI_OPTION_RANDOM,
@@ -148,6 +148,17 @@ static void print_rewrites(const tl_session *session)
         printf("%-12snone\n", label);
 }
 
+static void print_strips(const cli_view *view)
+{
+    char text[40], more[40];
+    const tl_strips_facts *strips = &view->strips;
+    printf("%-12s%" PRId64 " along axis %d of ", "strips", strips->count, strips->axis);
+    cli_print_clean(stdout, view->graph->inputs[strips->input]->name);
+    printf(": %" PRId64 " samples with a halo of %" PRId64 ", in %s; the whole would take %s\n", strips->length,
+           strips->halo, cli_bytes_text((double)strips->bytes, text, sizeof text),
+           cli_bytes_text((double)view->whole_bytes, more, sizeof more));
+}
+
 static void print_totals(const cli_view *view)
 {
     char text[40], more[40];
@@ -167,12 +178,14 @@ static void print_totals(const cli_view *view)
     }
     putchar('\n');
     if (view->plan)
-        printf("%-12s%s\n", "arena", cli_bytes_text((double)view->plan->arena_bytes, text, sizeof text));
+        printf("%-12s%s\n", "arena", cli_bytes_text((double)view->arena_bytes, text, sizeof text));
     else {
         printf("%-12snot planned: ", "arena");
         cli_print_clean(stdout, view->why_no_plan.message);
         printf("; sizes come from --dim\n");
     }
+    if (view->strips.count)
+        print_strips(view);
     print_rewrites(view->session);
 }
 
@@ -251,7 +264,7 @@ const cli_command cli_command_inspect = {
     .operands = "MODEL",
     .least = 1,
     .most = 1,
-    .summary = "Shows a model's graph with shapes, parameters, FLOPs, memory and what was rewritten.",
+    .summary = "Shows a model's graph with shapes, parameters, FLOPs, memory, strips of long signals, and rewrites.",
     .options = option_table,
     .option_count = TL_COUNT(option_table),
     .run = run,

@@ -48,30 +48,42 @@ static bool choose_shapes(cli_view *view, tl_tensor *inputs, const cli_options *
     return true;
 }
 
-static tl_status make_plan(cli_view *view, const cli_options *options, tl_error *error)
+/* As a context's run would plan, but with no memory for it. */
+static tl_status plan_run(cli_view *view, tl_executor *executor)
 {
-    const tl_graph *graph = view->graph;
-    tl_tensor *inputs = calloc(graph->input_count + 1, sizeof inputs[0]);
-    tl_output_mode *modes = calloc(graph->output_count + 1, sizeof modes[0]); /* TL_OUTPUT_OWN */
-    tl_status status = TL_OK;
-    if (!inputs || !modes) {
-        status = tl_error_no_memory(error);
-    } else if (choose_shapes(view, inputs, options)) {
-        status = tl_plan_create(view->session->runtime, view->session->graph, inputs, modes, false, &view->plan,
-                                &view->why_no_plan);
-        if (status != TL_OK)
-            view->plan = NULL;
-        if (status == TL_NO_MEMORY && error)
-            *error = view->why_no_plan;
-        else
-            status = TL_OK;
+    tl_error *error = &view->why_no_plan;
+    tl_status status = tl_plan_create(view->session->runtime, view->session->graph, executor->given, executor->modes,
+                                      false, &view->plan, error);
+    if (status != TL_OK) {
+        view->plan = NULL;
+        return status;
     }
-    free(inputs);
-    free(modes);
+    view->arena_bytes = view->whole_bytes = view->plan->arena_bytes;
+    status = tl_strips_plan(executor, view->plan, error);
+    if (status != TL_OK) {
+        cli_view_close(view);
+    } else if (view->plan->strips) {
+        view->strips = tl_strips_describe(executor, view->plan);
+        view->arena_bytes = view->plan->arena_bytes + view->strips.bytes;
+    }
     return status;
 }
 
-tl_status cli_view_open(cli_view *view, const tl_session *session, const cli_options *options, tl_error *error)
+static tl_status make_plan(cli_view *view, const cli_options *options, tl_error *error)
+{
+    tl_context *context;
+    tl_status status = tl_context_create(view->session, &context, error);
+    if (status != TL_OK)
+        return status;
+    if (choose_shapes(view, context->main->given, options) && plan_run(view, context->main) == TL_NO_MEMORY && error) {
+        *error = view->why_no_plan;
+        status = TL_NO_MEMORY;
+    }
+    tl_context_destroy(context);
+    return status;
+}
+
+tl_status cli_view_open(cli_view *view, tl_session *session, const cli_options *options, tl_error *error)
 {
     *view = (cli_view){.path = options->operands.items[0], .session = session, .graph = tl_session_graph(session)};
     tl_status status = cli_dims_check_names(options, session, error);

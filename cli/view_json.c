@@ -115,6 +115,19 @@ static void add_model(cli_json *json, const cli_view *view)
                         (double)model->opsets[k].version);
 }
 
+static void add_strips(cli_json *json, const cli_view *view)
+{
+    const tl_strips_facts *strips = &view->strips;
+    cJSON *item = cli_json_object(json, json->root, "strips");
+    cli_json_text(json, item, "input", view->graph->inputs[strips->input]->name);
+    cli_json_number(json, item, "axis", strips->axis);
+    cli_json_number(json, item, "count", (double)strips->count);
+    cli_json_number(json, item, "length", (double)strips->length);
+    cli_json_number(json, item, "halo", (double)strips->halo);
+    cli_json_number(json, item, "bytes", (double)strips->bytes);
+    cli_json_number(json, item, "whole_arena_bytes", (double)view->whole_bytes);
+}
+
 static void add_totals(cli_json *json, const cli_view *view)
 {
     size_t unknown;
@@ -124,7 +137,9 @@ static void add_totals(cli_json *json, const cli_view *view)
     cli_json_number(json, json->root, "parameter_bytes", (double)bytes);
     cli_json_number(json, json->root, "flops", flops);
     cli_json_number(json, json->root, "nodes_without_flops", (double)unknown);
-    cli_json_number(json, json->root, "arena_bytes", view->plan ? (double)view->plan->arena_bytes : (double)NAN);
+    cli_json_number(json, json->root, "arena_bytes", view->plan ? (double)view->arena_bytes : (double)NAN);
+    if (view->strips.count)
+        add_strips(json, view);
     if (!view->plan)
         cli_json_text(json, json->root, "no_plan", view->why_no_plan.message);
     cli_json_text(json, json->root, "sizes", view->sizes);

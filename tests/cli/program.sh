@@ -257,6 +257,10 @@ printed 'padding="causal"'; printed "15 parameters"; printed "for N=1, T=1"; pri
 # 8 steps of 2 * 6 (depthwise) and 3 * (2 * 2 (pointwise) + 1 (bias) + 1 (relu)).
 expect 0 inspect "$models/separable.onnx" --dim N=2 --dim T=4; printed "240 FLOP"; printed "float[2,4,3]"; printed "for N=2, T=4"
 expect 1 inspect "$models/separable.onnx" --dim X=2; said "'X'"
+expect 0 inspect "$models/separable.onnx" --dim T=1000000000 --json graph.json
+printed " along axis 1 of x: "; printed "samples with a halo of 2, in "; printed "the whole would take 11.2 GiB"
+value graph.json '"strips":{"input":"x","axis":1,"count":'; value graph.json '"halo":2,'
+value graph.json '"whole_arena_bytes":12000016768}'
 expect 0 inspect -q "$models/separable.onnx" --json graph.json; silent
 value graph.json '"op":"SeparableConv1D","domain":"tapline"'
 value graph.json '"shape":["N","T",3]'
