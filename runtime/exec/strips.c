@@ -5,6 +5,7 @@
  * stride, windows that hang over the end) is then the same in a strip as in the whole, and every value of the strip is
  * a slice of the same value of the whole. Which axis of a value that is, is seen by comparing the plans of both. */
 #include "exec/strips.h"
+#include "exec/threads.h"
 
 #include <stddef.h>
 #ifdef __SSE2__
