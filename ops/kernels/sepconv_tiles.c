@@ -12,14 +12,12 @@
 #include "kernels/rowblocks.h"
 #include "kernels/tiles.h"
 
-#define MIN(a, b)            ((a) < (b) ? (a) : (b))
-#define LINES                TLK_TILE_LINES
-#define LEAST_DEPTH          32 /* for which tiles pay */
-#define LEAST_LINES          64
-#define LEAST_STEPS(weights) ((weights) > 4096 ? 64 : 128)
-#define FEW_WEIGHTS          32768
-#define DATA_BYTES           (1280 * 1024) /* of data in parts: well inside the second-level cache */
-#define MOST_STEPS           512
+#define MIN(a, b)   ((a) < (b) ? (a) : (b))
+#define LINES       TLK_TILE_LINES
+#define LEAST_DEPTH 32 /* for which tiles pay */
+#define LEAST_LINES 64
+#define FEW_WEIGHTS 32768
+#define MOST_STEPS  512
 
 static const tlk_sepconv_kernel *vectors(void)
 {
@@ -50,6 +48,14 @@ static form form_of(const tlk_sepconv *s)
     if (weights_of(s) / (size_t)s->filters < LEAST_DEPTH || s->filters < LEAST_LINES)
         return VECTORS;
     return weights_of(s) <= FEW_WEIGHTS ? BOTH : TILES;
+}
+
+/* Steps of a signal for which tiles pay. Vectors go over weights that lie along the depth, a few steps at a time. */
+static int64_t least_steps(const tlk_sepconv *s)
+{
+    if (form_of(s) == TILES && !is_last(s))
+        return 16;
+    return weights_of(s) > 4096 ? 64 : 128;
 }
 
 /* ---- packed weights ----
@@ -174,11 +180,13 @@ static int64_t tile_steps(const tlk_sepconv *s)
     return is_last(s) ? TLK_LAST_TILE : TLK_FIRST_TILE;
 }
 
-/* Steps whose products are made together, in whole tiles of lines. */
+/* Steps whose products are made together, in whole tiles of lines: their parts stay in the second-level cache, and many
+ * of them share what has to be split of the weights. */
 static int64_t most_steps(const tlk_sepconv *s)
 {
+    const size_t bytes = form_of(s) == TILES ? 1280 * 1024 : 384 * 1024;
     const size_t line = tlk_size_mul((size_t)tlk_tile_steps((int64_t)depth_of(s)), sizeof(tlk_tile) / LINES);
-    const int64_t steps = (int64_t)(DATA_BYTES / line) / LINES * LINES;
+    const int64_t steps = (int64_t)(bytes / line) / LINES * LINES;
     return steps < tile_steps(s) ? tile_steps(s) : MIN(steps, MOST_STEPS);
 }
 
@@ -375,7 +383,7 @@ static void few_first(const struct job *job, int64_t t, int steps)
 static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data *data, int64_t n, int64_t t_begin,
                 int64_t t_end, void *workspace)
 {
-    const bool few = data->out_length < LEAST_STEPS(weights_of(s));
+    const bool few = data->out_length < least_steps(s);
     if (form_of(s) == VECTORS || (form_of(s) == BOTH && few)) {
         vectors()->run(s, packed, data, n, t_begin, t_end, workspace);
         return;
