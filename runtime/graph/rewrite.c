@@ -206,11 +206,16 @@ static tl_node *new_node(tl_rewrite *rewrite, const char *domain, const char *op
     return node->op ? node : fail(rewrite, TL_UNSUPPORTED);
 }
 
-/* An attribute of this name, new or to be written over; NULL: refused. */
+/* An attribute of this name, new or to be written over; NULL: refused. A node that the graph has already, and so has a
+ * position, would keep it when the attempt comes to nothing. */
 static tl_attribute *attribute(tl_rewrite *rewrite, tl_node *node, const char *name, int kind)
 {
     if (!node || rewrite->status != TL_OK)
         return NULL;
+    if (node->position) {
+        refuse(rewrite, TL_INVALID_ARGUMENT, "attribute '%.100s' of a node that the attempt did not make", name);
+        return NULL;
+    }
     tl_attribute *found = (tl_attribute *)(uintptr_t)tl_node_attribute(node, name);
     if (!found) {
         tl_arena *arena = &rewrite->graph->model->arena;

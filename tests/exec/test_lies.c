@@ -420,6 +420,14 @@ APPLY(has_no_such_attribute)
     return TL_OK;
 }
 
+APPLY(changes_another_node)
+{
+    host->set_int(rewrite, anchor, "nobody", 1);
+    make(host, rewrite, "AddOne", IN, OUT);
+    host->commit(rewrite);
+    return TL_OK;
+}
+
 APPLY(makes_integers)
 {
     tl_value *in = IN, *out = OUT;
@@ -444,9 +452,11 @@ static const tl_rule rules[] = {
         .size = sizeof(tl_rule), .name = "test." #NAME, .phase = TL_PHASE_PLUGIN, .anchor_domain = "test", \
         .anchor_name = "Half", .apply = NAME                                                               \
     }
-    RULE(knows_no_operator),     RULE(knows_no_domain), RULE(goes_round),    RULE(takes_an_input), RULE(takes_twice),
-    RULE(makes_no_constant),     RULE(never_ends),      RULE(commits_never), RULE(gives_too_many), RULE(gives_nothing),
-    RULE(has_no_such_attribute), RULE(makes_integers),  RULE(looks_beyond),
+    RULE(knows_no_operator), RULE(knows_no_domain),       RULE(goes_round),
+    RULE(takes_an_input),    RULE(takes_twice),           RULE(makes_no_constant),
+    RULE(never_ends),        RULE(commits_never),         RULE(gives_too_many),
+    RULE(gives_nothing),     RULE(has_no_such_attribute), RULE(changes_another_node),
+    RULE(makes_integers),    RULE(looks_beyond),
 };
 static const tl_rule second_commit = RULE(commits_twice);
 static const tl_rule *rule;

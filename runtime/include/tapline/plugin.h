@@ -298,7 +298,7 @@ struct tl_host {
     tl_value *(*new_constant)(tl_rewrite *rewrite, const char *name, const tl_tensor *tensor);
     tl_node *(*new_node)(tl_rewrite *rewrite, const char *domain, const char *op, const char *name,
                          tl_value *const *inputs, size_t input_count, tl_value *const *outputs, size_t output_count);
-    /* Attributes of a node that this attempt made. */
+    /* Attributes of a node that this attempt made; of any other: TL_INVALID_ARGUMENT, and the attempt fails. */
     tl_status (*copy_attributes)(tl_rewrite *rewrite, tl_node *node, const tl_node *from);
     tl_status (*set_int)(tl_rewrite *rewrite, tl_node *node, const char *name, int64_t value);
     tl_status (*set_float)(tl_rewrite *rewrite, tl_node *node, const char *name, float value);
