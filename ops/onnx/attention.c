@@ -1,26 +1,8 @@
 /* Attention (23; 24 adds nonpad_kv_seqlen; 25 windows). Scores, softmax and result are computed in float (double for
  * double) and rounded once, whatever softmax_precision says. */
-#include "kernels/kernels.h"
-#include "onnx/nn.h"
+#include "onnx/attention.h"
 
-enum { IN_Q, IN_K, IN_V, IN_MASK, IN_PAST_KEY, IN_PAST_VALUE, IN_LENGTHS };
-enum { OUT_Y, OUT_KEY, OUT_VALUE, OUT_SCORES };
-
-#define ROWS 84 /* queries at a time: whole blocks of any kernel, and their scores stay in the second-level cache */
-#define FAR  (INT64_C(1) << 40)
-
-/* Sizes as far as known, else negative. */
-typedef struct attention_sizes {
-    bool packed_heads; /* 3-D inputs: (batch, sequence, heads * size) */
-    tl_dim batch, query_heads, heads, queries, keys, past, total, size, value_size;
-} attention_sizes;
-
-typedef struct attention_plan {
-    attention_sizes s;
-    size_t key, value; /* past and new ones under each other, where no output has them */
-    size_t threads;    /* scratch of each thread */
-    size_t each, packed_q, packed_k, packed_v, packed_p, scores; /* offsets in it */
-} attention_plan;
+#define FAR (INT64_C(1) << 40)
 
 /* ---- Shapes */
 
@@ -164,36 +146,6 @@ static tl_status set_outputs(tl_call *call, const attention_sizes *s)
     return TL_OK;
 }
 
-static const tlk_gemm_kernel *kernel_of(const tl_tensor *q)
-{
-    return tlk_get()->gemm[q->type == TL_DOUBLE ? TLK_F64 : TLK_F32];
-}
-
-/* Lays the scratch of a thread out; more than anybody has, where it does not fit a size. */
-static void place_scratch(tl_call *call, attention_plan *plan)
-{
-    const attention_sizes *s = &plan->s;
-    const tlk_gemm_kernel *kernel = kernel_of(call->inputs[IN_Q]);
-    const size_t element = call->inputs[IN_Q]->type == TL_DOUBLE ? sizeof(double) : sizeof(float);
-    const int64_t rows = nn_min(ROWS, s->queries), total = nn_max(s->total, 1);
-    size_t score_bytes;
-    if (__builtin_mul_overflow((size_t)rows * element, (size_t)total, &score_bytes))
-        score_bytes = SIZE_MAX;
-    const size_t parts[] = {kernel->packed_a_size(rows, s->size), kernel->packed_b_size(total, s->size),
-                            kernel->packed_b_size(s->value_size, total), kernel->packed_a_size(rows, total),
-                            score_bytes};
-    size_t *const offsets[] = {&plan->packed_q, &plan->packed_k, &plan->packed_v, &plan->packed_p, &plan->scores};
-    plan->each = 0;
-    for (size_t i = 0; i < 5; i++) {
-        *offsets[i] = plan->each;
-        if (parts[i] > SIZE_MAX / 16 || plan->each > SIZE_MAX / 16)
-            plan->each = SIZE_MAX / 16 + 1;
-        else
-            plan->each += (parts[i] + 63) & ~(size_t)63;
-    }
-    plan->threads = nn_place(call, call->thread_count, plan->each);
-}
-
 static tl_status attention_reshape(tl_call *call)
 {
     const tl_tensor *q = call->inputs[IN_Q];
@@ -236,43 +188,26 @@ static tl_status attention_reshape(tl_call *call)
         plan->key = nn_place(call, keys, element);
     if (op_input(call, IN_PAST_VALUE) && !op_output(call, OUT_VALUE))
         plan->value = nn_place(call, values, element);
-    place_scratch(call, plan);
+    attention_place(call, plan);
     return TL_OK;
 }
 
 /* ---- Run */
 
-/* Keys or values: `step` elements from one position to the next, `head` from head to head, `batch` likewise. */
-typedef struct sequence {
-    const char *data;
-    int64_t step, head, batch;
-} sequence;
-
-typedef struct attention_job {
-    tl_call *call;
-    const attention_plan *plan;
-    sequence q, k, v;
-    double scale, softcap;
-    int64_t mode, left, right; /* windows: -1 is none */
-    bool causal, is_double;
-    size_t element;
-    int64_t mask_strides[4], mask_width;
-} attention_job;
-
-static sequence input_sequence(const tl_tensor *t, const attention_sizes *s, int64_t heads, int64_t positions,
-                               int64_t size)
+static attention_sequence sequence_of(const tl_tensor *t, const attention_sizes *s, int64_t heads, int64_t positions,
+                                      int64_t size)
 {
-    return s->packed_heads ? (sequence){t->data, heads * size, size, positions * heads * size}
-                           : (sequence){t->data, size, positions * size, heads * positions * size};
+    return s->packed_heads ? (attention_sequence){t->data, positions * heads * size, size, heads * size, 1}
+                           : (attention_sequence){t->data, heads * positions * size, positions * size, size, 1};
 }
 
 /* Past and new positions under each other, in the output if somebody wants it. */
-static sequence joined_sequence(const attention_job *job, size_t in, size_t past_in, size_t out, size_t offset,
-                                int64_t size)
+static attention_sequence joined_sequence(const attention_job *job, size_t in, size_t past_in, size_t out,
+                                          size_t offset, int64_t size)
 {
     const attention_sizes *s = &job->plan->s;
     const tl_tensor *past = op_input(job->call, past_in), *present = op_output(job->call, out);
-    const sequence from = input_sequence(job->call->inputs[in], s, s->heads, s->keys, size);
+    const attention_sequence from = sequence_of(job->call->inputs[in], s, s->heads, s->keys, size);
     if (!past && !present)
         return from;
     char *to = present ? present->data : nn_at(job->call, offset);
@@ -282,186 +217,10 @@ static sequence joined_sequence(const attention_job *job, size_t in, size_t past
             memcpy(to, (const char *)past->data + (size_t)(i * s->past) * row, (size_t)s->past * row);
         to += (size_t)s->past * row;
         for (int64_t t = 0; t < s->keys; t++, to += row)
-            memcpy(to,
-                   from.data +
-                       (size_t)(i / s->heads * from.batch + i % s->heads * from.head + t * from.step) * job->element,
-                   row);
+            memcpy(to, attention_at(job, &from, i / s->heads, i % s->heads, t), row);
     }
     to = present ? present->data : nn_at(job->call, offset);
-    return (sequence){to, size, s->total * size, s->heads * s->total * size};
-}
-
-static double mask_value(const tl_tensor *mask, int64_t i)
-{
-    if (mask->type == TL_BOOL)
-        return ((const uint8_t *)mask->data)[i] ? 0 : -INFINITY;
-    return mask->type == TL_FLOAT ? ((const float *)mask->data)[i] : op_load_number(mask, i);
-}
-
-/* The keys [*first, *last) that query i of batch b may see by position; offset is what precedes the queries. */
-static void visible_keys(const attention_job *job, int64_t b, int64_t i, int64_t *first, int64_t *last)
-{
-    const attention_sizes *s = &job->plan->s;
-    const tl_tensor *lengths = op_input(job->call, IN_LENGTHS);
-    const int64_t length = lengths ? ((const int64_t *)lengths->data)[b] : s->total;
-    const int64_t position = i + (lengths ? length - s->queries : s->past);
-    *first = job->left < 0 ? 0 : nn_max(0, position - job->left);
-    *last = nn_min(s->total, length);
-    if (job->causal)
-        *last = nn_min(*last, position + 1);
-    if (job->right >= 0)
-        *last = nn_min(*last, position + job->right + 1);
-    *last = nn_max(*last, 0);
-    *first = nn_min(*first, *last);
-}
-
-/* One row of scores, from products to probabilities; and the optional output. */
-#define SCORE_ROW(name, type, exponential)                                                                    \
-    static void name(const attention_job *job, int64_t b, int64_t h, int64_t i, type *row)                    \
-    {                                                                                                         \
-        const attention_sizes *s = &job->plan->s;                                                             \
-        const tl_tensor *mask = op_input(job->call, IN_MASK), *out = op_output(job->call, OUT_SCORES);        \
-        type *copy = out ? (type *)out->data + ((b * s->query_heads + h) * s->queries + i) * s->total : NULL; \
-        const int64_t at = b * job->mask_strides[0] + h * job->mask_strides[1] + i * job->mask_strides[2];    \
-        int64_t first, last;                                                                                  \
-        if (copy && job->mode == 0)                                                                           \
-            memcpy(copy, row, (size_t)s->total * sizeof(type));                                               \
-        for (int64_t j = 0; job->softcap > 0 && j < s->total; j++)                                            \
-            row[j] = (type)(job->softcap * tanh((double)row[j] / job->softcap));                              \
-        if (copy && job->mode == 1)                                                                           \
-            memcpy(copy, row, (size_t)s->total * sizeof(type));                                               \
-        visible_keys(job, b, i, &first, &last);                                                               \
-        type greatest = (type)-INFINITY;                                                                      \
-        for (int64_t j = 0; j < s->total; j++) {                                                              \
-            bool seen = j >= first && j < last && (!mask || j < job->mask_width);                             \
-            double bias = !seen ? -INFINITY : mask ? mask_value(mask, at + j) : 0;                            \
-            row[j] = bias == -INFINITY ? (type)-INFINITY : row[j] + (type)bias;                               \
-            greatest = ((row[j] > greatest) | (row[j] != row[j])) ? row[j] : greatest;                        \
-        }                                                                                                     \
-        if (copy && job->mode == 2)                                                                           \
-            memcpy(copy, row, (size_t)s->total * sizeof(type));                                               \
-        double sum = 0;                                                                                       \
-        for (int64_t j = 0; j < s->total; j++)                                                                \
-            row[j] -= greatest == (type)-INFINITY ? 0 : greatest;                                             \
-        exponential(row, s->total);                                                                           \
-        for (int64_t j = 0; j < s->total; j++)                                                                \
-            sum += (double)row[j];                                                                            \
-        for (int64_t j = 0; j < s->total; j++)                                                                \
-            row[j] = sum == 0 ? 0 : (type)((double)row[j] / sum);                                             \
-        if (copy && job->mode == 3)                                                                           \
-            memcpy(copy, row, (size_t)s->total * sizeof(type));                                               \
-    }
-
-static void exponential_f32(float *row, int64_t n)
-{
-    tlk_get()->unary(TLK_EXP, row, row, n);
-}
-
-static void exponential_f64(double *row, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++)
-        row[i] = exp(row[i]);
-}
-
-SCORE_ROW(score_row_any_f32, float, exponential_f32)
-SCORE_ROW(score_row_f64, double, exponential_f64)
-
-/* The same, by the kernels where nothing rare is asked for. */
-static void score_row_f32(const attention_job *job, int64_t b, int64_t h, int64_t i, float *row)
-{
-    const tl_tensor *mask = op_input(job->call, IN_MASK);
-    const int64_t total = job->plan->s.total;
-    int64_t first, last;
-    if (job->softcap > 0 || op_output(job->call, OUT_SCORES) || (mask && mask->type != TL_FLOAT)) {
-        score_row_any_f32(job, b, h, i, row);
-        return;
-    }
-    visible_keys(job, b, i, &first, &last);
-    if (mask) {
-        const float *bias =
-            (const float *)mask->data + b * job->mask_strides[0] + h * job->mask_strides[1] + i * job->mask_strides[2];
-        last = nn_min(last, job->mask_width);
-        first = nn_min(first, last);
-        for (int64_t j = first; j < last; j++)
-            row[j] = bias[j] == -INFINITY ? -INFINITY : row[j] + bias[j];
-    }
-    memset(row, 0, (size_t)first * sizeof row[0]);
-    memset(row + last, 0, (size_t)(total - last) * sizeof row[0]);
-    if (tlk_get()->reduce(TLK_MAXIMUM, row + first, last - first, 0) == -INFINITY) /* none is seen */
-        memset(row + first, 0, (size_t)(last - first) * sizeof row[0]);
-    else
-        tlk_get()->softmax(row + first, row + first, 1, last - first, 0);
-}
-
-/* Here, on n packed queries, the scale costs less than on the scores. */
-static void scale_queries(const attention_job *job, void *packed, int64_t n)
-{
-    const float scale = (float)job->scale;
-    if (!job->is_double)
-        tlk_get()->binary(TLK_MUL, packed, 1, &scale, 0, packed, n);
-    for (int64_t i = 0; job->is_double && i < n; i++)
-        ((double *)packed)[i] *= job->scale;
-}
-
-/* Queries [first, first + rows) of one head, whose keys and values are packed in the scratch. */
-static void attend_rows(const attention_job *job, int64_t b, int64_t h, int64_t first, int64_t rows, char *scratch)
-{
-    const attention_plan *plan = job->plan;
-    const attention_sizes *s = &plan->s;
-    const tlk_gemm_kernel *kernel = kernel_of(job->call->inputs[IN_Q]);
-    const char *q = job->q.data + (size_t)(b * job->q.batch + h * job->q.head + first * job->q.step) * job->element;
-    const int64_t y_step = s->packed_heads ? s->query_heads * s->value_size : s->value_size;
-    const int64_t y_at = s->packed_heads ? (b * s->queries + first) * y_step + h * s->value_size
-                                         : ((b * s->query_heads + h) * s->queries + first) * y_step;
-    tlk_gemm scores = {.m = rows,
-                       .n = s->total,
-                       .depth = s->size,
-                       .c = scratch + plan->scores,
-                       .c_row_step = s->total,
-                       .c_column_step = 1,
-                       .alpha = 1,
-                       .activation = {.kind = TLK_LINEAR}};
-    tlk_gemm result = {.m = rows,
-                       .n = s->value_size,
-                       .depth = s->total,
-                       .c = (char *)job->call->outputs[OUT_Y]->data + (size_t)y_at * job->element,
-                       .c_row_step = y_step,
-                       .c_column_step = 1,
-                       .alpha = 1,
-                       .activation = {.kind = TLK_LINEAR}};
-    kernel->pack_a(q, job->q.step, 1, rows, s->size, 0, kernel->blocks(rows), scratch + plan->packed_q);
-    scale_queries(job, scratch + plan->packed_q, rows * s->size);
-    kernel->run(&scores, scratch + plan->packed_q, scratch + plan->packed_k, 0, kernel->blocks(rows), 0,
-                kernel->panels(s->total));
-    for (int64_t i = 0; i < rows; i++) {
-        char *row = scratch + plan->scores + (size_t)(i * s->total) * job->element;
-        if (job->is_double)
-            score_row_f64(job, b, h, first + i, (double *)row);
-        else
-            score_row_f32(job, b, h, first + i, (float *)row);
-    }
-    kernel->pack_a(scratch + plan->scores, s->total, 1, rows, s->total, 0, kernel->blocks(rows),
-                   scratch + plan->packed_p);
-    kernel->run(&result, scratch + plan->packed_p, scratch + plan->packed_v, 0, kernel->blocks(rows), 0,
-                kernel->panels(s->value_size));
-}
-
-static void attention_task(void *context, int64_t begin, int64_t end, int32_t thread)
-{
-    const attention_job *job = context;
-    const attention_plan *plan = job->plan;
-    const attention_sizes *s = &plan->s;
-    const tlk_gemm_kernel *kernel = kernel_of(job->call->inputs[IN_Q]);
-    char *scratch = (char *)nn_at(job->call, plan->threads) + (size_t)thread * plan->each;
-    for (int64_t at = begin; at < end; at++) {
-        const int64_t b = at / s->query_heads, h = at % s->query_heads, kv = h / (s->query_heads / s->heads);
-        kernel->pack_b(job->k.data + (size_t)(b * job->k.batch + kv * job->k.head) * job->element, 1, job->k.step,
-                       s->total, s->size, 0, kernel->panels(s->total), scratch + plan->packed_k);
-        kernel->pack_b(job->v.data + (size_t)(b * job->v.batch + kv * job->v.head) * job->element, job->v.step, 1,
-                       s->value_size, s->total, 0, kernel->panels(s->value_size), scratch + plan->packed_v);
-        for (int64_t first = 0; first < s->queries; first += ROWS)
-            attend_rows(job, b, h, first, nn_min(ROWS, s->queries - first), scratch);
-    }
+    return (attention_sequence){to, s->heads * s->total * size, s->total * size, size, 1};
 }
 
 static tl_status check_lengths(const tl_call *call, const attention_sizes *s)
@@ -495,7 +254,8 @@ static tl_status attention_real(tl_call *call)
     tl_status status = check_lengths(call, s);
     if (status != TL_OK)
         return status;
-    job.q = input_sequence(call->inputs[IN_Q], s, s->query_heads, s->queries, s->size);
+    job.q = sequence_of(call->inputs[IN_Q], s, s->query_heads, s->queries, s->size);
+    job.y = sequence_of(y, s, s->query_heads, s->queries, s->value_size);
     job.k = joined_sequence(&job, IN_K, IN_PAST_KEY, OUT_KEY, plan->key, s->size);
     job.v = joined_sequence(&job, IN_V, IN_PAST_VALUE, OUT_VALUE, plan->value, s->value_size);
     if (mask) {
@@ -505,8 +265,7 @@ static tl_status attention_real(tl_call *call)
     if (s->total == 0)
         memset(y->data, 0, (size_t)op_elements(y) * job.element);
     else if (op_elements(y) > 0)
-        call->host->parallel_for(call, attention_task, &job, s->batch * s->query_heads,
-                                 nn_grain(s->queries * s->total, 1 << 10));
+        attention_attend(&job);
     return TL_OK;
 }
 

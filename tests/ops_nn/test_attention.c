@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-extern const tl_operator tl_op_Attention_25, tl_op_RotaryEmbedding_23, tl_op_NegativeLogLikelihoodLoss_12;
+extern const tl_operator tl_op_FusedAttention_1, tl_op_Attention_25, tl_op_RotaryEmbedding_23,
+    tl_op_NegativeLogLikelihoodLoss_12;
 extern const tl_operator tl_op_SoftmaxCrossEntropyLoss_12;
 
 static const tl_type types[] = {TL_FLOAT, TL_DOUBLE, TL_FLOAT16, TL_BFLOAT16};
@@ -152,6 +153,172 @@ START_TEST(attention)
 }
 END_TEST
 
+/* ---- The private form */
+
+enum { Q, K, V, Y, MASK, OPERANDS };
+
+/* A tensor whose axis axes[i] is [batch][head][position][feature] number i + 4 - rank. */
+typedef struct placed {
+    tl_tensor tensor;
+    int64_t dims[4], axes[4];
+} placed;
+
+static placed place(tl_type type, int32_t rank, bool moved, int64_t a, int64_t b, int64_t c, int64_t d)
+{
+    placed p = {.dims = {a, b, c, d}};
+    int64_t own[4];
+    for (int32_t i = 0; i < rank; i++)
+        p.axes[i] = i;
+    for (int32_t i = rank - 1; moved && i > 0; i--) {
+        const int64_t other = random_int(0, i), axis = p.axes[i];
+        p.axes[i] = p.axes[other];
+        p.axes[other] = axis;
+    }
+    for (int32_t i = 0; i < rank; i++)
+        own[p.axes[i]] = p.dims[4 - rank + i];
+    p.tensor = random_tensor(type, rank, own);
+    return p;
+}
+
+static double placed_at(const placed *p, const tl_tensor *tensor, const int64_t *index)
+{
+    const int32_t rank = tensor->rank;
+    int64_t at[4], flat = 0;
+    for (int32_t i = 0; i < rank; i++)
+        at[p->axes[i]] = p->dims[4 - rank + i] == 1 ? 0 : index[4 - rank + i];
+    for (int32_t i = 0; i < rank; i++)
+        flat = flat * tensor->dims[i] + at[i];
+    return get(tensor, flat);
+}
+
+/* Row i of head h of batch b, of scores that have `total` columns. */
+static void naive_fused_row(const placed *p, double scale, bool nan_is_zero, int64_t total, const int64_t *row,
+                            double *y)
+{
+    double scores[200], greatest = -INFINITY, sum = 0;
+    const int64_t b = row[0], h = row[1], i = row[2];
+    for (int64_t j = 0; j < total; j++) {
+        scores[j] = 0;
+        for (int64_t d = 0; d < p[Q].dims[3]; d++)
+            scores[j] += placed_at(&p[Q], &p[Q].tensor, (int64_t[]){b, h, i, d}) *
+                         placed_at(&p[K], &p[K].tensor, (int64_t[]){b, h, j, d});
+        scores[j] *= scale;
+        if (p[MASK].tensor.data)
+            scores[j] += placed_at(&p[MASK], &p[MASK].tensor, (int64_t[]){b, h, i, j});
+        greatest = fmax(greatest, scores[j]);
+    }
+    for (int64_t j = 0; j < total; j++)
+        sum += scores[j] = exp(scores[j] - greatest);
+    for (int64_t d = 0; d < p[V].dims[3]; d++) {
+        y[d] = 0;
+        for (int64_t j = 0; j < total; j++)
+            y[d] += (isnan(sum) && nan_is_zero ? 0 : scores[j] / sum) *
+                    placed_at(&p[V], &p[V].tensor, (int64_t[]){b, h, j, d});
+    }
+}
+
+static int64_t or_one(int64_t n)
+{
+    return random_int(0, 4) ? n : 1;
+}
+
+static void check_fused(int number)
+{
+    const tl_type type = number % 4 ? TL_FLOAT : TL_DOUBLE;
+    const int32_t rank = (int32_t)random_int(2, 4);
+    const bool masked = random_int(0, 1), nan_is_zero = random_int(0, 1);
+    const double scale = random_real();
+    int64_t bits;
+    memcpy(&bits, &scale, sizeof bits);
+    const int64_t b = rank == 4 ? random_int(1, 2) : 1, h = rank >= 3 ? random_int(1, 3) : 1, size = random_int(0, 20);
+    const int64_t queries = random_int(1, number % 16 ? 20 : 180), total = random_int(1, number % 8 ? 40 : 150);
+    placed p[OPERANDS] = {[Q] = place(type, rank, true, or_one(b), or_one(h), masked ? or_one(queries) : queries, size),
+                          [K] = place(type, rank, true, or_one(b), or_one(h), masked ? or_one(total) : total, size),
+                          [V] = place(type, rank, true, b, h, total, random_int(1, 40)),
+                          [MASK] = place(type, masked ? rank : 0, false, or_one(b), or_one(h), queries, total)};
+    p[Y] = place(type, rank, true, b, h, queries, p[V].dims[3]);
+    for (int64_t i = 0; masked && i < elements(&p[MASK].tensor); i++)
+        if (i / total % 3 == 0 || random_int(0, 3) == 0)
+            set(&p[MASK].tensor, i, -INFINITY);
+    int64_t axes[16];
+    for (int32_t k = Q; k <= Y; k++)
+        memcpy(axes + k * rank, p[k].axes, (size_t)rank * sizeof axes[0]);
+    const fake_attribute a[] = {{.name = "axes", .kind = TL_ATTR_INTS, .ints = axes, .count = 4 * (size_t)rank},
+                                ATTR_I("nan_is_zero", nan_is_zero),
+                                ATTR_I("scale", bits)};
+    fake_case test = {
+        .op = &tl_op_FusedAttention_1,
+        .attributes = a,
+        .attribute_count = 3,
+        .inputs = {&p[Q].tensor, &p[K].tensor, &p[V].tensor, masked ? &p[MASK].tensor : NULL},
+        .input_count = 4,
+        .threads = number % 3 + 1,
+    };
+    if (!masked) {
+        free_tensor(&p[MASK].tensor);
+        p[MASK].tensor.data = NULL;
+    }
+    run_ok(&test);
+    assert_shape(&test.outputs[0], rank, p[Y].tensor.dims);
+    double row[40];
+    for (int64_t i = 0; i < b * h * queries; i++) {
+        int64_t at[] = {i / queries / h, i / queries % h, i % queries, 0};
+        naive_fused_row(p, scale, nan_is_zero, total, at, row);
+        for (; at[3] < p[V].dims[3]; at[3]++) {
+            const double have = placed_at(&p[Y], &test.outputs[0], at), want = row[at[3]];
+            ck_assert_msg((isnan(have) && isnan(want)) || fabs(have - want) <= 4 * tolerance(type),
+                          "%d, type %d: %g, not %g", number, type, have, want);
+        }
+    }
+    fake_free(&test);
+    for (int k = Q; k < OPERANDS; k++)
+        free_tensor(&p[k].tensor);
+}
+
+START_TEST(fused)
+{
+    random_seed(10);
+    for (int i = 0; i < 600; i++)
+        check_fused(i);
+}
+END_TEST
+
+START_TEST(fused_refuses)
+{
+    tl_tensor q = new_tensor(TL_FLOAT, DIMS(3, 8)), other = new_tensor(TL_FLOAT, DIMS(3, 7)),
+              deep = new_tensor(TL_FLOAT, DIMS(1, 3, 8));
+    const fake_attribute good[] = {ATTR_IS("axes", 0, 1, 0, 1, 0, 1, 0, 1)},
+                         twice[] = {ATTR_IS("axes", 0, 1, 0, 0, 0, 1, 0, 1)},
+                         few[] = {ATTR_IS("axes", 0, 1, 0, 1, 0, 1)},
+                         beyond[] = {ATTR_IS("axes", 0, 1, 0, 1, 0, 1, 0, 64)};
+    fake_case test = {.op = &tl_op_FusedAttention_1,
+                      .attributes = good,
+                      .attribute_count = 1,
+                      .inputs = {&q, &q, &q},
+                      .input_count = 4};
+    run_ok(&test);
+    fake_free(&test);
+    test.inputs[1] = &other;
+    run_fails(&test, TL_INVALID_INPUT, "do not fit each other");
+    test.inputs[1] = &deep;
+    run_fails(&test, TL_INVALID_INPUT, "input 1 has rank 3");
+    test.inputs[1] = &q;
+    test.inputs[3] = &deep;
+    run_fails(&test, TL_INVALID_INPUT, "input 3 has rank 3");
+    test.inputs[3] = &other;
+    run_fails(&test, TL_INVALID_INPUT, "does not broadcast");
+    test.inputs[3] = NULL;
+    const fake_attribute *const bad[] = {twice, few, beyond};
+    for (int i = 0; i < 3; i++) {
+        test.attributes = bad[i];
+        run_fails(&test, TL_INVALID_INPUT, "does not fit");
+    }
+    free_tensor(&q);
+    free_tensor(&other);
+    free_tensor(&deep);
+}
+END_TEST
+
 START_TEST(attention_refuses)
 {
     tl_tensor q = new_tensor(TL_FLOAT, DIMS(1, 3, 8)), k = new_tensor(TL_FLOAT, DIMS(1, 5, 4)),
@@ -285,6 +452,8 @@ int main(void)
     Suite *suite = suite_create("Attention and losses");
     ADD_TEST(suite, attention);
     ADD_TEST(suite, attention_refuses);
+    ADD_TEST(suite, fused);
+    ADD_TEST(suite, fused_refuses);
     ADD_TEST(suite, rotary);
     ADD_TEST(suite, losses);
     return run_suite(suite);

@@ -1,0 +1,52 @@
+/* What the forms of attention share: how large it is, where its operands lie, and the run. */
+#ifndef TL_ATTENTION_H
+#define TL_ATTENTION_H
+
+#include "kernels/kernels.h"
+#include "onnx/nn.h"
+
+enum { IN_Q, IN_K, IN_V, IN_MASK, IN_PAST_KEY, IN_PAST_VALUE, IN_LENGTHS };
+enum { OUT_Y, OUT_KEY, OUT_VALUE, OUT_SCORES };
+
+/* Sizes as far as known, else negative. */
+typedef struct attention_sizes {
+    bool packed_heads; /* 3-D inputs: (batch, sequence, heads * size) */
+    tl_dim batch, query_heads, heads, queries, keys, past, total, size, value_size;
+} attention_sizes;
+
+typedef struct attention_plan {
+    attention_sizes s;
+    size_t key, value; /* past and new ones under each other, where no output has them */
+    size_t threads;    /* scratch of each thread */
+    size_t each, packed_q, packed_k, packed_v, packed_p, scores; /* offsets in it */
+    int64_t row_step; /* of scores: no two rows share a vector, so that parts of one are not stored behind each other */
+} attention_plan;
+
+/* Queries, keys, values or results: elements from one batch, head, position or feature to the next. */
+typedef struct attention_sequence {
+    const char *data;
+    int64_t batch, head, step, feature;
+} attention_sequence;
+
+typedef struct attention_job {
+    tl_call *call;
+    const attention_plan *plan;
+    attention_sequence q, k, v, y;
+    double scale, softcap;
+    int64_t mode, left, right; /* windows: -1 is none */
+    bool causal, is_double;
+    bool is_fused, nan_is_zero; /* FusedAttention; see there */
+    size_t element;
+    int64_t mask_strides[4], mask_width;
+    int64_t shares; /* that the queries of a head are cut into */
+} attention_job;
+
+/* In reshape, with a plan whose sizes are known: asks for the scratch of the threads. */
+void attention_place(tl_call *call, attention_plan *plan);
+/* Position `position` of a head. */
+const char *attention_at(const attention_job *job, const attention_sequence *from, int64_t b, int64_t h,
+                         int64_t position);
+/* Writes Y, if that has elements and there are keys. */
+void attention_attend(attention_job *job);
+
+#endif

@@ -1,0 +1,288 @@
+/* The run of attention: a head's queries in blocks, whose scores never leave the cache. */
+#include "onnx/attention.h"
+
+#define ROWS 84 /* queries at a time: whole blocks of any kernel, and their scores stay in the second-level cache */
+
+/* Up to so many blocks of queries, packing keys or values costs more than it gains. */
+#define IN_PLACE_BLOCKS 8
+
+static const tlk_gemm_kernel *kernel_of(const tl_tensor *q)
+{
+    return tlk_get()->gemm[q->type == TL_DOUBLE ? TLK_F64 : TLK_F32];
+}
+
+/* Lays the scratch of a thread out; more than anybody has, where it does not fit a size. */
+void attention_place(tl_call *call, attention_plan *plan)
+{
+    const attention_sizes *s = &plan->s;
+    const tlk_gemm_kernel *kernel = kernel_of(call->inputs[IN_Q]);
+    const size_t element = call->inputs[IN_Q]->type == TL_DOUBLE ? sizeof(double) : sizeof(float);
+    const int64_t rows = nn_min(ROWS, s->queries), total = nn_max(s->total, 1);
+    size_t score_bytes;
+    plan->row_step = (int64_t)(((uint64_t)total + 15) & ~(uint64_t)15);
+    if (__builtin_mul_overflow((size_t)rows * element, (size_t)plan->row_step, &score_bytes))
+        score_bytes = SIZE_MAX;
+    const size_t parts[] = {kernel->packed_a_size(rows, s->size), kernel->packed_b_size(total, s->size),
+                            kernel->packed_b_size(s->value_size, total), kernel->packed_a_size(rows, total),
+                            score_bytes};
+    size_t *const offsets[] = {&plan->packed_q, &plan->packed_k, &plan->packed_v, &plan->packed_p, &plan->scores};
+    plan->each = 0;
+    for (size_t i = 0; i < 5; i++) {
+        *offsets[i] = plan->each;
+        if (parts[i] > SIZE_MAX / 16 || plan->each > SIZE_MAX / 16)
+            plan->each = SIZE_MAX / 16 + 1;
+        else
+            plan->each += (parts[i] + 63) & ~(size_t)63;
+    }
+    plan->threads = nn_place(call, call->thread_count, plan->each);
+}
+
+const char *attention_at(const attention_job *job, const attention_sequence *from, int64_t b, int64_t h,
+                         int64_t position)
+{
+    return from->data + (size_t)(b * from->batch + h * from->head + position * from->step) * job->element;
+}
+
+static double mask_value(const tl_tensor *mask, int64_t i)
+{
+    if (mask->type == TL_BOOL)
+        return ((const uint8_t *)mask->data)[i] ? 0 : -INFINITY;
+    return mask->type == TL_FLOAT ? ((const float *)mask->data)[i] : op_load_number(mask, i);
+}
+
+/* The keys [*first, *last) that query i of batch b may see by position; offset is what precedes the queries. */
+static void visible_keys(const attention_job *job, int64_t b, int64_t i, int64_t *first, int64_t *last)
+{
+    const attention_sizes *s = &job->plan->s;
+    const tl_tensor *lengths = op_input(job->call, IN_LENGTHS);
+    const int64_t length = lengths ? ((const int64_t *)lengths->data)[b] : s->total;
+    const int64_t position = i + (lengths ? length - s->queries : s->past);
+    *first = job->left < 0 ? 0 : nn_max(0, position - job->left);
+    *last = nn_min(s->total, length);
+    if (job->causal)
+        *last = nn_min(*last, position + 1);
+    if (job->right >= 0)
+        *last = nn_min(*last, position + job->right + 1);
+    *last = nn_max(*last, 0);
+    *first = nn_min(*first, *last);
+}
+
+/* One row of scores, from products to probabilities; and the optional output. */
+#define SCORE_ROW(name, type, exponential)                                                                    \
+    static void name(const attention_job *job, int64_t b, int64_t h, int64_t i, type *row)                    \
+    {                                                                                                         \
+        const attention_sizes *s = &job->plan->s;                                                             \
+        const tl_tensor *mask = op_input(job->call, IN_MASK), *out = op_output(job->call, OUT_SCORES);        \
+        type *copy = out ? (type *)out->data + ((b * s->query_heads + h) * s->queries + i) * s->total : NULL; \
+        const int64_t at = b * job->mask_strides[0] + h * job->mask_strides[1] + i * job->mask_strides[2];    \
+        int64_t first, last;                                                                                  \
+        if (copy && job->mode == 0)                                                                           \
+            memcpy(copy, row, (size_t)s->total * sizeof(type));                                               \
+        for (int64_t j = 0; job->softcap > 0 && j < s->total; j++)                                            \
+            row[j] = (type)(job->softcap * tanh((double)row[j] / job->softcap));                              \
+        if (copy && job->mode == 1)                                                                           \
+            memcpy(copy, row, (size_t)s->total * sizeof(type));                                               \
+        visible_keys(job, b, i, &first, &last);                                                               \
+        type greatest = (type)-INFINITY;                                                                      \
+        for (int64_t j = 0; j < s->total; j++) {                                                              \
+            bool seen = j >= first && j < last && (!mask || j < job->mask_width);                             \
+            double bias = !seen ? -INFINITY : mask ? mask_value(mask, at + j * job->mask_strides[3]) : 0;     \
+            row[j] = bias == -INFINITY && !job->is_fused ? (type)-INFINITY : row[j] + (type)bias;             \
+            greatest = ((row[j] > greatest) | (row[j] != row[j])) ? row[j] : greatest;                        \
+        }                                                                                                     \
+        if (copy && job->mode == 2)                                                                           \
+            memcpy(copy, row, (size_t)s->total * sizeof(type));                                               \
+        double sum = 0;                                                                                       \
+        for (int64_t j = 0; j < s->total; j++)                                                                \
+            row[j] -= !job->is_fused && greatest == (type)-INFINITY ? 0 : greatest;                           \
+        exponential(row, s->total);                                                                           \
+        for (int64_t j = 0; j < s->total; j++)                                                                \
+            sum += (double)row[j];                                                                            \
+        for (int64_t j = 0; j < s->total; j++)                                                                \
+            row[j] = sum == 0 || (job->nan_is_zero && isnan(sum)) ? 0 : (type)((double)row[j] / sum);         \
+        if (copy && job->mode == 3)                                                                           \
+            memcpy(copy, row, (size_t)s->total * sizeof(type));                                               \
+    }
+
+static void exponential_f32(float *row, int64_t n)
+{
+    tlk_get()->unary(TLK_EXP, row, row, n);
+}
+
+static void exponential_f64(double *row, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        row[i] = exp(row[i]);
+}
+
+SCORE_ROW(score_row_any_f32, float, exponential_f32)
+SCORE_ROW(score_row_f64, double, exponential_f64)
+
+/* The same, by the kernels where nothing rare is asked for. */
+static void score_row_f32(const attention_job *job, int64_t b, int64_t h, int64_t i, float *row)
+{
+    const tl_tensor *mask = op_input(job->call, IN_MASK);
+    const int64_t total = job->plan->s.total;
+    int64_t first, last;
+    if (job->softcap > 0 || op_output(job->call, OUT_SCORES) || (mask && mask->type != TL_FLOAT)) {
+        score_row_any_f32(job, b, h, i, row);
+        return;
+    }
+    visible_keys(job, b, i, &first, &last);
+    if (mask) {
+        const float *bias =
+            (const float *)mask->data + b * job->mask_strides[0] + h * job->mask_strides[1] + i * job->mask_strides[2];
+        last = nn_min(last, job->mask_width);
+        first = nn_min(first, last);
+        for (int64_t j = first; j < last; j++)
+            row[j] = bias[j] == -INFINITY ? -INFINITY : row[j] + bias[j];
+    }
+    memset(row, 0, (size_t)first * sizeof row[0]);
+    memset(row + last, 0, (size_t)(total - last) * sizeof row[0]);
+    if (first < last && (!mask || tlk_get()->reduce(TLK_MAXIMUM, row + first, last - first, 0) != -INFINITY))
+        tlk_get()->softmax(row + first, row + first, 1, last - first, 0);
+    else /* none is seen */
+        memset(row + first, 0, (size_t)(last - first) * sizeof row[0]);
+}
+
+/* As Add and Softmax have them, in the private form. All rows get their mask before one is read again, because what was
+ * stored by parts of a vector is not there at once. */
+static void fused_rows_f32(const attention_job *job, int64_t b, int64_t h, int64_t first, int64_t rows, float *scores)
+{
+    const tl_tensor *mask = op_input(job->call, IN_MASK);
+    const int64_t *strides = job->mask_strides, total = job->plan->s.total, step = job->plan->row_step;
+    const tlk_kernels *kernels = tlk_get();
+    for (int64_t i = 0; i < rows; i++) {
+        float *row = scores + i * step;
+        if (mask)
+            kernels->binary(TLK_ADD, row, 1,
+                            (const float *)mask->data + b * strides[0] + h * strides[1] + (first + i) * strides[2],
+                            strides[3], row, total);
+        for (int64_t j = total; j < step; j++)
+            row[j] = -INFINITY;
+    }
+    for (int64_t i = 0; i < rows; i++, scores += step) {
+        kernels->softmax(scores, scores, 1, step, 0);
+        if (job->nan_is_zero && isnan(*scores)) /* so are the others */
+            memset(scores, 0, (size_t)total * sizeof *scores);
+    }
+}
+
+static void score_rows(const attention_job *job, int64_t b, int64_t h, int64_t first, int64_t rows, char *scores)
+{
+    if (job->is_fused && !job->is_double) {
+        fused_rows_f32(job, b, h, first, rows, (float *)scores);
+        return;
+    }
+    for (int64_t i = 0; i < rows; i++, scores += (size_t)job->plan->row_step * job->element)
+        if (job->is_double)
+            score_row_f64(job, b, h, first + i, (double *)scores);
+        else
+            score_row_f32(job, b, h, first + i, (float *)scores);
+}
+
+/* Here, on n packed queries, the scale costs less than on the scores. */
+static void scale_queries(const attention_job *job, void *packed, int64_t n)
+{
+    const float scale = (float)job->scale;
+    if (!job->is_double)
+        tlk_get()->binary(TLK_MUL, packed, 1, &scale, 0, packed, n);
+    for (int64_t i = 0; job->is_double && i < n; i++)
+        ((double *)packed)[i] *= job->scale;
+}
+
+/* The right operand of a product: read where it is if its columns lie there side by side, and few blocks of queries
+ * read it; else packed. */
+static void place_right(const attention_job *job, const char *data, int64_t depth_step, int64_t column_step,
+                        tlk_gemm *gemm, char *packed)
+{
+    const tlk_gemm_kernel *kernel = kernel_of(job->call->inputs[IN_Q]);
+    const int64_t rest = gemm->n % kernel->panel_columns;
+    if (column_step != 1 || kernel->blocks(job->plan->s.queries) > IN_PLACE_BLOCKS) {
+        kernel->pack_b(data, depth_step, column_step, gemm->n, gemm->depth, 0, kernel->panels(gemm->n), packed);
+        return;
+    }
+    gemm->b_in_place = data;
+    gemm->b_row_step = depth_step;
+    if (rest > 0)
+        kernel->pack_b(data + (size_t)(gemm->n - rest) * job->element, depth_step, 1, rest, gemm->depth, 0, 1, packed);
+}
+
+typedef struct attention_head {
+    int64_t b, h;
+    tlk_gemm scores, result; /* of any queries */
+} attention_head;
+
+/* Queries [first, first + rows) of one head. */
+static void attend_rows(const attention_job *job, attention_head *head, int64_t first, int64_t rows, char *scratch)
+{
+    const attention_plan *plan = job->plan;
+    const attention_sizes *s = &plan->s;
+    const tlk_gemm_kernel *kernel = kernel_of(job->call->inputs[IN_Q]);
+    const int64_t blocks = kernel->blocks(rows);
+    head->scores.m = head->result.m = rows;
+    head->result.c =
+        (char *)job->call->outputs[OUT_Y]->data + (attention_at(job, &job->y, head->b, head->h, first) - job->y.data);
+    kernel->pack_a(attention_at(job, &job->q, head->b, head->h, first), job->q.step, job->q.feature, rows, s->size, 0,
+                   blocks, scratch + plan->packed_q);
+    scale_queries(job, scratch + plan->packed_q, rows * s->size);
+    kernel->run(&head->scores, scratch + plan->packed_q, scratch + plan->packed_k, 0, blocks, 0,
+                kernel->panels(s->total));
+    score_rows(job, head->b, head->h, first, rows, scratch + plan->scores);
+    kernel->pack_a(scratch + plan->scores, plan->row_step, 1, rows, s->total, 0, blocks, scratch + plan->packed_p);
+    kernel->run(&head->result, scratch + plan->packed_p, scratch + plan->packed_v, 0, blocks, 0,
+                kernel->panels(s->value_size));
+}
+
+static void attend_share(const attention_job *job, int64_t b, int64_t h, int64_t first, int64_t last, char *scratch)
+{
+    const attention_plan *plan = job->plan;
+    const attention_sizes *s = &plan->s;
+    const int64_t kv = h / (s->query_heads / s->heads);
+    attention_head head = {.b = b,
+                           .h = h,
+                           .scores = {.n = s->total,
+                                      .depth = s->size,
+                                      .c = scratch + plan->scores,
+                                      .c_row_step = plan->row_step,
+                                      .c_column_step = 1,
+                                      .alpha = 1,
+                                      .activation = {.kind = TLK_LINEAR}},
+                           .result = {.n = s->value_size,
+                                      .depth = s->total,
+                                      .c_row_step = job->y.step,
+                                      .c_column_step = job->y.feature,
+                                      .alpha = 1,
+                                      .activation = {.kind = TLK_LINEAR}}};
+    place_right(job, attention_at(job, &job->k, b, kv, 0), job->k.feature, job->k.step, &head.scores,
+                scratch + plan->packed_k);
+    place_right(job, attention_at(job, &job->v, b, kv, 0), job->v.step, job->v.feature, &head.result,
+                scratch + plan->packed_v);
+    for (; first < last; first += ROWS)
+        attend_rows(job, &head, first, nn_min(ROWS, last - first), scratch);
+}
+
+static void attention_task(void *context, int64_t begin, int64_t end, int32_t thread)
+{
+    const attention_job *job = context;
+    const attention_sizes *s = &job->plan->s;
+    char *scratch = (char *)nn_at(job->call, job->plan->threads) + (size_t)thread * job->plan->each;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t share = i % job->shares, head = i / job->shares;
+        attend_share(job, head / s->query_heads, head % s->query_heads, s->queries * share / job->shares,
+                     s->queries * (share + 1) / job->shares, scratch);
+    }
+}
+
+/* Cuts the queries of a head where threads would have nothing to do; each share packs keys and values anew. */
+void attention_attend(attention_job *job)
+{
+    const attention_sizes *s = &job->plan->s;
+    const int64_t heads = s->batch * s->query_heads, threads = job->call->thread_count;
+    const int64_t most = kernel_of(job->call->inputs[IN_Q])->blocks(s->queries);
+    job->shares = 1;
+    while (job->shares < most && heads * job->shares % threads != 0 && heads * job->shares < 4 * threads)
+        job->shares++;
+    job->call->host->parallel_for(job->call, attention_task, job, heads * job->shares,
+                                  nn_grain(s->queries * s->total / job->shares, 1 << 10));
+}
