@@ -50,12 +50,11 @@ static form form_of(const tlk_sepconv *s)
     return weights_of(s) <= FEW_WEIGHTS ? BOTH : TILES;
 }
 
-/* Steps of a signal for which tiles pay. Vectors go over weights that lie along the depth, a few steps at a time. */
+/* Steps of a signal for which tiles pay; runtime/exec/strips.c relies on 64. Vectors go over weights that lie along the
+ * depth a few steps at a time. */
 static int64_t least_steps(const tlk_sepconv *s)
 {
-    if (form_of(s) == TILES && !is_last(s))
-        return 16;
-    return weights_of(s) > 4096 ? 64 : 128;
+    return form_of(s) == TILES && !is_last(s) ? 16 : 64;
 }
 
 /* ---- packed weights ----
