@@ -265,6 +265,11 @@ static tl_status fused_integer_reshape(tl_call *call)
                            : status;
 }
 
+static bool fused_integer_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    return k >= INTEGER_OPERANDS || op_reach_rows(call, k, axis, reach);
+}
+
 static tl_status fused_integer_run(tl_call *call)
 {
     const float_plan *plan = call->plan;
@@ -426,7 +431,8 @@ OP_DESCRIPTOR(FusedMatMulInteger, 1) = {OP_HEAD_IN(STEPS_DOMAIN, FusedMatMulInte
                                         .create = integer_create,
                                         .destroy = op_free_state,
                                         .reshape = fused_integer_reshape,
-                                        .run = fused_integer_run};
+                                        .run = fused_integer_run,
+                                        .reach = fused_integer_reach};
 OP_DESCRIPTOR(MatMulInteger, 10) = {OP_HEAD(MatMulInteger, 10),
                                     OP_PARAMS(input, matmul_integer_input),
                                     OP_PARAMS(output, integer_output),

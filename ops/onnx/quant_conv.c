@@ -660,14 +660,14 @@ static const tl_param linear_output[] = {OP_IN("y", QUANT_BYTES, 'Y')};
 static const tl_attribute_spec attributes[] = {ATTRIBUTES};
 static const tl_attribute_spec fused_attributes[] = {ATTRIBUTES, STEPS_ATTRIBUTES};
 
-/* Along batches, and under the window. */
+/* Along batches, and under the window; operands of the steps are added where they lie. */
 static bool quant_conv_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
 {
     const conv_geometry *g = &((const quant_plan *)call->plan)->g;
     const int32_t i = axis - 2;
-    if (i >= 0)
+    if (k == 0 && i >= 0)
         *reach = (tl_reach){g->strides[i], g->pads[i], (g->kernel[i] - 1) * g->dilations[i] - g->pads[i]};
-    return k == 0 && axis != 1;
+    return k == 0 ? axis != 1 : k >= FUSED_OPERANDS;
 }
 
 #define CONV_STEPS(name)                           \
