@@ -19,6 +19,12 @@ typedef struct storage {
     size_t offset;
 } storage;
 
+/* A node of a tree over the storages, in their order, which is nearly that in time. Of those below it that have their
+ * place: from when until when one of them is needed, and where the last one ends; 0: none has. */
+typedef struct span {
+    size_t first, last, end;
+} span;
+
 typedef struct layout {
     tl_plan *plan;
     const tl_graph *graph;
@@ -27,6 +33,8 @@ typedef struct layout {
     size_t count;
     size_t *of;       /* by value index: its storage, SIZE_MAX: none */
     size_t *last_use; /* by value index */
+    span *spans;      /* 1 is the root, 2 n and 2 n + 1 are below n; the storages' own begin at `leaves` */
+    size_t leaves;
 } layout;
 
 static size_t add_storage(layout *l, storage_kind kind, size_t index, size_t first, size_t last, size_t bytes)
@@ -134,44 +142,90 @@ static void place_graph_outputs(layout *l)
 
 /* ---- Offsets: largest first, each at the lowest place that is free for as long as it is needed. */
 
+/* Of those that are needed at the same time: among so many a gap is looked for. Above more, a storage lies on top. */
+#define MOST_NEAR 512
+
 static int by_size(const void *a, const void *b)
 {
     const storage *x = *(storage *const *)a, *y = *(storage *const *)b;
     if (x->bytes != y->bytes)
         return x->bytes < y->bytes ? 1 : -1;
-    return x->first < y->first ? -1 : x->first > y->first; /* a fixed order: the same plan everywhere */
+    return x < y ? -1 : x > y; /* a fixed order: the same plan everywhere */
 }
 
-static bool overlap_in_time(const storage *a, const storage *b)
+static int by_offset(const void *a, const void *b)
 {
-    return a->first <= b->last && b->first <= a->last;
+    const storage *x = *(storage *const *)a, *y = *(storage *const *)b;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* `placed` is sorted by offset; returns where the new one goes in it. */
-static bool find_offset(storage *const *placed, size_t count, storage *s, size_t *at)
+static size_t end_of(const storage *s)
+{
+    return s->offset + tl_align_up(s->bytes, TL_ALIGNMENT);
+}
+
+static bool may_meet(const span *a, const storage *s)
+{
+    return a->end && a->first <= s->last && s->first <= a->last;
+}
+
+/* Those below `at` that are needed at the same time as `s`; counts one more than MOST_NEAR if there are more. */
+static void find_near(const layout *l, size_t at, const storage *s, storage **near, size_t *count)
+{
+    if (*count > MOST_NEAR || !may_meet(&l->spans[at], s))
+        return;
+    if (at >= l->leaves) {
+        if (*count < MOST_NEAR)
+            near[*count] = &l->storages[at - l->leaves];
+        ++*count;
+        return;
+    }
+    find_near(l, 2 * at, s, near, count);
+    find_near(l, 2 * at + 1, s, near, count);
+}
+
+/* Raises *top above all of them; a little more than it must where that would take long to see. */
+static void find_top(const layout *l, size_t at, const storage *s, size_t *top, int *visits)
+{
+    const span *here = &l->spans[at];
+    if (!may_meet(here, s) || here->end <= *top)
+        return;
+    if (at >= l->leaves || ++*visits > MOST_NEAR) {
+        *top = here->end;
+        return;
+    }
+    const size_t higher = 2 * at + (l->spans[2 * at + 1].end > l->spans[2 * at].end);
+    find_top(l, higher, s, top, visits);
+    find_top(l, higher ^ 1, s, top, visits);
+}
+
+static size_t lowest_gap(storage **near, size_t count, size_t bytes)
 {
     size_t offset = 0;
-    *at = count;
+    qsort(near, count, sizeof *near, by_offset);
     for (size_t i = 0; i < count; i++) {
-        if (!overlap_in_time(placed[i], s))
-            continue;
-        size_t end;
-        if (placed[i]->offset >= offset && placed[i]->offset - offset >= s->bytes)
+        if (near[i]->offset >= offset && near[i]->offset - offset >= bytes)
             break;
-        if (!tl_add_size(placed[i]->offset, tl_align_up(placed[i]->bytes, TL_ALIGNMENT), &end))
-            return false;
-        if (end > offset)
-            offset = end;
+        if (end_of(near[i]) > offset)
+            offset = end_of(near[i]);
     }
-    s->offset = offset;
-    for (*at = 0; *at < count && placed[*at]->offset <= offset;)
-        ++*at;
-    return true;
+    return offset;
 }
 
-static bool assign_offsets(const layout *l, storage **order, storage **placed)
+static void note_place(const layout *l, const storage *s)
 {
-    size_t count = 0, done = 0;
+    size_t at = l->leaves + (size_t)(s - l->storages);
+    for (l->spans[at] = (span){s->first, s->last, end_of(s)}; at > 1; at /= 2) {
+        const span *a = &l->spans[at], *b = &l->spans[at ^ 1];
+        l->spans[at / 2] = !b->end ? *a
+                                   : (span){a->first < b->first ? a->first : b->first,
+                                            a->last > b->last ? a->last : b->last, a->end > b->end ? a->end : b->end};
+    }
+}
+
+static bool assign_offsets(const layout *l, storage **order, storage **near)
+{
+    size_t count = 0;
     for (size_t i = 0; i < l->count; i++)
         if (l->storages[i].kind == IN_ARENA && l->storages[i].bytes)
             order[count++] = &l->storages[i];
@@ -179,15 +233,19 @@ static bool assign_offsets(const layout *l, storage **order, storage **placed)
             l->storages[i].offset = 0;
     qsort(order, count, sizeof *order, by_size);
     for (size_t i = 0; i < count; i++) {
-        size_t at, end;
-        if (order[i]->bytes > PTRDIFF_MAX || !find_offset(placed, done, order[i], &at) ||
-            !tl_add_size(order[i]->offset, tl_align_up(order[i]->bytes, TL_ALIGNMENT), &end) || end > PTRDIFF_MAX)
+        storage *s = order[i];
+        size_t close = 0, top = 0, end;
+        int visits = 0;
+        find_near(l, 1, s, near, &close);
+        if (close > MOST_NEAR)
+            find_top(l, 1, s, &top, &visits);
+        s->offset = close > MOST_NEAR ? top : lowest_gap(near, close, s->bytes);
+        if (s->bytes > PTRDIFF_MAX || !tl_add_size(s->offset, tl_align_up(s->bytes, TL_ALIGNMENT), &end) ||
+            end > PTRDIFF_MAX)
             return false;
-        memmove(placed + at + 1, placed + at, (done++ - at) * sizeof *placed);
-        placed[at] = order[i];
-        if (end > l->plan->arena_bytes)
-            l->plan->arena_bytes = end;
+        note_place(l, s);
     }
+    l->plan->arena_bytes = l->spans[1].end;
     return true;
 }
 
@@ -225,7 +283,10 @@ tl_status tl_plan_layout(tl_plan *plan, const tl_graph *graph, bool keep, tl_err
     tl_arena scratch;
     tl_arena_init(&scratch, plan->memory.allocator, 0);
     size_t most = graph->value_count + tl_graph_given_count(graph) + graph->output_count + plan->step_count + 1;
-    layout l = {.plan = plan, .graph = graph, .keep = keep};
+    layout l = {.plan = plan, .graph = graph, .keep = keep, .leaves = 1};
+    while (l.leaves < most)
+        l.leaves *= 2;
+    l.spans = TL_NEW(&scratch, span, 2 * l.leaves);
     l.storages = TL_NEW(&scratch, storage, most);
     l.of = TL_NEW(&scratch, size_t, graph->value_count);
     l.last_use = TL_NEW(&scratch, size_t, graph->value_count);
@@ -233,7 +294,7 @@ tl_status tl_plan_layout(tl_plan *plan, const tl_graph *graph, bool keep, tl_err
     storage **order = TL_NEW(&scratch, storage *, 2 * most);
     plan->links = TL_NEW(&plan->memory, tl_link, graph->value_count);
     plan->copies = TL_NEW(&plan->memory, tl_copy, graph->output_count);
-    bool fine = l.storages && l.of && l.last_use && workspaces && order && plan->links && plan->copies;
+    bool fine = l.spans && l.storages && l.of && l.last_use && workspaces && order && plan->links && plan->copies;
     if (fine) {
         memset(l.of, 0xff, graph->value_count * sizeof *l.of);
         find_last_uses(&l);
