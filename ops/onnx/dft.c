@@ -357,6 +357,14 @@ static tl_status stft_run(tl_call *call)
     return status == TL_OK ? nn_widen_run(call, (1 << STFT_STEP) | (1 << STFT_LENGTH), stft_real) : status;
 }
 
+static bool stft_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    const stft_plan *plan = call->plan;
+    if (axis == 1)
+        *reach = (tl_reach){plan->step, 0, plan->n - 1};
+    return k == STFT_SIGNAL && axis < 2;
+}
+
 /* ---- Schemas */
 
 static const tl_param dft_input_17[] = {OP_IN("input", TL_T_FLOATS, 'T'), OP_OPT("dft_length", TL_T_INDEX, 'L')};
@@ -389,4 +397,5 @@ OP_DESCRIPTOR(STFT, 17) = {OP_HEAD(STFT, 17),
                            OP_PARAMS(attribute, stft_attribute),
                            .plan_size = sizeof(stft_plan),
                            .reshape = stft_reshape,
-                           .run = stft_run};
+                           .run = stft_run,
+                           .reach = stft_reach};

@@ -404,6 +404,29 @@ START_TEST(test_computed_lengths)
 }
 END_TEST
 
+/* Mel features, as a network begins with them: reflected pads, spectra of frames that overlap, a product. */
+START_TEST(test_spectra)
+{
+    begin();
+    add_numbers(&network, "pads", "0,24,0,24");
+    add_constant(&network, "step", TL_INT64, "", &(int64_t){16});
+    add_numbers(&network, "three", "3");
+    add_numbers(&network, "minus_one", "-1");
+    add_weights(&network, "window", "48");
+    add_weights(&network, "mel", "25,6");
+    add("Pad", "x pads", "a", "mode='reflect'");
+    add("Unsqueeze", "a minus_one", "b", "");
+    add("STFT", "b step window", "c", "");
+    add("Mul", "c c", "d", "");
+    add("ReduceSum", "d three", "e", "keepdims=0");
+    add("MatMul", "e mel", "f", "");
+    add("Abs", "f", "g", "");
+    add("Sqrt", "g", "y", "");
+    end("A,B");
+    check_cut(floats(2, 1, 30000, 0, 0), 1, 8, CUT);
+}
+END_TEST
+
 /* Frames: several steps become one, and several again. */
 START_TEST(test_frames)
 {
@@ -866,6 +889,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_transposed, 0, 6);
     tcase_add_loop_test(tcase, test_resized, 0, 6);
     tcase_add_test(tcase, test_computed_lengths);
+    tcase_add_test(tcase, test_spectra);
     tcase_add_test(tcase, test_frames);
     tcase_add_test(tcase, test_channels);
     tcase_add_test(tcase, test_quantized);
