@@ -127,6 +127,31 @@ static int32_t sum_bytes(const uint8_t *from, int64_t step, int64_t n, uint8_t f
     return sum;
 }
 
+#if WORDS == 1
+/* A block of rows whose bytes are neighbours, by squares of quads. */
+static void pack_rows(const tlk_bytes_left *a, int64_t first, int64_t rows, int32_t *to, int32_t *sums)
+{
+    const uint8_t *from = (const uint8_t *)a->data + first * a->row_step;
+    const int64_t width = padded(rows);
+    veci sum = {0};
+    for (int64_t k = 0; k < a->depth; k += TLK_VBYTES) {
+        const int64_t count = MIN(TLK_VBYTES, a->depth - k);
+        const __mmask64 there = ~(__mmask64)0 >> (TLK_VBYTES - count);
+        const __m512i flip = _mm512_maskz_set1_epi8(there, a->is_signed ? 0 : -0x80);
+        vecf square[TLK_W] = {0};
+        for (int64_t r = 0; r < rows; r++)
+            square[r] = (vecf)_mm512_xor_si512(_mm512_maskz_loadu_epi8(there, from + r * a->row_step + k), flip);
+        v_transpose(square);
+        for (int64_t q = 0; q * TLK_QUAD < count; q++, to += width) {
+            _mm512_mask_storeu_epi32(to, (__mmask16)((1 << width) - 1), (__m512i)square[q]);
+            sum = (veci)_mm512_dpbusd_epi32((__m512i)sum, _mm512_set1_epi8(1), (__m512i)square[q]);
+        }
+    }
+    if (sums != NULL)
+        memcpy(sums + first, &sum, (size_t)rows * sizeof *sums);
+}
+#endif
+
 static void pack(const tlk_bytes_left *a, int64_t begin, int64_t end, void *packed, int32_t *sums)
 {
     const int64_t quads = (a->depth + TLK_QUAD - 1) / TLK_QUAD;
@@ -135,6 +160,12 @@ static void pack(const tlk_bytes_left *a, int64_t begin, int64_t end, void *pack
         const int64_t rows = MIN(BLOCK, a->rows - first);
         const int64_t width = padded(rows);
         int32_t *to = (int32_t *)packed + first * quads * a->taps * WORDS;
+#if WORDS == 1
+        if (rows > 2 && a->step == 1 && a->taps == 1) {
+            pack_rows(a, first, rows, to, sums);
+            continue;
+        }
+#endif
         for (int64_t t = 0; t < a->taps; t++) {
             const uint8_t *block = (const uint8_t *)a->data + first * a->row_step + t * a->tap_step;
             for (int64_t k = 0; k < a->depth; k += TLK_QUAD, to += width * WORDS) {
@@ -237,8 +268,9 @@ static void pack_panels(const void *b, bool is_signed, int64_t n, int64_t depth,
 
 /* ---- Products */
 
-/* Few rows would wait for their sums: they have `phases` of them, which are added at the end. */
-TLK_INLINE void multiply(int rows, int phases, const tlk_bytes *p, const int32_t *a, const uint32_t *b,
+/* Few rows would wait for their sums: they have `phases` of them, which are added at the end. Of a panel only the first
+ * `vectors` are of use. */
+TLK_INLINE void multiply(int rows, int vectors, int phases, const tlk_bytes *p, const int32_t *a, const uint32_t *b,
                          const int32_t *start, int32_t *y)
 {
     veci sum[BLOCK][VECTORS];
@@ -257,12 +289,12 @@ TLK_INLINE void multiply(int rows, int phases, const tlk_bytes *p, const int32_t
             TLK_UNROLL
             for (int f = 0; f < phases; f++) {
                 TLK_UNROLL
-                for (int v = 0; v < VECTORS; v++)
+                for (int v = 0; v < vectors; v++)
                     columns[v] = load_quads(at + f * p->b_step + v * TLK_W);
                 TLK_UNROLL
                 for (int r = 0; r < rows; r++)
                     TLK_UNROLL
-                for (int v = 0; v < VECTORS; v++) {
+                for (int v = 0; v < vectors; v++) {
                     veci *to = f == 0 ? &sum[r][v] : &phase[f - 1][r][v];
                     *to = multiply_add(a + (f * rows + r) * WORDS, columns[v], *to);
                 }
@@ -272,7 +304,7 @@ TLK_INLINE void multiply(int rows, int phases, const tlk_bytes *p, const int32_t
             TLK_UNROLL
         for (int r = 0; r < rows; r++)
             TLK_UNROLL
-        for (int v = 0; v < VECTORS; v++)
+        for (int v = 0; v < vectors; v++)
             sum[r][v] = multiply_add(a + r * WORDS, load_quads(at + v * TLK_W), sum[r][v]);
     }
     TLK_UNROLL
@@ -286,25 +318,30 @@ TLK_INLINE void multiply(int rows, int phases, const tlk_bytes *p, const int32_t
     }
 }
 
-#define INSTANCE(rows, phases)                                                                        \
-    static TLK_NOINLINE void multiply_##rows(const tlk_bytes *p, const int32_t *a, const uint32_t *b, \
+#define INSTANCE(name, rows, vectors, phases)                                                         \
+    static TLK_NOINLINE void multiply_##name(const tlk_bytes *p, const int32_t *a, const uint32_t *b, \
                                              const int32_t *start, int32_t *y)                        \
     {                                                                                                 \
-        multiply(rows, phases, p, a, b, start, y);                                                    \
+        multiply(rows, vectors, phases, p, a, b, start, y);                                           \
     }
-INSTANCE(1, 4)
-INSTANCE(2, 2)
-INSTANCE(4, 1)
+INSTANCE(1, 1, VECTORS, 4)
+INSTANCE(2, 2, VECTORS, 2)
+INSTANCE(4, 4, VECTORS, 1)
 #if BLOCK >= 8
-INSTANCE(8, 1)
+INSTANCE(8, 8, VECTORS, 1)
 #endif
 #if BLOCK == 12
-INSTANCE(12, 1)
+INSTANCE(12, 12, VECTORS, 1)
 #endif
+INSTANCE(half, BLOCK, 1, 1)
 
-static void multiply_block(int64_t rows, const tlk_bytes *p, const int32_t *a, const uint32_t *b, const int32_t *start,
-                           int32_t *y)
+static void multiply_block(int64_t rows, int lanes, const tlk_bytes *p, const int32_t *a, const uint32_t *b,
+                           const int32_t *start, int32_t *y)
 {
+    if (lanes <= TLK_W && padded(rows) == BLOCK) {
+        multiply_half(p, a, b, start, y);
+        return;
+    }
     switch (padded(rows)) {
     case 1:
         multiply_1(p, a, b, start, y);
@@ -406,6 +443,8 @@ TLK_INLINE void copy_some(char *to, const char *from, size_t n)
             to[i] = from[i];
 }
 
+#define finish_output TLK_ELEMENT_FN(tlk_output_finish)
+
 /* The steps behind floats. */
 TLK_INLINE tlk_output output_of(const tlk_bytes *p)
 {
@@ -424,8 +463,7 @@ static ONE_COPY void finish_steps(const tlk_bytes *p, int64_t row, int64_t rows,
         const bool last = begin == 0 && lanes->runs == 1;
         if (!last)
             memcpy(stage, sums + begin, (size_t)(rows * PANEL - begin) * sizeof *sums);
-        TLK_ELEMENT_FN(tlk_output_finish)
-        (&output, last ? sums : stage, PANEL, row, lanes->run[i].to, (int)rows, lanes->run[i].end - begin);
+        finish_output(&output, last ? sums : stage, PANEL, row, lanes->run[i].to, (int)rows, lanes->run[i].end - begin);
     }
 }
 
@@ -560,8 +598,7 @@ static ONE_COPY void run_narrow(const tlk_bytes *p, const int32_t *a, int64_t la
             else
                 order_sums(sum, whole);
             if (steps)
-                TLK_ELEMENT_FN(tlk_output_finish)
-                (&output, whole, LANES, 0, line * p->width + inside + i, 1, (int)MIN(n - i, LANES));
+                finish_output(&output, whole, LANES, 0, line * p->width + inside + i, 1, (int)MIN(n - i, LANES));
             else if (n - i < LANES)
                 copy_some(to, (const char *)some, (size_t)(n - i) * size);
         }
@@ -595,7 +632,7 @@ static void run(const tlk_bytes *p, const void *packed_a, int64_t block_begin, i
                 unfinished.pitch = unfinished.width = PANEL;
                 run_narrow(&unfinished, a, 0, PANEL);
             } else {
-                multiply_block(rows, p, a, (const uint32_t *)p->b + lane * p->b_lane_step, start, sums);
+                multiply_block(rows, lanes.count, p, a, (const uint32_t *)p->b + lane * p->b_lane_step, start, sums);
             }
             finish_rows(p, row, rows, &lanes, sums);
         }

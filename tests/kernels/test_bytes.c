@@ -361,7 +361,7 @@ END_TEST
 START_TEST(products)
 {
     static const int64_t rows[] = {1, 2, 3, 5, 8, 11, 12, 13, 27}, lanes[] = {1, 7, 16, 31, 32, 33, 70},
-                         depths[] = {1, 3, 4, 5, 17, 64};
+                         depths[] = {1, 3, 4, 5, 17, 64, 131};
     uint32_t seed = 1;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (size_t j = 0; j < sizeof lanes / sizeof *lanes; j++)

@@ -1,5 +1,6 @@
 """Writes cases/: networks quantized by onnxruntime.quantization in the QDQ form, with ONNX Runtime's results, which are
-bytes: the last DequantizeLinear is left out, so that a difference is one of quantization steps."""
+bytes: the last DequantizeLinear is left out, so that a difference is one of quantization steps. And the same networks
+quantized dynamically, whose results are floats."""
 import copy
 import os
 import shutil
@@ -8,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = os.path.join(HERE, "cases")
@@ -112,8 +113,7 @@ def drop_last_dequantize(model):
 
 def write(name, model, samples, activations, weights, per_channel, **options):
     folder = os.path.join(CASES, name)
-    data = os.path.join(folder, "test_data_set_0")
-    os.makedirs(data)
+    os.makedirs(os.path.join(folder, "test_data_set_0"))
     path = os.path.join(folder, "model.onnx")
     given = model.graph.input[0].name
     quantize_static(copy.deepcopy(model), path, Inputs(samples, given), quant_format=QuantFormat.QDQ, per_channel=per_channel,
@@ -121,9 +121,24 @@ def write(name, model, samples, activations, weights, per_channel, **options):
     quantized = onnx.load(path)
     drop_last_dequantize(quantized)
     onnx.save(quantized, path)
+    write_data(path, samples[0])
+
+
+def write_dynamic(name, model, sample, weights):
+    folder = os.path.join(CASES, name)
+    os.makedirs(os.path.join(folder, "test_data_set_0"))
+    path = os.path.join(folder, "model.onnx")
+    quantize_dynamic(copy.deepcopy(model), path, op_types_to_quantize=["Conv", "MatMul", "Gemm"], weight_type=weights)
+    write_data(path, sample)
+
+
+def write_data(path, sample):
+    data = os.path.join(os.path.dirname(path), "test_data_set_0")
+    quantized = onnx.load(path)
+    given = quantized.graph.input[0].name
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    feed = {given: samples[0]}
-    tensors = [("input_0", samples[0], given)]
+    feed = {given: sample}
+    tensors = [("input_0", sample, given)]
     tensors += [("output_%d" % k, value, output.name)
                 for k, (output, value) in enumerate(zip(quantized.graph.output, session.run(None, feed)))]
     for file, value, label in tensors:
@@ -145,6 +160,8 @@ def main():
         samples = [rng.standard_normal(shape).astype(np.float32) for _ in range(8)]
         for way, (activations, weights, per_channel, options) in ways.items():
             write("%s_%s" % (name, way), model, samples, activations, weights, per_channel, **options)
+        for way, weights in (("dynamic_s8", signed), ("dynamic_u8", unsigned)):
+            write_dynamic("%s_%s" % (name, way), model, samples[0], weights)
     # A trained network, on recordings.
     folder = os.path.join(MODELS, "japanesevowels_causal")
     model = onnx.load(os.path.join(folder, "model.onnx"))
