@@ -176,13 +176,15 @@ static tl_node *sink_by_operator(const sinking *s, const tl_operator *op, permut
     return made;
 }
 
-/* U(Transpose(x)) -> Transpose(U'(x)), where U is all that reads the transpose. */
+/* U(Transpose(x)) -> Transpose(U'(x)), where U is all that reads the transpose. One behind another waits for it to be
+ * joined: in a long chain they would all move through each other's nodes. */
 static tl_status sink(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
 {
     sinking s = {.host = host, .rewrite = rewrite, .transpose = node};
     tl_value *between = host->node_output(node, 0);
+    const tl_value *x = host->node_input(node, 0);
     if (host->value_use_count(between) != 1 || !(s.user = host->value_user(between, 0)) || is_transpose(host, s.user) ||
-        !read_permutation(host, node, &s.axes))
+        (x && is_transpose(host, host->value_producer(x))) || !read_permutation(host, node, &s.axes))
         return TL_OK;
     const tl_operator *op = host->node_descriptor(s.user);
     permutation after;

@@ -464,14 +464,16 @@ tl_status tl_graph_attempt(tl_graph *graph, const tl_host *host, tl_phase phase,
     return attempt(graph, host, phase, apply, node, &touched, changed, error);
 }
 
-/* Tries a rule on the nodes of the list from number `first` on, and on those that its own commits add. */
+/* Tries a rule on the nodes of the list from number `first` on, and on those that its own commits add, at once: what
+ * moves along a chain arrives before the next one there begins. */
 static tl_status apply_rule(driver *d, size_t r, size_t first)
 {
     const tl_rule *rule = d->runtime->registry.rules[r];
     const bool any_operator = strcmp(rule->anchor_name, "*") == 0;
     const size_t tries = ++d->graph->tries;
-    for (size_t i = first; i < d->list.count && d->budget; i++) {
-        tl_node *node = d->list.nodes[i];
+    const size_t end = d->list.count;
+    for (size_t i = first, added = end; (i < end || added < d->list.count) && d->budget;) {
+        tl_node *node = d->list.nodes[added < d->list.count ? added++ : i++];
         if (node->removed || node->tried == tries || !(any_operator || strcmp(node->op_type, rule->anchor_name) == 0) ||
             strcmp(node->domain, rule->anchor_domain) != 0)
             continue;
