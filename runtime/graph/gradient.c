@@ -501,9 +501,23 @@ tl_status tl_gradient_bind(tl_node *node, tl_error *error)
 }
 
 #define MAX_WRITTEN_OUT 4096 /* nodes of a graph before one more Gradient: each one of a chain triples them */
+#define MAX_LOOKED_AT   ((size_t)1 << 24) /* by the Gradients of a graph, of which each looks at all of it */
+
+/* Nodes and values, of the graphs inside, too. */
+static size_t size_of(const tl_graph *graph)
+{
+    size_t size = graph->node_count + graph->value_count;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const tl_graph *inner;
+        for (size_t g = 0; (inner = tl_node_subgraph(graph->nodes[i], g)); g++)
+            size += size_of(inner);
+    }
+    return size;
+}
 
 tl_status tl_graph_write_out(tl_graph *graph, const tl_host *host, tl_error *error)
 {
+    size_t looked_at = 0;
     for (size_t i = 0; i < graph->node_count; i++) {
         tl_node *node = graph->nodes[i];
         tl_graph *inner;
@@ -517,6 +531,9 @@ tl_status tl_graph_write_out(tl_graph *graph, const tl_host *host, tl_error *err
             if (graph->node_count > MAX_WRITTEN_OUT)
                 return tl_error_set(error, TL_UNSUPPORTED, "%s: its graph has %zu nodes, more than %d", where,
                                     graph->node_count, MAX_WRITTEN_OUT);
+            if (looked_at > MAX_LOOKED_AT)
+                return tl_error_set(error, TL_UNSUPPORTED, "%s: too many of them in so large a graph", where);
+            looked_at += size_of(graph);
             status = tl_graph_attempt(graph, host, 0, node->op->decompose, node, &changed, error);
             if (status == TL_OK)
                 status = tl_graph_settle(graph, error);
