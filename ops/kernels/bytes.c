@@ -332,16 +332,13 @@ INSTANCE(8, 8, VECTORS, 1)
 #endif
 #if BLOCK == 12
 INSTANCE(12, 12, VECTORS, 1)
+INSTANCE(half, 12, 1, 1) /* where a panel is wide */
 #endif
-INSTANCE(half, BLOCK, 1, 1)
 
 static void multiply_block(int64_t rows, int lanes, const tlk_bytes *p, const int32_t *a, const uint32_t *b,
                            const int32_t *start, int32_t *y)
 {
-    if (lanes <= TLK_W && padded(rows) == BLOCK) {
-        multiply_half(p, a, b, start, y);
-        return;
-    }
+    (void)lanes;
     switch (padded(rows)) {
     case 1:
         multiply_1(p, a, b, start, y);
@@ -356,7 +353,7 @@ static void multiply_block(int64_t rows, int lanes, const tlk_bytes *p, const in
 #endif
 #if BLOCK == 12
     case 12:
-        multiply_12(p, a, b, start, y);
+        (lanes <= TLK_W ? multiply_half : multiply_12)(p, a, b, start, y);
         break;
 #endif
     default:

@@ -1,4 +1,5 @@
-/* Pads in front of a convolution become the convolution's; steps cut off behind it are not computed. */
+/* Pads in front of a convolution become the convolution's; steps cut off behind it are not computed, though scales,
+ * bias and activation be in between. */
 #include "onnx/quant.h"
 #include "onnx/rules.h"
 
@@ -33,9 +34,9 @@ static bool read_pads(const tl_host *host, const tl_node *conv, window_pads *w)
     return true;
 }
 
-/* The same convolution of x with these pads, as y. */
-static tl_status replace(const tl_host *host, tl_rewrite *rewrite, const tl_node *conv, tl_value *x,
-                         const window_pads *w, tl_value *y)
+/* The same convolution of x with these pads, as y (NULL: a new value). */
+static tl_node *repeat(const tl_host *host, tl_rewrite *rewrite, const tl_node *conv, tl_value *x, const window_pads *w,
+                       tl_value *y)
 {
     tl_value *inputs[9] = {x};
     const size_t count = host->node_input_count(conv);
@@ -43,11 +44,11 @@ static tl_status replace(const tl_host *host, tl_rewrite *rewrite, const tl_node
         inputs[k] = host->node_input(conv, k);
     tl_node *made = host->new_node(rewrite, "", host->node_operator(conv), host->node_name(conv), inputs, count, &y, 1);
     if (!made)
-        return TL_OK;
+        return NULL;
     host->copy_attributes(rewrite, made, conv);
     host->set_string(rewrite, made, "auto_pad", "NOTSET");
     host->set_ints(rewrite, made, "pads", w->pads, 2 * (size_t)w->spatial);
-    return host->commit(rewrite);
+    return made;
 }
 
 /* The elements of a constant list of int64; NULL: it is none. */
@@ -87,11 +88,33 @@ static const int64_t *zeros_added(const tl_host *host, const tl_node *pad, const
     return constant_list(host, host->node_input(pad, 1), count);
 }
 
+/* What makes the bytes of a ConvInteger, and its zero point of what stood for 0; NULL, if something else does. */
+static const tl_node *dynamic_source(const tl_host *host, const tl_node *conv)
+{
+    tl_value *x = host->node_input(conv, 0);
+    const tl_node *source = host->value_producer(x);
+    return rules_is(host, source, "DynamicQuantizeLinear") && host->value_use_count(x) == 1 &&
+                   host->node_input(conv, 2) == host->node_output(source, 2)
+               ? source
+               : NULL;
+}
+
+/* x in front of a DynamicQuantizeLinear: zeros are in its range in any case. */
+static tl_value *quantize(const tl_host *host, tl_rewrite *rewrite, const tl_node *source, tl_value *x)
+{
+    tl_value *outputs[] = {NULL, host->node_output(source, 1), host->node_output(source, 2)};
+    tl_node *made =
+        host->new_node(rewrite, "", host->node_operator(source), host->node_name(source), &x, 1, outputs, 3);
+    return made ? host->node_output(made, 0) : NULL;
+}
+
 static tl_status pad_into_conv(const tl_host *host, tl_rewrite *rewrite, tl_node *conv)
 {
     window_pads w;
     size_t count;
-    const tl_node *pad = host->value_producer(host->node_input(conv, 0));
+    const bool integer = rules_is(host, conv, "ConvInteger");
+    const tl_node *source = integer ? dynamic_source(host, conv) : conv;
+    const tl_node *pad = source ? host->value_producer(host->node_input(source, 0)) : NULL;
     if (!rules_is(host, pad, "Pad") || !read_pads(host, conv, &w))
         return TL_OK;
     const int64_t *added = zeros_added(host, pad, conv, &count);
@@ -106,10 +129,14 @@ static tl_status pad_into_conv(const tl_host *host, tl_rewrite *rewrite, tl_node
         if (spatial && !nn_add(*sum, added[i], sum))
             return TL_OK;
     }
-    return replace(host, rewrite, conv, host->node_input(pad, 0), &w, host->node_output(conv, 0));
+    tl_value *x = host->node_input(pad, 0);
+    if (integer)
+        x = quantize(host, rewrite, source, x);
+    return x && repeat(host, rewrite, conv, x, &w, host->node_output(conv, 0)) ? host->commit(rewrite) : TL_OK;
 }
 RULE(pad_into_conv, TL_PHASE_EPILOGUE, "", "Conv", pad_into_conv);
 RULE(pad_into_quantized_conv, TL_PHASE_EPILOGUE, "", "QLinearConv", pad_into_conv);
+RULE(pad_into_conv_integer, TL_PHASE_EPILOGUE, "", "ConvInteger", pad_into_conv);
 
 /* One number of a list of as many; `otherwise` where there is no list. */
 static bool read_one(const tl_host *host, tl_value *list, int64_t otherwise, int64_t *number)
@@ -152,18 +179,81 @@ static bool is_held(const tl_host *host, const tl_node *conv, const window_pads 
            nn_add(w->pads[i], w->pads[w->spatial + i], &padding) && padding >= reach;
 }
 
+/* The only way up from a value to a convolution, by what computes each step along `axis` by itself. */
+typedef struct way_up {
+    tl_value *values[8]; /* the first one is a node's result, the others are inputs of the node before */
+    int nodes;
+} way_up;
+
+/* Which input of an elementwise node is as long as `y` along `axis`, if the others are not; -1: none. */
+static int long_input(const tl_host *host, const tl_node *node, const tl_value *y, int64_t axis)
+{
+    const tl_tensor *out = host->value_tensor(y);
+    int found = -1;
+    if (*host->node_domain(node) || host->node_output_count(node) != 1 ||
+        !(host->node_descriptor(node)->flags & TL_OP_ELEMENTWISE || rules_is(host, node, "Cast")))
+        return -1;
+    for (size_t k = 0; k < host->node_input_count(node); k++) {
+        const tl_value *value = host->node_input(node, k);
+        const tl_tensor *in = value ? host->value_tensor(value) : NULL;
+        const int64_t at = in ? axis - (out->rank - in->rank) : -1;
+        if (!in || (in->rank >= 0 && (at < 0 || in->dims[at] == 1)))
+            continue;
+        if (found >= 0 || in->rank != out->rank)
+            return -1;
+        found = (int)k;
+    }
+    return found;
+}
+
+static const tl_node *climb(const tl_host *host, tl_value *y, int64_t axis, way_up *way)
+{
+    for (way->nodes = 0; way->nodes < 8; way->nodes++) {
+        const tl_node *node = host->value_use_count(y) == 1 ? host->value_producer(y) : NULL;
+        way->values[way->nodes] = y;
+        if (!node || rules_is(host, node, "Conv") || rules_is(host, node, "ConvInteger"))
+            return node;
+        const int k = long_input(host, node, y, axis);
+        if (k < 0)
+            return NULL;
+        y = host->node_input(node, (size_t)k);
+    }
+    return NULL;
+}
+
+/* The nodes below the way's last value once more, of x, to y. */
+static bool climb_down(const tl_host *host, tl_rewrite *rewrite, const way_up *way, tl_value *x, tl_value *y)
+{
+    for (int i = way->nodes - 1; i >= 0; i--) {
+        const tl_node *node = host->value_producer(way->values[i]);
+        tl_value *inputs[3] = {NULL}, *result = i == 0 ? y : NULL;
+        const size_t count = host->node_input_count(node);
+        for (size_t k = 0; k < count && k < 3; k++)
+            inputs[k] = host->node_input(node, k) == way->values[i + 1] ? x : host->node_input(node, k);
+        tl_node *made = count > 3 ? NULL
+                                  : host->new_node(rewrite, "", host->node_operator(node), host->node_name(node),
+                                                   inputs, count, &result, 1);
+        if (!made)
+            return false;
+        host->copy_attributes(rewrite, made, node);
+        x = host->node_output(made, 0);
+    }
+    return true;
+}
+
 static tl_status chomp_conv(const tl_host *host, tl_rewrite *rewrite, tl_node *slice)
 {
     window_pads w;
+    way_up way;
     int64_t axis;
     tl_value *y = host->node_input(slice, 0);
-    const tl_node *conv = y ? host->value_producer(y) : NULL;
-    if (!rules_is(host, conv, "Conv") || host->value_use_count(y) != 1 || !read_pads(host, conv, &w))
-        return TL_OK;
-    const int64_t cut = cut_off(host, slice, w.spatial + 2, &axis);
+    const int64_t cut = y ? cut_off(host, slice, host->value_tensor(y)->rank, &axis) : 0;
+    const tl_node *conv = cut > 0 ? climb(host, y, axis, &way) : NULL;
     size_t count;
+    if (!conv || !read_pads(host, conv, &w))
+        return TL_OK;
     const int64_t *strides = host->attribute_ints(conv, "strides", &count);
-    if (cut == 0 || (strides && count != (size_t)w.spatial) || (strides && strides[axis - 2] != 1))
+    if ((strides && count != (size_t)w.spatial) || (strides && strides[axis - 2] != 1))
         return TL_OK;
     int64_t *end = &w.pads[w.spatial + axis - 2];
     if (*end < cut)
@@ -171,6 +261,8 @@ static tl_status chomp_conv(const tl_host *host, tl_rewrite *rewrite, tl_node *s
     *end -= cut;
     if (!is_held(host, conv, &w, axis))
         return TL_OK;
-    return replace(host, rewrite, conv, host->node_input(conv, 0), &w, host->node_output(slice, 0));
+    y = host->node_output(slice, 0);
+    const tl_node *made = repeat(host, rewrite, conv, host->node_input(conv, 0), &w, way.nodes == 0 ? y : NULL);
+    return made && climb_down(host, rewrite, &way, host->node_output(made, 0), y) ? host->commit(rewrite) : TL_OK;
 }
 RULE(chomp_conv, TL_PHASE_EPILOGUE, "", "Slice", chomp_conv);
