@@ -189,9 +189,10 @@ typedef struct tl_operator {
                         const int32_t *perm, int32_t rank, int32_t *output_perm);
     /* Optional: whether the operator is local along `axis` of input k, of which the outputs have as many steps, but for
      * a stride and edges, at the axis where it goes; then writes what it sees to `reach`, which is {1, 0, 0} before.
-     * Beyond the edges it reads nothing but pads. It computes an output in the same way wherever on the axis it lies,
-     * and however long that is. The call is a reshaped one, with no data. NULL: it cannot tell. The runtime asks so as
-     * to cut long signals into pieces, and not where TL_OP_ELEMENTWISE or TL_OP_VIEW says it already. */
+     * Beyond the edges it reads nothing but pads, and these are made of elements in reach. It computes an output in the
+     * same way wherever on the axis it lies, and however long that is. The call is a reshaped one, with no data. NULL:
+     * it cannot tell. The runtime asks so as to cut long signals into pieces, and not where TL_OP_ELEMENTWISE or
+     * TL_OP_VIEW says it already. */
     bool (*reach)(const tl_call *call, size_t k, int32_t axis, tl_reach *reach);
 } tl_operator;
 
