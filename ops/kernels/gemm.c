@@ -99,7 +99,7 @@ static void pack_b(const void *b, int64_t row_step, int64_t column_step, int64_t
     }
 }
 
-static tlk_output output_of(const tlk_gemm *gemm)
+tlk_output TLK_ELEMENT_FN(tlk_gemm_output)(const tlk_gemm *gemm)
 {
     tlk_output output = {.y = gemm->c,
                          .row_step = gemm->c_row_step,
@@ -145,7 +145,7 @@ static void run_panels(const tlk_gemm *gemm, const tlk_output *output, const rea
 static void run(const tlk_gemm *gemm, const void *packed_a, const void *packed_b, int64_t block_begin,
                 int64_t block_end, int64_t panel_begin, int64_t panel_end)
 {
-    const tlk_output output = output_of(gemm);
+    const tlk_output output = TLK_ELEMENT_FN(tlk_gemm_output)(gemm);
     const int64_t columns_end = MIN(panel_end * TLK_NR, gemm->n);
     const int64_t together = block_end - block_begin > 1 ? (CACHED / gemm->depth / TLK_NR + 1) * TLK_NR : gemm->n;
     for (int64_t column = panel_begin * TLK_NR; column < columns_end; column += together)
@@ -210,7 +210,7 @@ static TLK_NOINLINE void dot_few(const elem *const *a, const elem *const *b, int
 static void run_few(const tlk_gemm *gemm, const void *a, int64_t a_row_step, const void *b, int64_t b_column_step,
                     int64_t column_begin, int64_t column_end)
 {
-    const tlk_output output = output_of(gemm);
+    const tlk_output output = TLK_ELEMENT_FN(tlk_gemm_output)(gemm);
     const int rows = (int)gemm->m;
     const elem *a_rows[TLK_FEW], *b_columns[VW]; /* what is too many repeats the last one */
     real stage[TLK_FEW * VW] __attribute__((aligned(64)));

@@ -19,6 +19,8 @@
 #ifndef TLK_GEMM_H
 #define TLK_GEMM_H
 
+#include <stdbool.h>
+
 #include "kernels/steps.h"
 
 typedef struct tlk_gemm {
@@ -60,5 +62,26 @@ typedef struct tlk_gemm_kernel {
     void (*run_few)(const tlk_gemm *gemm, const void *a, int64_t a_row_step, const void *b, int64_t b_column_step,
                     int64_t column_begin, int64_t column_end);
 } tlk_gemm_kernel;
+
+/* The same product where a processor multiplies tiles: it packs nothing, but splits what it reads into a workspace.
+ * Rows and columns are counted in squares of TLK_GEMM_SIDE. */
+#define TLK_GEMM_SIDE 32
+
+/* A's rows or B's columns: element k of line i is data[i / 32 * square_step + i % 32 * line_step + k * depth_step], and
+ * one of the latter two steps is 1. So it reads a matrix as well as floats that tlk_gemm_kernel's pack_b has packed. */
+typedef struct tlk_gemm_lines {
+    const float *data;
+    int64_t line_step, depth_step, square_step;
+} tlk_gemm_lines;
+
+typedef struct tlk_gemm_tiles {
+    /* Whether it is faster, to be asked with the sizes of a whole product: the bits are others. */
+    bool (*pays)(int64_t m, int64_t n, int64_t depth);
+    size_t (*workspace_size)(int64_t m, int64_t n, int64_t depth); /* bytes, of each thread */
+    /* Squares row_begin <= i < row_end, column_begin <= j < column_end of C; any cut makes the same bits. Of `gemm`
+     * b_in_place is not looked at. */
+    void (*run)(const tlk_gemm *gemm, const tlk_gemm_lines *a, const tlk_gemm_lines *b, int64_t row_begin,
+                int64_t row_end, int64_t column_begin, int64_t column_end, void *workspace);
+} tlk_gemm_tiles;
 
 #endif

@@ -50,6 +50,7 @@ typedef struct tlk_kernels {
     /* by tlk_type */
     const tlk_sepconv_kernel *sepconv[4];
     const tlk_gemm_kernel *gemm[4];
+    const tlk_gemm_tiles *gemm_tiles; /* of float; NULL where there are none */
     const tlk_conv_kernel *conv[4];
     const tlk_steps_kernel *steps[4];
     const tlk_bytes_kernel *bytes; /* read it by tlk_get_bytes() */

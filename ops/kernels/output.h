@@ -54,6 +54,9 @@ static inline void output_prepare(tlk_output *output)
                      E_IS_REAL && output->add == NULL && output->lane_step == 1 && output->scale == 1;
 }
 
+/* Of a matrix product; in gemm.c. */
+tlk_output TLK_ELEMENT_FN(tlk_gemm_output)(const tlk_gemm *gemm);
+
 /* rows * lanes sums on the stage, [rows][stage_step] with whole vectors readable, to y from (row, lane) on. */
 void TLK_ELEMENT_FN(tlk_output_finish)(const tlk_output *output, real *stage, int64_t stage_step, int64_t row,
                                        int64_t lane, int rows, int lanes);

@@ -193,9 +193,16 @@ TLK_INLINE const tlk_tile *left_step(const tlk_tile_block *block, int lines, int
             _tile_dpbf16ps(3, 5, 7); \
     } while (0)
 
+static int64_t sums_step(const tlk_tile_block *block)
+{
+    return block->sums_row == 0 ? 32 : block->sums_row;
+}
+
 TLK_INLINE void multiply(const tlk_tile_block *block, bool two_left, bool two_right)
 {
     const float *start = block->start;
+    float *sums = block->sums;
+    const int64_t sums_row = sums_step(block), sums_bytes = sums_row * (int64_t)sizeof(float);
     const int64_t start_bytes = block->start_row * (int64_t)sizeof(float);
     __asm__ volatile("" ::: "memory"); /* the compiler doesn't know what a tile's load reads */
     _tile_loadd(0, start, start_bytes);
@@ -220,15 +227,15 @@ TLK_INLINE void multiply(const tlk_tile_block *block, bool two_left, bool two_ri
         LOAD_LEFT(0);
         MULTIPLY();
         if (s % 4 == 3) /* for nothing: after some 128 products without a store, the next would take as long as 30 */
-            _tile_stored(4, block->sums, 64);
+            _tile_stored(4, sums, sums_bytes);
     }
-    _tile_stored(0, block->sums, 128);
+    _tile_stored(0, sums, sums_bytes);
     if (two_right)
-        _tile_stored(1, block->sums + 16, 128);
+        _tile_stored(1, sums + 16, sums_bytes);
     if (two_left)
-        _tile_stored(2, block->sums + 16 * 32, 128);
+        _tile_stored(2, sums + 16 * sums_row, sums_bytes);
     if (two_left && two_right)
-        _tile_stored(3, block->sums + 16 * 32 + 16, 128);
+        _tile_stored(3, sums + 16 * sums_row + 16, sums_bytes);
     __asm__ volatile("" ::: "memory");
 }
 
@@ -250,7 +257,7 @@ static float element(const tlk_tile *tile, bool left, int line, int k)
 static TLK_NOINLINE void multiply_special(const tlk_tile_block *block, int l, int r)
 {
     const float *start = block->start + l * block->start_left + r * block->start_right;
-    float *sums = block->sums + l * 16 * 32 + r * 16;
+    float *sums = block->sums + l * 16 * sums_step(block) + r * 16;
     for (int row = 0; row < TLK_TILE_LINES; row++) {
         const bool all = (block->special[0][l] >> row & 1) != 0;
         if (!all && block->special[1][r] == 0)
@@ -263,7 +270,7 @@ static TLK_NOINLINE void multiply_special(const tlk_tile_block *block, int l, in
                 for (int k = 0; k < TLK_TILE_DEPTH; k++)
                     sum = fmaf(element(left_step(block, l, s), true, row, k),
                                element(&block->lines[1][r][s], false, column, k), sum);
-            sums[row * 32 + column] = sum;
+            sums[row * sums_step(block) + column] = sum;
         }
     }
 }

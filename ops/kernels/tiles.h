@@ -56,7 +56,8 @@ typedef struct tlk_tile_block {
     unsigned special[2][2];                     /* those of them with infinities or NaN */
     const float *start;                         /* where the sums start: 16 columns of a row */
     int64_t start_row, start_left, start_right; /* from row to row, and to the second lines */
-    float *sums;                                /* [32][32] */
+    float *sums;                                /* [32][sums_row] */
+    int64_t sums_row;                           /* 0: 32 */
 } tlk_tile_block;
 
 /* Each thread does its products in between. */

@@ -10,6 +10,9 @@
 #define LATE_ROWS  84
 #define LATE_TILES 16
 
+/* Squares of a product on tiles that are best taken together. */
+#define TILES_TOGETHER 8
+
 static const tlk_gemm_kernel *kernel_of(tl_type type)
 {
     return tlk_get()->gemm[nn_kernel_type(type)];
@@ -146,6 +149,19 @@ static bool is_late(const product_plan *plan)
            plan->a.each > LATE_BYTES / (size_t)plan->batch && plan->b.each <= LATE_BYTES;
 }
 
+/* Whether the product is made on tiles, of operands where they lie. */
+static const tlk_gemm_tiles *tiles_of(const product_plan *plan)
+{
+    const tlk_gemm_tiles *tiles = tlk_get()->gemm_tiles;
+    const bool there = tiles != NULL && plan->type == TL_FLOAT && plan->b.side == PRODUCT_RIGHT;
+    return there && tiles->pays(plan->a.lines, plan->b.lines, plan->b.depth) ? tiles : NULL;
+}
+
+static size_t tiles_bytes(const product_plan *plan, const tlk_gemm_tiles *tiles)
+{
+    return (tiles->workspace_size(plan->a.lines, plan->b.lines, plan->b.depth) + 63) & ~(size_t)63;
+}
+
 static size_t late_bytes(const product_plan *plan)
 {
     return (kernel_of(plan->type)->packed_a_size(nn_min(LATE_ROWS, plan->a.lines), plan->a.depth) + 63) & ~(size_t)63;
@@ -155,8 +171,10 @@ void product_place(tl_call *call, product_plan *plan, bool b_packed)
 {
     if (product_is_empty(plan))
         return;
-    plan->a_packed = is_late(plan) ? nn_place(call, call->thread_count, late_bytes(plan))
-                                   : nn_place(call, plan->a.matrices, plan->a.each);
+    const tlk_gemm_tiles *tiles = tiles_of(plan);
+    plan->a_packed = tiles           ? nn_place(call, call->thread_count, tiles_bytes(plan, tiles))
+                     : is_late(plan) ? nn_place(call, call->thread_count, late_bytes(plan))
+                                     : nn_place(call, plan->a.matrices, plan->a.each);
     if (!b_packed)
         plan->b_packed = nn_place(call, plan->b.matrices, plan->b.each);
 }
@@ -228,6 +246,7 @@ typedef struct run_job {
     const product_plan *plan;
     const product_result *result;
     operand a, b;
+    const tlk_gemm_tiles *tiles; /* or NULL; then a.packed is their workspace */
     bool by_left; /* pieces are blocks of the left operand, with all of the right one; or the other way round */
     int64_t pieces;
     const char *late; /* A, where pieces are tiles of its rows to be packed, each thread's in late_bytes of a.packed */
@@ -258,6 +277,24 @@ static operand operand_at(const product_plan *plan, const product_factor *f, ope
     if (all.in_place)
         one.in_place = all.in_place + matrix * f->lines * f->depth * (int64_t)nn_type_size(plan->type);
     return one;
+}
+
+static tlk_gemm_lines lines_of(const product_factor *f, operand at)
+{
+    return at.in_place
+               ? (tlk_gemm_lines){(const float *)at.in_place, f->line_step, f->depth_step, TLK_GEMM_SIDE * f->line_step}
+               : (tlk_gemm_lines){(const float *)at.packed, 1, TLK_GEMM_SIDE, TLK_GEMM_SIDE * f->depth};
+}
+
+static void run_tiles(const run_job *job, const tlk_gemm *gemm, operand a, operand b, int64_t first, int64_t last,
+                      int32_t thread)
+{
+    const product_plan *plan = job->plan;
+    const tlk_gemm_lines rows = lines_of(&plan->a, a), columns = lines_of(&plan->b, b);
+    char *workspace = (char *)job->a.packed + (size_t)thread * tiles_bytes(plan, job->tiles);
+    job->tiles->run(gemm, &rows, &columns, job->by_left ? first : 0,
+                    job->by_left ? last : nn_ceil_div(gemm->m, TLK_GEMM_SIDE), job->by_left ? 0 : first,
+                    job->by_left ? nn_ceil_div(gemm->n, TLK_GEMM_SIDE) : last, workspace);
 }
 
 /* Rows from `row` on of one product, whose left operand is packed here. */
@@ -315,7 +352,9 @@ static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_
                            .b_in_place = r.in_place,
                            .b_row_step = right->depth_step};
     const tlk_gemm_kernel *kernel = kernel_of(plan->type);
-    if (job->late)
+    if (job->tiles)
+        run_tiles(job, &gemm, at_a, at_b, first, last, thread);
+    else if (job->late)
         for (int64_t i = first; i < last; i++)
             run_late(job, &gemm, matrix, a, i * LATE_ROWS, r.packed,
                      (char *)job->a.packed + (size_t)thread * late_bytes(plan));
@@ -341,19 +380,31 @@ void product_run(tl_call *call, const product_plan *plan, const void *a, const v
 {
     if (product_is_empty(plan))
         return;
-    run_job job = {.plan = plan, .result = result, .b = {b_packed, NULL}};
-    job.late = is_late(plan) ? a : NULL;
-    if (job.late)
-        job.a.packed = nn_at(call, plan->a_packed);
-    else
-        job.a = pack_factor(call, plan, &plan->a, &plan->b, a, nn_at(call, plan->a_packed));
-    if (!b_packed)
-        job.b = pack_factor(call, plan, &plan->b, &plan->a, b, nn_at(call, plan->b_packed));
+    run_job job = {.plan = plan, .result = result, .b = {b_packed, NULL}, .tiles = tiles_of(plan)};
     const product_factor *left = is_swapped(plan) ? &plan->b : &plan->a;
     const product_factor *right = is_swapped(plan) ? &plan->a : &plan->b;
-    job.by_left = plan->b.side != PRODUCT_LINES && left->pieces >= right->pieces;
-    job.pieces = job.late ? nn_ceil_div(plan->a.lines, LATE_ROWS) : job.by_left ? left->pieces : right->pieces;
+    int64_t left_pieces = left->pieces, right_pieces = right->pieces;
+    if (job.tiles) {
+        left_pieces = nn_ceil_div(left->lines, TLK_GEMM_SIDE);
+        right_pieces = nn_ceil_div(right->lines, TLK_GEMM_SIDE);
+        job.a = (operand){nn_at(call, plan->a_packed), a};
+        if (!b_packed)
+            job.b = (operand){nn_at(call, plan->b_packed), b};
+    } else {
+        job.late = is_late(plan) ? a : NULL;
+        if (job.late)
+            job.a.packed = nn_at(call, plan->a_packed);
+        else
+            job.a = pack_factor(call, plan, &plan->a, &plan->b, a, nn_at(call, plan->a_packed));
+        if (!b_packed)
+            job.b = pack_factor(call, plan, &plan->b, &plan->a, b, nn_at(call, plan->b_packed));
+    }
+    job.by_left = plan->b.side != PRODUCT_LINES && left_pieces >= right_pieces;
+    job.pieces = job.late ? nn_ceil_div(plan->a.lines, LATE_ROWS) : job.by_left ? left_pieces : right_pieces;
     const double cost = (double)left->lines * (double)right->lines * (double)plan->b.depth / (double)job.pieces;
     const int64_t all = plan->batch * job.pieces;
-    call->host->parallel_for(call, run_task, &job, all, nn_even_grain(call->thread_count, all, cost));
+    int64_t grain = nn_even_grain(call->thread_count, all, cost);
+    if (job.tiles) /* each call splits all of the other operand */
+        grain = nn_max(grain, nn_min(nn_ceil_div(all, call->thread_count), TILES_TOGETHER));
+    call->host->parallel_for(call, run_task, &job, all, grain);
 }

@@ -1,9 +1,11 @@
 /* The matrix product against a naive one in double: all types and instruction sets, transposed operands, added
  * matrices, guarded buffers, and the same bits for any cut, with the operands swapped and with
- * B read in place; few rows along the depth. */
+ * B read in place; few rows along the depth; tiles. */
 #include <check.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/run.h"
@@ -144,6 +146,45 @@ static void run(const tlk_kernels *kernels, const problem *p, const buffers *b, 
     guarded_free(&packed_b);
 }
 
+/* On tiles, in pieces of so many squares; B where it is or packed. */
+static void run_tiles(const tlk_kernels *kernels, const problem *p, const buffers *b, int64_t piece, bool pack)
+{
+    const tlk_gemm_tiles *tiles = kernels->gemm_tiles;
+    const tlk_gemm_kernel *kernel = kernels->gemm[TLK_F32];
+    const tlk_gemm gemm = describe(p, b);
+    const int64_t rows = (gemm.m + TLK_GEMM_SIDE - 1) / TLK_GEMM_SIDE;
+    const int64_t columns = (gemm.n + TLK_GEMM_SIDE - 1) / TLK_GEMM_SIDE;
+    tlk_gemm_lines left = {b->a.data, p->transpose_a ? 1 : p->depth, p->transpose_a ? p->m : 1, 0};
+    tlk_gemm_lines right = {b->b.data, p->transpose_b ? p->depth : 1, p->transpose_b ? 1 : p->n, 0};
+    left.square_step = TLK_GEMM_SIDE * left.line_step;
+    right.square_step = TLK_GEMM_SIDE * right.line_step;
+    guarded packed = guarded_alloc(pack ? kernel->packed_b_size(gemm.n, gemm.depth) : 0, 0);
+    guarded workspace = guarded_alloc(tiles->workspace_size(gemm.m, gemm.n, gemm.depth), 0);
+    if (pack) {
+        kernel->pack_b(b->b.data, right.depth_step, right.line_step, gemm.n, gemm.depth, 0, columns, packed.data);
+        right = (tlk_gemm_lines){packed.data, 1, TLK_GEMM_SIDE, TLK_GEMM_SIDE * gemm.depth};
+    }
+    memset(b->c.data, 0xff, b->c.size);
+    for (int64_t i = 0; i < rows; i += piece)
+        for (int64_t j = 0; j < columns; j += piece)
+            tiles->run(&gemm, &left, &right, i, i + piece < rows ? i + piece : rows, j,
+                       j + piece < columns ? j + piece : columns, workspace.data);
+    guarded_free(&packed);
+    guarded_free(&workspace);
+}
+
+static void check_tiles(const tlk_kernels *kernels, const problem *p, const buffers *b, void *first)
+{
+    run_tiles(kernels, p, b, 1000, false);
+    check_results(p, b, kernels->isa);
+    memcpy(first, b->c.data, b->c.size);
+    for (int64_t piece = 1; piece < 4; piece += 2)
+        for (int pack = 0; pack < 2; pack++) {
+            run_tiles(kernels, p, b, piece, pack == 1);
+            ck_assert_msg(memcmp(first, b->c.data, b->c.size) == 0, "other bits on tiles in pieces");
+        }
+}
+
 static void check_problem(const problem *p, uint32_t seed)
 {
     uint32_t state = seed;
@@ -172,6 +213,8 @@ static void check_problem(const problem *p, uint32_t seed)
             run_in_place(kernels->gemm[p->type], p, &b, piece);
             ck_assert_msg(memcmp(first.data, b.c.data, b.c.size) == 0, "isa %d: other bits in place", isa);
         }
+        if (p->type == TLK_F32 && kernels->gemm_tiles != NULL)
+            check_tiles(kernels, p, &b, first.data);
         if (p->m > TLK_FEW || p->transpose_a || !p->transpose_b)
             continue;
         run_few(kernels->gemm[p->type], p, &b, 1000);
@@ -224,6 +267,74 @@ START_TEST(test_depth)
 }
 END_TEST
 
+/* Where pieces of lines don't reach over all of them, nor pieces of the depth. */
+START_TEST(test_many_tiles)
+{
+    static const int64_t sizes[][3] = {{600, 70, 40}, {70, 610, 40}, {530, 560, 33}, {300, 50, 700}, {33, 320, 1060}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (int add = 0; add < 4; add += 3)
+            check_problem(&(problem){.type = TLK_F32,
+                                     .m = sizes[i][0],
+                                     .n = sizes[i][1],
+                                     .depth = sizes[i][2],
+                                     .transpose_b = i % 2 == 1,
+                                     .add = i % 2 == 0 && add == 0 ? 1 : add,
+                                     .alpha = 1,
+                                     .beta = 1},
+                          (uint32_t)i);
+}
+END_TEST
+
+/* One strange element reaches its row or column, as multiply-adds have it, and changes no bit elsewhere. */
+START_TEST(test_special_numbers_on_tiles)
+{
+    static const float strange[] = {INFINITY, -INFINITY, NAN, FLT_MAX, -FLT_MAX, FLT_MIN, 1e-40F, 0x1.fffffep100F};
+    const tlk_kernels *kernels = tlk_get_isa(TLK_AMX);
+    const problem p = {.type = TLK_F32, .m = 70, .n = 50, .depth = 600, .alpha = 1};
+    uint32_t state = 5;
+    for (size_t i = 0; kernels != NULL && i < 4 * sizeof strange / sizeof strange[0]; i++) {
+        buffers b = {.a = filled(p.type, p.m * p.depth, 0, &state),
+                     .b = filled(p.type, p.n * p.depth, 0, &state),
+                     .c = guarded_alloc((size_t)(p.m * p.n) * sizeof(float), 0)};
+        const bool in_a = i % 2 == 0;
+        const int64_t k = i % 4 < 2 ? 17 : 590, line = in_a ? 37 : 41;
+        float *first = malloc(b.c.size), *c = b.c.data;
+        ck_assert_ptr_nonnull(first);
+        run_tiles(kernels, &p, &b, 1000, false);
+        memcpy(first, c, b.c.size);
+        *(in_a ? (float *)b.a.data + line * p.depth + k : (float *)b.b.data + k * p.n + line) = strange[i / 4];
+        run_tiles(kernels, &p, &b, 1000, i % 3 == 0);
+        for (int64_t row = 0; row < p.m; row++)
+            for (int64_t column = 0; column < p.n; column++) {
+                const float got = c[row * p.n + column];
+                if ((in_a ? row : column) != line) {
+                    ck_assert_mem_eq(&got, &first[row * p.n + column], sizeof got);
+                    continue;
+                }
+                double sum = 0, scale = 1;
+                for (int64_t j = 0; j < p.depth; j++) {
+                    const double product = element_get(p.type, b.a.data, row * p.depth + j) *
+                                           element_get(p.type, b.b.data, j * p.n + column);
+                    sum += product;
+                    scale += fabs(product);
+                }
+                const float expected = (float)sum;
+                if (isnan(expected))
+                    ck_assert_msg(isnan(got), "%g instead of NaN", (double)got);
+                else if (isinf(expected))
+                    ck_assert_msg(got == expected, "%g instead of %g", (double)got, (double)expected);
+                else
+                    ck_assert_msg(fabs((double)got - sum) <= scale * 0x1p-23 * 16, "%g instead of %g", (double)got,
+                                  sum);
+            }
+        free(first);
+        guarded_free(&b.a);
+        guarded_free(&b.b);
+        guarded_free(&b.c);
+    }
+}
+END_TEST
+
 START_TEST(test_sizes_that_do_not_exist)
 {
     for (int type = TLK_F32; type <= TLK_BF16; type++) {
@@ -243,6 +354,8 @@ int main(void)
     tcase_add_loop_test(tests, test_random_shapes, 0, 4);
     tcase_add_loop_test(tests, test_one_row, 0, 4);
     tcase_add_loop_test(tests, test_depth, 0, 4);
+    tcase_add_test(tests, test_many_tiles);
+    tcase_add_test(tests, test_special_numbers_on_tiles);
     tcase_add_test(tests, test_sizes_that_do_not_exist);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
