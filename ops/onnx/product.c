@@ -383,24 +383,24 @@ void product_run(tl_call *call, const product_plan *plan, const void *a, const v
     run_job job = {.plan = plan, .result = result, .b = {b_packed, NULL}, .tiles = tiles_of(plan)};
     const product_factor *left = is_swapped(plan) ? &plan->b : &plan->a;
     const product_factor *right = is_swapped(plan) ? &plan->a : &plan->b;
-    int64_t left_pieces = left->pieces, right_pieces = right->pieces;
+    job.by_left = plan->b.side != PRODUCT_LINES && left->pieces >= right->pieces;
+    job.pieces = job.by_left ? left->pieces : right->pieces;
     if (job.tiles) {
-        left_pieces = nn_ceil_div(left->lines, TLK_GEMM_SIDE);
-        right_pieces = nn_ceil_div(right->lines, TLK_GEMM_SIDE);
+        job.by_left = left->lines >= right->lines;
+        job.pieces = nn_ceil_div(nn_max(left->lines, right->lines), TLK_GEMM_SIDE);
         job.a = (operand){nn_at(call, plan->a_packed), a};
         if (!b_packed)
             job.b = (operand){nn_at(call, plan->b_packed), b};
     } else {
-        job.late = is_late(plan) ? a : NULL;
-        if (job.late)
+        if (is_late(plan)) {
+            job.late = a;
             job.a.packed = nn_at(call, plan->a_packed);
-        else
+            job.pieces = nn_ceil_div(plan->a.lines, LATE_ROWS);
+        } else
             job.a = pack_factor(call, plan, &plan->a, &plan->b, a, nn_at(call, plan->a_packed));
         if (!b_packed)
             job.b = pack_factor(call, plan, &plan->b, &plan->a, b, nn_at(call, plan->b_packed));
     }
-    job.by_left = plan->b.side != PRODUCT_LINES && left_pieces >= right_pieces;
-    job.pieces = job.late ? nn_ceil_div(plan->a.lines, LATE_ROWS) : job.by_left ? left_pieces : right_pieces;
     const double cost = (double)left->lines * (double)right->lines * (double)plan->b.depth / (double)job.pieces;
     const int64_t all = plan->batch * job.pieces;
     int64_t grain = nn_even_grain(call->thread_count, all, cost);
