@@ -2,6 +2,10 @@
  * double) and rounded once, whatever softmax_precision says. */
 #include "onnx/attention.h"
 
+/* Queries at a time, so that their scores stay in the second-level cache: whole blocks of any kernel; or squares. */
+#define ROWS       84
+#define TILES_ROWS 256
+
 #define FAR (INT64_C(1) << 40)
 
 /* ---- Shapes */
@@ -146,6 +150,44 @@ static tl_status set_outputs(tl_call *call, const attention_sizes *s)
     return TL_OK;
 }
 
+/* Lays the scratch of a thread out; more than anybody has, where it does not fit a size. */
+void attention_place(tl_call *call, attention_plan *plan, bool by_lines)
+{
+    const attention_sizes *s = &plan->s;
+    const tlk_gemm_kernel *kernel = attention_kernel(call->inputs[IN_Q]);
+    const tlk_gemm_tiles *tiles = tlk_get()->gemm_tiles;
+    const bool is_double = call->inputs[IN_Q]->type == TL_DOUBLE, usable = tiles && by_lines && !is_double;
+    const size_t element = is_double ? sizeof(double) : sizeof(float);
+    const int64_t total = nn_max(s->total, 1);
+    size_t score_bytes;
+    plan->row_step = (int64_t)(((uint64_t)total + 15) & ~(uint64_t)15);
+    plan->score_tiles = usable && tiles->pays(s->queries, s->total, s->size);
+    plan->result_tiles = usable && tiles->pays(s->queries, s->value_size, s->total);
+    plan->rows = ROWS;
+    if (plan->score_tiles || plan->result_tiles)
+        plan->rows = (nn_ceil_div(s->queries, nn_ceil_div(s->queries, TILES_ROWS)) + TLK_GEMM_SIDE - 1) /
+                     TLK_GEMM_SIDE * TLK_GEMM_SIDE;
+    const int64_t rows = plan->rows = nn_min(plan->rows, nn_max(s->queries, 1));
+    if (__builtin_mul_overflow((size_t)rows * element, (size_t)plan->row_step, &score_bytes))
+        score_bytes = SIZE_MAX;
+    const size_t parts[] = {kernel->packed_a_size(rows, s->size),
+                            plan->score_tiles ? tiles->workspace_size(rows, total, s->size)
+                                              : kernel->packed_b_size(total, s->size),
+                            plan->result_tiles ? tiles->workspace_size(rows, s->value_size, total)
+                                               : kernel->packed_b_size(s->value_size, total),
+                            plan->result_tiles ? 0 : kernel->packed_a_size(rows, total), score_bytes};
+    size_t *const offsets[] = {&plan->packed_q, &plan->packed_k, &plan->packed_v, &plan->packed_p, &plan->scores};
+    plan->each = 0;
+    for (size_t i = 0; i < 5; i++) {
+        *offsets[i] = plan->each;
+        if (parts[i] > SIZE_MAX / 16 || plan->each > SIZE_MAX / 16)
+            plan->each = SIZE_MAX / 16 + 1;
+        else
+            plan->each += (parts[i] + 63) & ~(size_t)63;
+    }
+    plan->threads = nn_place(call, call->thread_count, plan->each);
+}
+
 static tl_status attention_reshape(tl_call *call)
 {
     const tl_tensor *q = call->inputs[IN_Q];
@@ -188,7 +230,7 @@ static tl_status attention_reshape(tl_call *call)
         plan->key = nn_place(call, keys, element);
     if (op_input(call, IN_PAST_VALUE) && !op_output(call, OUT_VALUE))
         plan->value = nn_place(call, values, element);
-    attention_place(call, plan);
+    attention_place(call, plan, true);
     return TL_OK;
 }
 

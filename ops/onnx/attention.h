@@ -16,10 +16,12 @@ typedef struct attention_sizes {
 
 typedef struct attention_plan {
     attention_sizes s;
-    size_t key, value; /* past and new ones under each other, where no output has them */
-    size_t threads;    /* scratch of each thread */
-    size_t each, packed_q, packed_k, packed_v, packed_p, scores; /* offsets in it */
-    int64_t row_step; /* of scores: no two rows share a vector, so that parts of one are not stored behind each other */
+    size_t key, value;              /* past and new ones under each other, where no output has them */
+    int64_t rows;                   /* queries at a time */
+    int64_t row_step;               /* of scores: no two rows share a vector, else one waits for the other's store */
+    bool score_tiles, result_tiles; /* products on tiles, for which K, V and P are not packed */
+    size_t threads;                 /* scratch of each thread: `each` bytes, and offsets in it */
+    size_t each, packed_q, packed_k, packed_v, packed_p, scores;
 } attention_plan;
 
 /* Queries, keys, values or results: elements from one batch, head, position or feature to the next. */
@@ -41,12 +43,18 @@ typedef struct attention_job {
     int64_t shares; /* that the queries of a head are cut into */
 } attention_job;
 
-/* In reshape, with a plan whose sizes are known: asks for the scratch of the threads. */
-void attention_place(tl_call *call, attention_plan *plan);
+static inline const tlk_gemm_kernel *attention_kernel(const tl_tensor *q)
+{
+    return tlk_get()->gemm[q->type == TL_DOUBLE ? TLK_F64 : TLK_F32];
+}
+
+/* In reshape, with a plan whose sizes are known: asks for the scratch of the threads. by_lines: features of a query lie
+ * side by side, and features or positions of keys, and of values. */
+void attention_place(tl_call *call, attention_plan *plan, bool by_lines);
 /* Position `position` of a head. */
 const char *attention_at(const attention_job *job, const attention_sequence *from, int64_t b, int64_t h,
                          int64_t position);
-/* Writes Y, if that has elements and there are keys. */
+/* Writes Y, which must have elements; and there must be keys. */
 void attention_attend(attention_job *job);
 
 #endif

@@ -91,7 +91,9 @@ static tl_status fused_reshape(tl_call *call)
         call->workspace_size = 0;
         *(attention_plan *)call->plan = (attention_plan){.s = s};
         ((attention_plan *)call->plan)->s.size = nn_max(s.size, 1);
-        attention_place(call, call->plan);
+        attention_place(call, call->plan,
+                        o[IN_Q].steps[FEATURE] == 1 && (o[IN_K].steps[FEATURE] == 1 || o[IN_K].steps[POSITION] == 1) &&
+                            (o[IN_V].steps[FEATURE] == 1 || o[IN_V].steps[POSITION] == 1));
     }
     return TL_OK;
 }

@@ -1,41 +1,8 @@
 /* The run of attention: a head's queries in blocks, whose scores never leave the cache. */
 #include "onnx/attention.h"
 
-#define ROWS 84 /* queries at a time: whole blocks of any kernel, and their scores stay in the second-level cache */
-
 /* Up to so many blocks of queries, packing keys or values costs more than it gains. */
 #define IN_PLACE_BLOCKS 8
-
-static const tlk_gemm_kernel *kernel_of(const tl_tensor *q)
-{
-    return tlk_get()->gemm[q->type == TL_DOUBLE ? TLK_F64 : TLK_F32];
-}
-
-/* Lays the scratch of a thread out; more than anybody has, where it does not fit a size. */
-void attention_place(tl_call *call, attention_plan *plan)
-{
-    const attention_sizes *s = &plan->s;
-    const tlk_gemm_kernel *kernel = kernel_of(call->inputs[IN_Q]);
-    const size_t element = call->inputs[IN_Q]->type == TL_DOUBLE ? sizeof(double) : sizeof(float);
-    const int64_t rows = nn_min(ROWS, s->queries), total = nn_max(s->total, 1);
-    size_t score_bytes;
-    plan->row_step = (int64_t)(((uint64_t)total + 15) & ~(uint64_t)15);
-    if (__builtin_mul_overflow((size_t)rows * element, (size_t)plan->row_step, &score_bytes))
-        score_bytes = SIZE_MAX;
-    const size_t parts[] = {kernel->packed_a_size(rows, s->size), kernel->packed_b_size(total, s->size),
-                            kernel->packed_b_size(s->value_size, total), kernel->packed_a_size(rows, total),
-                            score_bytes};
-    size_t *const offsets[] = {&plan->packed_q, &plan->packed_k, &plan->packed_v, &plan->packed_p, &plan->scores};
-    plan->each = 0;
-    for (size_t i = 0; i < 5; i++) {
-        *offsets[i] = plan->each;
-        if (parts[i] > SIZE_MAX / 16 || plan->each > SIZE_MAX / 16)
-            plan->each = SIZE_MAX / 16 + 1;
-        else
-            plan->each += (parts[i] + 63) & ~(size_t)63;
-    }
-    plan->threads = nn_place(call, call->thread_count, plan->each);
-}
 
 const char *attention_at(const attention_job *job, const attention_sequence *from, int64_t b, int64_t h,
                          int64_t position)
@@ -67,56 +34,55 @@ static void visible_keys(const attention_job *job, int64_t b, int64_t i, int64_t
     *first = nn_min(*first, *last);
 }
 
+static double score(const attention_job *job, const char *row, int64_t j)
+{
+    return job->is_double ? ((const double *)row)[j] : (double)((const float *)row)[j];
+}
+
+static void set_score(const attention_job *job, char *row, int64_t j, double value)
+{
+    if (job->is_double)
+        ((double *)row)[j] = value;
+    else
+        ((float *)row)[j] = (float)value;
+}
+
 /* One row of scores, from products to probabilities; and the optional output. */
-#define SCORE_ROW(name, type, exponential)                                                                    \
-    static void name(const attention_job *job, int64_t b, int64_t h, int64_t i, type *row)                    \
-    {                                                                                                         \
-        const attention_sizes *s = &job->plan->s;                                                             \
-        const tl_tensor *mask = op_input(job->call, IN_MASK), *out = op_output(job->call, OUT_SCORES);        \
-        type *copy = out ? (type *)out->data + ((b * s->query_heads + h) * s->queries + i) * s->total : NULL; \
-        const int64_t at = b * job->mask_strides[0] + h * job->mask_strides[1] + i * job->mask_strides[2];    \
-        int64_t first, last;                                                                                  \
-        if (copy && job->mode == 0)                                                                           \
-            memcpy(copy, row, (size_t)s->total * sizeof(type));                                               \
-        for (int64_t j = 0; job->softcap > 0 && j < s->total; j++)                                            \
-            row[j] = (type)(job->softcap * tanh((double)row[j] / job->softcap));                              \
-        if (copy && job->mode == 1)                                                                           \
-            memcpy(copy, row, (size_t)s->total * sizeof(type));                                               \
-        visible_keys(job, b, i, &first, &last);                                                               \
-        type greatest = (type)-INFINITY;                                                                      \
-        for (int64_t j = 0; j < s->total; j++) {                                                              \
-            bool seen = j >= first && j < last && (!mask || j < job->mask_width);                             \
-            double bias = !seen ? -INFINITY : mask ? mask_value(mask, at + j * job->mask_strides[3]) : 0;     \
-            row[j] = bias == -INFINITY && !job->is_fused ? (type)-INFINITY : row[j] + (type)bias;             \
-            greatest = ((row[j] > greatest) | (row[j] != row[j])) ? row[j] : greatest;                        \
-        }                                                                                                     \
-        if (copy && job->mode == 2)                                                                           \
-            memcpy(copy, row, (size_t)s->total * sizeof(type));                                               \
-        double sum = 0;                                                                                       \
-        for (int64_t j = 0; j < s->total; j++)                                                                \
-            row[j] -= !job->is_fused && greatest == (type)-INFINITY ? 0 : greatest;                           \
-        exponential(row, s->total);                                                                           \
-        for (int64_t j = 0; j < s->total; j++)                                                                \
-            sum += (double)row[j];                                                                            \
-        for (int64_t j = 0; j < s->total; j++)                                                                \
-            row[j] = sum == 0 || (job->nan_is_zero && isnan(sum)) ? 0 : (type)((double)row[j] / sum);         \
-        if (copy && job->mode == 3)                                                                           \
-            memcpy(copy, row, (size_t)s->total * sizeof(type));                                               \
+static void score_row(const attention_job *job, int64_t b, int64_t h, int64_t i, char *row)
+{
+    const attention_sizes *s = &job->plan->s;
+    const tl_tensor *mask = op_input(job->call, IN_MASK), *out = op_output(job->call, OUT_SCORES);
+    const int64_t at = b * job->mask_strides[0] + h * job->mask_strides[1] + i * job->mask_strides[2];
+    const size_t bytes = (size_t)s->total * job->element;
+    char *copy = out ? (char *)out->data + (size_t)((b * s->query_heads + h) * s->queries + i) * bytes : NULL;
+    int64_t first, last;
+    if (copy && job->mode == 0)
+        memcpy(copy, row, bytes);
+    for (int64_t j = 0; job->softcap > 0 && j < s->total; j++)
+        set_score(job, row, j, job->softcap * tanh(score(job, row, j) / job->softcap));
+    if (copy && job->mode == 1)
+        memcpy(copy, row, bytes);
+    visible_keys(job, b, i, &first, &last);
+    double greatest = -INFINITY, sum = 0;
+    for (int64_t j = 0; j < s->total; j++) {
+        const bool seen = j >= first && j < last && (!mask || j < job->mask_width);
+        const double bias = !seen ? -INFINITY : mask ? mask_value(mask, at + j * job->mask_strides[3]) : 0;
+        const double sc = bias == -INFINITY && !job->is_fused ? -INFINITY : score(job, row, j) + bias;
+        set_score(job, row, j, sc);
+        greatest = sc > greatest || isnan(sc) ? sc : greatest;
     }
-
-static void exponential_f32(float *row, int64_t n)
-{
-    tlk_get()->unary(TLK_EXP, row, row, n);
+    if (copy && job->mode == 2)
+        memcpy(copy, row, bytes);
+    for (int64_t j = 0; j < s->total; j++) {
+        const double e = exp(score(job, row, j) - (!job->is_fused && greatest == -INFINITY ? 0 : greatest));
+        set_score(job, row, j, e);
+        sum += e;
+    }
+    for (int64_t j = 0; j < s->total; j++)
+        set_score(job, row, j, sum == 0 || (job->nan_is_zero && isnan(sum)) ? 0 : score(job, row, j) / sum);
+    if (copy && job->mode == 3)
+        memcpy(copy, row, bytes);
 }
-
-static void exponential_f64(double *row, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++)
-        row[i] = exp(row[i]);
-}
-
-SCORE_ROW(score_row_any_f32, float, exponential_f32)
-SCORE_ROW(score_row_f64, double, exponential_f64)
 
 /* The same, by the kernels where nothing rare is asked for. */
 static void score_row_f32(const attention_job *job, int64_t b, int64_t h, int64_t i, float *row)
@@ -124,17 +90,21 @@ static void score_row_f32(const attention_job *job, int64_t b, int64_t h, int64_
     const tl_tensor *mask = op_input(job->call, IN_MASK);
     const int64_t total = job->plan->s.total;
     int64_t first, last;
-    if (job->softcap > 0 || op_output(job->call, OUT_SCORES) || (mask && mask->type != TL_FLOAT)) {
-        score_row_any_f32(job, b, h, i, row);
+    if (job->softcap > 0 || op_output(job->call, OUT_SCORES) ||
+        (mask && mask->type != TL_FLOAT && mask->type != TL_BOOL)) {
+        score_row(job, b, h, i, (char *)row);
         return;
     }
     visible_keys(job, b, i, &first, &last);
     if (mask) {
-        const float *bias =
-            (const float *)mask->data + b * job->mask_strides[0] + h * job->mask_strides[1] + i * job->mask_strides[2];
+        const int64_t at = b * job->mask_strides[0] + h * job->mask_strides[1] + i * job->mask_strides[2];
+        const float *bias = (const float *)mask->data + at;
+        const uint8_t *seen = (const uint8_t *)mask->data + at;
         last = nn_min(last, job->mask_width);
         first = nn_min(first, last);
-        for (int64_t j = first; j < last; j++)
+        for (int64_t j = first; j < last && mask->type == TL_BOOL; j++)
+            row[j] = seen[j] ? row[j] : -INFINITY;
+        for (int64_t j = first; j < last && mask->type == TL_FLOAT; j++)
             row[j] = bias[j] == -INFINITY ? -INFINITY : row[j] + bias[j];
     }
     memset(row, 0, (size_t)first * sizeof row[0]);
@@ -176,7 +146,7 @@ static void score_rows(const attention_job *job, int64_t b, int64_t h, int64_t f
     }
     for (int64_t i = 0; i < rows; i++, scores += (size_t)job->plan->row_step * job->element)
         if (job->is_double)
-            score_row_f64(job, b, h, first + i, (double *)scores);
+            score_row(job, b, h, first + i, scores);
         else
             score_row_f32(job, b, h, first + i, (float *)scores);
 }
@@ -196,7 +166,7 @@ static void scale_queries(const attention_job *job, void *packed, int64_t n)
 static void place_right(const attention_job *job, const char *data, int64_t depth_step, int64_t column_step,
                         tlk_gemm *gemm, char *packed)
 {
-    const tlk_gemm_kernel *kernel = kernel_of(job->call->inputs[IN_Q]);
+    const tlk_gemm_kernel *kernel = attention_kernel(job->call->inputs[IN_Q]);
     const int64_t rest = gemm->n % kernel->panel_columns;
     if (column_step != 1 || kernel->blocks(job->plan->s.queries) > IN_PLACE_BLOCKS) {
         kernel->pack_b(data, depth_step, column_step, gemm->n, gemm->depth, 0, kernel->panels(gemm->n), packed);
@@ -208,9 +178,19 @@ static void place_right(const attention_job *job, const char *data, int64_t dept
         kernel->pack_b(data + (size_t)(gemm->n - rest) * job->element, depth_step, 1, rest, gemm->depth, 0, 1, packed);
 }
 
+/* Rows that lie one behind the other times columns, on tiles. */
+static void run_tiles(const tlk_gemm *gemm, const char *rows, int64_t row_step, const tlk_gemm_lines *columns,
+                      void *workspace)
+{
+    const tlk_gemm_lines lines = {(const float *)rows, row_step, 1, TLK_GEMM_SIDE * row_step};
+    tlk_get()->gemm_tiles->run(gemm, &lines, columns, 0, nn_ceil_div(gemm->m, TLK_GEMM_SIDE), 0,
+                               nn_ceil_div(gemm->n, TLK_GEMM_SIDE), workspace);
+}
+
 typedef struct attention_head {
     int64_t b, h;
-    tlk_gemm scores, result; /* of any queries */
+    tlk_gemm scores, result;     /* of any queries */
+    tlk_gemm_lines keys, values; /* for tiles */
 } attention_head;
 
 /* Queries [first, first + rows) of one head. */
@@ -218,20 +198,32 @@ static void attend_rows(const attention_job *job, attention_head *head, int64_t 
 {
     const attention_plan *plan = job->plan;
     const attention_sizes *s = &plan->s;
-    const tlk_gemm_kernel *kernel = kernel_of(job->call->inputs[IN_Q]);
+    const tlk_gemm_kernel *kernel = attention_kernel(job->call->inputs[IN_Q]);
     const int64_t blocks = kernel->blocks(rows);
+    const float scale = (float)job->scale;
     head->scores.m = head->result.m = rows;
     head->result.c =
         (char *)job->call->outputs[OUT_Y]->data + (attention_at(job, &job->y, head->b, head->h, first) - job->y.data);
-    kernel->pack_a(attention_at(job, &job->q, head->b, head->h, first), job->q.step, job->q.feature, rows, s->size, 0,
-                   blocks, scratch + plan->packed_q);
-    scale_queries(job, scratch + plan->packed_q, rows * s->size);
-    kernel->run(&head->scores, scratch + plan->packed_q, scratch + plan->packed_k, 0, blocks, 0,
-                kernel->panels(s->total));
+    if (plan->score_tiles) {
+        for (int64_t i = 0; i < rows; i++)
+            tlk_get()->binary(TLK_MUL, (const float *)attention_at(job, &job->q, head->b, head->h, first + i), 1,
+                              &scale, 0, (float *)(scratch + plan->packed_q) + i * s->size, s->size);
+        run_tiles(&head->scores, scratch + plan->packed_q, s->size, &head->keys, scratch + plan->packed_k);
+    } else {
+        kernel->pack_a(attention_at(job, &job->q, head->b, head->h, first), job->q.step, job->q.feature, rows, s->size,
+                       0, blocks, scratch + plan->packed_q);
+        scale_queries(job, scratch + plan->packed_q, rows * s->size);
+        kernel->run(&head->scores, scratch + plan->packed_q, scratch + plan->packed_k, 0, blocks, 0,
+                    kernel->panels(s->total));
+    }
     score_rows(job, head->b, head->h, first, rows, scratch + plan->scores);
-    kernel->pack_a(scratch + plan->scores, plan->row_step, 1, rows, s->total, 0, blocks, scratch + plan->packed_p);
-    kernel->run(&head->result, scratch + plan->packed_p, scratch + plan->packed_v, 0, blocks, 0,
-                kernel->panels(s->value_size));
+    if (plan->result_tiles) {
+        run_tiles(&head->result, scratch + plan->scores, plan->row_step, &head->values, scratch + plan->packed_v);
+    } else {
+        kernel->pack_a(scratch + plan->scores, plan->row_step, 1, rows, s->total, 0, blocks, scratch + plan->packed_p);
+        kernel->run(&head->result, scratch + plan->packed_p, scratch + plan->packed_v, 0, blocks, 0,
+                    kernel->panels(s->value_size));
+    }
 }
 
 static void attend_share(const attention_job *job, int64_t b, int64_t h, int64_t first, int64_t last, char *scratch)
@@ -254,12 +246,18 @@ static void attend_share(const attention_job *job, int64_t b, int64_t h, int64_t
                                       .c_column_step = job->y.feature,
                                       .alpha = 1,
                                       .activation = {.kind = TLK_LINEAR}}};
-    place_right(job, attention_at(job, &job->k, b, kv, 0), job->k.feature, job->k.step, &head.scores,
-                scratch + plan->packed_k);
-    place_right(job, attention_at(job, &job->v, b, kv, 0), job->v.step, job->v.feature, &head.result,
-                scratch + plan->packed_v);
-    for (; first < last; first += ROWS)
-        attend_rows(job, &head, first, nn_min(ROWS, last - first), scratch);
+    const char *keys = attention_at(job, &job->k, b, kv, 0), *values = attention_at(job, &job->v, b, kv, 0);
+    if (plan->score_tiles)
+        head.keys = (tlk_gemm_lines){(const float *)keys, job->k.step, job->k.feature, TLK_GEMM_SIDE * job->k.step};
+    else
+        place_right(job, keys, job->k.feature, job->k.step, &head.scores, scratch + plan->packed_k);
+    if (plan->result_tiles)
+        head.values =
+            (tlk_gemm_lines){(const float *)values, job->v.feature, job->v.step, TLK_GEMM_SIDE * job->v.feature};
+    else
+        place_right(job, values, job->v.step, job->v.feature, &head.result, scratch + plan->packed_v);
+    for (; first < last; first += plan->rows)
+        attend_rows(job, &head, first, nn_min(plan->rows, last - first), scratch);
 }
 
 static void attention_task(void *context, int64_t begin, int64_t end, int32_t thread)
@@ -279,7 +277,7 @@ void attention_attend(attention_job *job)
 {
     const attention_sizes *s = &job->plan->s;
     const int64_t heads = s->batch * s->query_heads, threads = job->call->thread_count;
-    const int64_t most = kernel_of(job->call->inputs[IN_Q])->blocks(s->queries);
+    const int64_t most = attention_kernel(job->call->inputs[IN_Q])->blocks(s->queries);
     job->shares = 1;
     while (job->shares < most && heads * job->shares % threads != 0 && heads * job->shares < 4 * threads)
         job->shares++;
