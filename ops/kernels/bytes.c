@@ -515,6 +515,27 @@ static void finish_rows(const tlk_bytes *p, int64_t row, int64_t rows, const pan
         finish_steps(p, row, rows, lanes, (float *)(void *)stage);
 }
 
+/* The only row of a whole panel, all of whose lanes are neighbours: floats without steps, as finish_rows makes them, at
+ * less cost. */
+static void finish_row(const tlk_bytes *p, int64_t row, int64_t lane, const int32_t *sums)
+{
+    const float *scale = p->scale + row * p->scale_row_step + lane * p->scale_lane_step;
+    const float *add = p->add == NULL ? NULL : p->add + row * p->add_row_step + lane * p->add_lane_step;
+    float *c = (float *)p->c + row * p->c_row_step + lane;
+    TLK_UNROLL
+    for (int i = 0; i < PANEL; i += TLK_W) {
+        vecu sum = (vecu)vi_load(sums + i);
+        for (int t = 0; t < TLK_BYTES_TERMS; t++)
+            if (p->terms[t].lane != NULL)
+                sum += (vecu)vi_set1(p->terms[t].row != NULL ? p->terms[t].row[row] : 1) *
+                       (vecu)vi_load(p->terms[t].lane + lane + i);
+        vecf x = vf_from_int((veci)sum) * (p->scale_lane_step != 0 ? vf_load(scale + i) : vf_set1(*scale));
+        if (add != NULL)
+            x = x + (p->add_lane_step != 0 ? vf_load(add + i) : vf_set1(*add));
+        memcpy(c + i, &x, sizeof x);
+    }
+}
+
 /* ---- One row, and bytes for quads. A shuffle within each 16 bytes of a vector makes quads of them for four lanes, and
  * of those 4, 8 and 12 further on for the next ones: four groups, whose sums are in order again when they are packed to
  * bytes, within each 16 as well. */
@@ -618,8 +639,14 @@ static void run(const tlk_bytes *p, const void *packed_a, int64_t block_begin, i
         int32_t start[BLOCK] = {0};
         if (p->start != NULL)
             memcpy(start, p->start + row, (size_t)rows * sizeof *start);
-        lanes.line = lane_begin / p->pitch;
-        for (int64_t lane = lane_begin; lane < lane_end; lane += PANEL) {
+        int64_t lane = lane_begin;
+        if (rows == 1 && p->form == TLK_BYTES_FLOATS && p->steps.count == 0 && p->pitch >= p->lanes && !p->narrow)
+            for (; lane + PANEL <= lane_end; lane += PANEL) {
+                multiply_1(p, a, (const uint32_t *)p->b + lane * p->b_lane_step, start, sums);
+                finish_row(p, row, lane, sums);
+            }
+        lanes.line = lane / p->pitch;
+        for (; lane < lane_end; lane += PANEL) {
             load_lanes(p, lane, (int)MIN(PANEL, lane_end - lane), &lanes);
             if (p->narrow) {
                 tlk_bytes unfinished = *p;
