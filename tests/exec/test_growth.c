@@ -24,8 +24,8 @@ typedef struct file {
 
 static void append(file *f, const void *bytes, size_t size)
 {
-    if (f->size + size > f->room) {
-        f->room = 2 * (f->size + size);
+    if (!f->bytes || f->size + size > f->room) {
+        f->room = 2 * (f->size + size) + 1;
         f->bytes = realloc(f->bytes, f->room);
         ck_assert_ptr_nonnull(f->bytes);
     }
