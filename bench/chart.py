@@ -1,4 +1,5 @@
 """The blocks and networks of one run as bars against the machine's peak, as an SVG for light and dark pages."""
+import math
 from html import escape
 
 import report
@@ -27,7 +28,9 @@ def text(x, y, content, kind='', anchor='start'):
 
 def svg(result):
     rows = [row for row in result['blocks'] + result['networks'] + result['models'] if row['flops'] and bars(row)]
-    scale = WIDTH - LEFT - RIGHT
+    longest = max([1, *(report.share(row, us) for row in rows for _, us in bars(row))])
+    most = math.ceil(longest * 10) * 10  # percent; products on tiles go beyond the peak
+    scale = (WIDTH - LEFT - RIGHT) * 100 / most
     engines = [name for name in ['Tapline', *result['columns']] if name in COLORS]
     engines = [name for name in dict.fromkeys(engines) if any(name in row['times'] for row in rows)]
     marks, y = [], TOP
@@ -39,7 +42,7 @@ def svg(result):
         marks.append(text(LEFT - 10, middle + 12, shape.rstrip(')'), 'value', 'end'))
         for name, us in group:
             share = report.share(row, us)
-            length = max(1, min(share, 1.05) * scale)
+            length = max(1, share * scale)
             ours = 'ours' if name == 'Tapline' else ''
             marks.append(f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR}" rx="1.5" '
                          f'fill="{COLORS[name]}"/>')
@@ -48,7 +51,7 @@ def svg(result):
             y += BAR + GAP
         y += GROUP
     grid = []
-    for part in range(0, 101, 25):
+    for part in range(0, most + 1, 25):
         x = LEFT + scale * part / 100
         kind = 'peak' if part == 100 else 'grid'
         grid.append(f'<line x1="{x:.1f}" y1="{TOP - 8}" x2="{x:.1f}" y2="{y - GROUP + 4}" class="{kind}"/>')

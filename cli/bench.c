@@ -228,8 +228,8 @@ const cli_command cli_command_bench = {
     .most = 1,
     .summary = "Measures load time, first run, runs, memory, and the time of each operator.",
     .details = "The times of whole runs are taken without profiling; the operators' in runs of their own afterwards. "
-               "The peak is what the threads do in multiply-adds on registers alone; bytes are those of the tensors "
-               "that a node reads and writes.",
+               "The peak is what the threads do in multiply-adds on registers alone, which products on tiles (AMX) "
+               "exceed; bytes are those of the tensors that a node reads and writes.",
     .options = option_table,
     .option_count = TL_COUNT(option_table),
     .run = run,
