@@ -40,6 +40,7 @@ typedef struct tlk_conv_data {
     void *y;        /* [groups][filters][out_size[0]][out_size[1]] */
     int64_t out_size[2];
     int32_t threads; /* that share the pieces; 0: 1 */
+    bool by_vectors; /* the bits are to be those of few outputs */
     tlk_steps steps; /* behind the activation; rows are filters of all groups, lanes positions in out_size */
 } tlk_conv_data;
 

@@ -33,6 +33,7 @@ extern const tlk_kernels TLK_FN(tlk_table);
 
 #if defined TLK_ISA_AVX512
 extern const tlk_sepconv_kernel tlk_sepconv_f32_amx;
+extern const tlk_conv_kernel tlk_conv_f32_amx;
 extern const tlk_gemm_tiles tlk_gemm_tiles_amx;
 extern const tlk_kernels tlk_table_amx;
 #endif

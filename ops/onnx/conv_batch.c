@@ -5,7 +5,8 @@
 
 static tlk_conv_data batch_data(const conv_geometry *g, int64_t samples)
 {
-    return (tlk_conv_data){.size = {1, samples * g->out_area}, .out_size = {1, samples * g->out_area}};
+    return (tlk_conv_data){
+        .size = {1, samples * g->out_area}, .out_size = {1, samples * g->out_area}, .by_vectors = true};
 }
 
 void conv_batch_plan(tl_call *call, conv_batch *batch, const conv_geometry *g, const tlk_conv_kernel *kernel,

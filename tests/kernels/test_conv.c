@@ -2,6 +2,7 @@
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/run.h"
@@ -178,12 +179,14 @@ END_TEST
 /* Single elements of many filters, in more columns than a tile has. */
 START_TEST(test_panels)
 {
-    static const int64_t sizes[][2] = {{1, 544}, {3, 211}, {40, 40}};
-    for (int i = 0; i < 3; i++) {
+    static const int64_t sizes[][2] = {{1, 544}, {3, 211}, {40, 40}, {1, 2111}};
+    for (int i = 0; i < 4; i++) {
         const problem p = {.type = (tlk_type)_i,
                            .bias = true,
                            .conv = {.groups = 1 + i % 2,
-                                    .channels = i == 2 ? 1 : 5,
+                                    .channels = i == 3   ? 32
+                                                : i == 2 ? 1
+                                                         : 5,
                                     .filters = 112 + i,
                                     .kernel = {1, 1},
                                     .stride = {1, 1},
@@ -193,6 +196,114 @@ START_TEST(test_panels)
                            .out_size = {sizes[i][0], sizes[i][1]}};
         check_problem(&p, (uint32_t)i);
     }
+}
+END_TEST
+
+/* Channels, filters and outputs enough for tiles: whole ones and not, more steps than are summed at once, more outputs
+ * than a tile of them has. */
+START_TEST(test_dense_shapes)
+{
+    static const int64_t channels[] = {20, 31, 32, 33, 40, 64, 96};
+    static const int64_t filters[] = {16, 17, 30, 32, 47, 48, 64, 80};
+    static const int64_t sizes[][2] = {{1, 64},  {1, 127}, {1, 128}, {1, 300}, {7, 9},   {7, 11},
+                                       {14, 14}, {8, 40},  {3, 200}, {30, 1},  {12, 33}, {1, 90}};
+    static const int64_t kernels[] = {1, 2, 3, 3};
+    static const tlk_activation_kind activations[] = {TLK_LINEAR, TLK_RELU, TLK_HARD_SWISH};
+    uint32_t state = 5U + (uint32_t)_i;
+    for (int i = 0; i < 12 / TEST_SHARE + 1; i++) {
+        const int size = (int)random_below(&state, 12);
+        problem p = {.bias = i % 4 != 0,
+                     .conv = {.groups = i % 8 == 3 ? 2 : 1,
+                              .channels = PICK(channels),
+                              .filters = PICK(filters),
+                              .activation = {.kind = PICK(activations)}},
+                     .size = {sizes[size][0], sizes[size][1]}};
+        for (int axis = 0; axis < 2; axis++) {
+            p.conv.kernel[axis] = p.size[axis] == 1 || i % 3 == 0 ? 1 : PICK(kernels);
+            p.conv.stride[axis] = i % 4 == 1 ? 1 + random_below(&state, 3) : 1;
+            p.conv.dilation[axis] = i % 4 == 2 ? 1 + random_below(&state, 3) : 1;
+            const int64_t extent = (p.conv.kernel[axis] - 1) * p.conv.dilation[axis] + 1;
+            p.pad[axis] = i % 3 == 0 ? 0 : random_below(&state, extent);
+            p.out_size[axis] = out_size(p.size[axis], 2 * p.pad[axis], p.conv.kernel[axis], p.conv.stride[axis],
+                                        p.conv.dilation[axis]);
+        }
+        check_problem(&p, (uint32_t)i);
+    }
+}
+END_TEST
+
+static uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* What an infinity or NaN reaches is infinite or NaN; all else keeps its bits. */
+static void check_special(const tlk_kernels *kernels, const problem *p, const buffers *b, guarded *changed, int64_t at,
+                          float value)
+{
+    float *y = b->y.data, *place = (float *)changed->data + at, *finite = malloc(b->y.size);
+    const float before = *place;
+    const int64_t area = p->out_size[0] * p->out_size[1];
+    const bool in_x = changed->data == b->x.data;
+    int64_t reached = 0;
+    ck_assert_ptr_nonnull(finite);
+    run(kernels, p, b, 1000000, 0);
+    memcpy(finite, y, b->y.size);
+    *place = value;
+    run(kernels, p, b, 1, 2);
+    for (int64_t i = 0; i < p->conv.filters * area; i++) {
+        double scale = 0, expected = 0;
+        for (int64_t c = 0; c < p->conv.channels; c++)
+            expected += naive_sum(p, b, c, i / area * p->conv.channels + c, i % area / p->out_size[1],
+                                  i % p->out_size[1], &scale);
+        const bool same = bits_of(y[i]) == bits_of(finite[i]);
+        if (isnan(expected))
+            ck_assert_msg(isnan(y[i]), "y[%d] is %g, not NaN", (int)i, (double)y[i]);
+        else if (isinf(expected)) /* what is read of the pads is zero, and times infinity NaN */
+            ck_assert_msg((double)y[i] == expected || (!in_x && isnan(y[i])), "y[%d] is %g", (int)i, (double)y[i]);
+        else
+            ck_assert_msg(same || (!in_x && isnan(y[i])), "y[%d] is no longer %g", (int)i, (double)finite[i]);
+        reached += !same;
+    }
+    ck_assert_int_gt(reached, 0);
+    ck_assert_int_lt(reached, p->conv.filters * area);
+    *place = before;
+    free(finite);
+}
+
+START_TEST(test_infinities)
+{
+    static const float values[] = {INFINITY, -INFINITY, NAN};
+    uint32_t state = 3;
+    const bool single = _i == 0;
+    const int64_t kernel = single ? 1 : 3, height = _i == 2 ? 1 : 9;
+    problem p = {.bias = true,
+                 .conv = {.groups = 1,
+                          .channels = _i == 2 ? 288 : 64, /* sums stop in between */
+                          .filters = 50,
+                          .kernel = {height == 1 ? 1 : kernel, kernel},
+                          .stride = {1, 1},
+                          .dilation = {1, 1}},
+                 .size = {height, 150},
+                 .pad = {height == 1 ? 0 : kernel / 2, kernel / 2},
+                 .out_size = {height, 150}};
+    const int64_t weights = p.conv.channels * p.conv.filters * p.conv.kernel[0] * p.conv.kernel[1];
+    buffers b = {.x = filled(TLK_F32, p.conv.channels * height * 150, 0, &state),
+                 .weights = filled(TLK_F32, weights, 0, &state),
+                 .bias = filled(TLK_F32, p.conv.filters, 0, &state),
+                 .y = guarded_alloc((size_t)(p.conv.filters * height * 150) * sizeof(float), 0)};
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++)
+        for (int v = 0; v < 3 && tlk_get_isa((tlk_isa)isa) != NULL; v++) {
+            const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+            check_special(kernels, &p, &b, &b.x, random_below(&state, p.conv.channels * height * 150), values[v]);
+            check_special(kernels, &p, &b, &b.weights, random_below(&state, weights), values[v]);
+        }
+    guarded_free(&b.x);
+    guarded_free(&b.weights);
+    guarded_free(&b.bias);
+    guarded_free(&b.y);
 }
 END_TEST
 
@@ -234,6 +345,8 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, test_random_shapes, 0, 8);
     tcase_add_loop_test(tests, test_panels, 0, 4);
+    tcase_add_loop_test(tests, test_dense_shapes, 0, 4);
+    tcase_add_loop_test(tests, test_infinities, 0, 3);
     tcase_add_test(tests, test_sizes_that_do_not_exist);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
