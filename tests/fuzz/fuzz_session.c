@@ -123,10 +123,8 @@ static void compare(const tl_tensor *a, const tl_tensor *b)
         return;
     check(a->type == TL_FLOAT);
     for (int64_t i = 0; i < bytes / 4; i++) {
-        float x[2];
-        memcpy(&x[0], (const float *)a->data + i, sizeof x[0]);
-        memcpy(&x[1], (const float *)b->data + i, sizeof x[1]);
-        check(memcmp(&x[0], &x[1], sizeof x[0]) == 0 || (isnan(x[0]) && isnan(x[1])));
+        const float x = ((const float *)a->data)[i], y = ((const float *)b->data)[i];
+        check((isnan(x) && isnan(y)) || (x == y && !signbit(x) == !signbit(y)));
     }
 }
 
