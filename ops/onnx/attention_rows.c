@@ -131,11 +131,10 @@ static void fused_rows_f32(const attention_job *job, int64_t b, int64_t h, int64
         for (int64_t j = total; j < step; j++)
             row[j] = -INFINITY;
     }
-    for (int64_t i = 0; i < rows; i++, scores += step) {
-        kernels->softmax(scores, scores, 1, step, 0);
-        if (job->nan_is_zero && isnan(*scores)) /* so are the others */
-            memset(scores, 0, (size_t)total * sizeof *scores);
-    }
+    kernels->softmax(scores, scores, rows, step, 0);
+    for (int64_t i = 0; i < rows && job->nan_is_zero; i++)
+        if (isnan(scores[i * step])) /* so are the others */
+            memset(scores + i * step, 0, (size_t)total * sizeof *scores);
 }
 
 static void score_rows(const attention_job *job, int64_t b, int64_t h, int64_t first, int64_t rows, char *scores)
