@@ -179,7 +179,7 @@ static void window_copy_plane(const window_copy *copy, const elem *x, real paddi
 /* All channels of a group, for the tile whose first output on each axis is `first`, and that lacks `less` outputs of a
  * whole one. */
 static inline void window_fill(const tlk_conv *conv, const window *w, const tlk_conv_data *data, const elem *x,
-                        const int64_t first[2], const int64_t less[2], real padding, real *out)
+                               const int64_t first[2], const int64_t less[2], real padding, real *out)
 {
     window_copy copy = {.width = data->size[1], .pitch = w->axis[1].steps};
     for (int64_t p = 0; p < w->axis[0].phases; p++)
