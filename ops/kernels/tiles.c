@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-#include "kernels/vreal.h"
+#include "kernels/velem.h"
 
 /* ---- operands ---- */
 
@@ -13,74 +13,63 @@
 #define PART_STEP(left) ((left) ? 16 : 16 * 16)
 
 /* x and y into one row of each part; the result has a NaN where one of them is infinite or NaN. */
-TLK_INLINE vec split(vec x, vec y, bool left, tlk_tile *tile, int row)
+TLK_INLINE vec split(vec x, vec y, int32_t *row, int part_step)
 {
-    int32_t *numbers = (int32_t *)tile->numbers + row * ROW_STEP(left);
     const veci upper = vi_set1((int32_t)0xffff0000), half = vi_set1(0x8000);
     const vec x0 = (vec)((veci)x & upper), y0 = (vec)((veci)y & upper);
     const vec x12 = x - x0, y12 = y - y0;
     const vec x1 = (vec)(((veci)x12 + half) & upper), y1 = (vec)(((veci)y12 + half) & upper);
     const vec x2 = x12 - x1, y2 = y12 - y1;
-    vi_store(numbers, (veci)((vecu)x >> 16) | (veci)y0);
-    vi_store(numbers + PART_STEP(left), (veci)((vecu)x1 >> 16) | (veci)y1);
-    vi_store(numbers + 2 * PART_STEP(left), (veci)((vecu)x2 >> 16) | (veci)y2);
+    vi_store(row, (veci)((vecu)x >> 16) | (veci)y0);
+    vi_store(row + part_step, (veci)((vecu)x1 >> 16) | (veci)y1);
+    vi_store(row + 2 * part_step, (veci)((vecu)x2 >> 16) | (veci)y2);
     return x2 + y2;
 }
 
-/* Where a step begins, and how many elements of how many lines there are. */
-struct step {
-    const tlk_lines *lines;
+/* A square of up to 16 vectors of memory, in which elements of a line, or the lines' elements, follow each other. */
+struct square {
     const float *at;
-    int count;
-    int64_t depth;
+    int64_t step;
+    int rows;
+    __mmask16 lanes;
 };
 
-TLK_INLINE vec load_part(const float *at, bool whole, int64_t n)
+/* Zero beyond. */
+TLK_INLINE vec row_of(const struct square *square, int i)
 {
-    if (whole || n >= VW)
-        return v_load(at);
-    return n <= 0 ? v_zero() : v_load_n(at, (int)n);
+    return (vec)_mm512_maskz_loadu_ps(i < square->rows ? square->lanes : 0, e_outside(square->at, i * square->step));
 }
 
-/* Vector i of 16, of group 0 or 1: line i, or all lines' element i. */
-TLK_INLINE vec along_depth(const struct step *step, bool whole, int i, int group)
+static TLK_NOINLINE void turn(const struct square *square, vec rows[VW])
 {
-    if (!whole && i >= step->count)
-        return v_zero();
-    return load_part(step->at + i * step->lines->line_step + group * step->lines->group_step, whole,
-                     step->depth - group * VW);
+    vec turned[VW];
+    TLK_UNROLL
+    for (int i = 0; i < VW; i++)
+        turned[i] = row_of(square, i);
+    v_transpose(turned);
+    TLK_UNROLL
+    for (int i = 0; i < VW; i++)
+        rows[i] = turned[i];
 }
 
-TLK_INLINE vec along_lines(const struct step *step, bool whole, int i, int group)
-{
-    if (!whole && i + group * VW >= step->depth)
-        return v_zero();
-    return load_part(step->at + i * step->lines->depth_step + group * step->lines->group_step, whole, step->count);
-}
-
-/* by_depth: vectors of memory lie along the depth. Those of a left tile do, those of a right one don't. */
-TLK_INLINE vec split_step(const struct step *step, bool whole, bool by_depth, bool left, tlk_tile *tile)
+TLK_INLINE vec split_square(const struct square squares[2], bool left, tlk_tile *tile)
 {
     vec special = v_zero();
-    if (by_depth == left) {
-        TLK_UNROLL
-        for (int i = 0; i < VW; i++)
-            special += by_depth ? split(along_depth(step, whole, i, 0), along_depth(step, whole, i, 1), left, tile, i)
-                                : split(along_lines(step, whole, i, 0), along_lines(step, whole, i, 1), left, tile, i);
-        return special;
-    }
+    TLK_UNROLL
+    for (int i = 0; i < VW; i++)
+        special += split(row_of(&squares[0], i), row_of(&squares[1], i), (int32_t *)tile->numbers + i * ROW_STEP(left),
+                         PART_STEP(left));
+    return special;
+}
+
+static TLK_NOINLINE vec split_turned(const struct square squares[2], bool left, tlk_tile *tile)
+{
+    vec special = v_zero();
     vec x[VW], y[VW];
-    TLK_UNROLL
+    turn(&squares[0], x);
+    turn(&squares[1], y);
     for (int i = 0; i < VW; i++)
-        x[i] = by_depth ? along_depth(step, whole, i, 0) : along_lines(step, whole, i, 0);
-    v_transpose(x);
-    TLK_UNROLL
-    for (int i = 0; i < VW; i++)
-        y[i] = by_depth ? along_depth(step, whole, i, 1) : along_lines(step, whole, i, 1);
-    v_transpose(y);
-    TLK_UNROLL
-    for (int i = 0; i < VW; i++)
-        special += split(x[i], y[i], left, tile, i);
+        special += split(x[i], y[i], (int32_t *)tile->numbers + i * ROW_STEP(left), PART_STEP(left));
     return special;
 }
 
@@ -113,21 +102,27 @@ static unsigned split_special(const tlk_lines *lines, bool left, int count, tlk_
     return special;
 }
 
-TLK_INLINE unsigned split_lines(const tlk_lines *lines, bool left, int count, tlk_tile *tiles)
+/* 16 elements of all lines, from element 16 * group on. */
+TLK_INLINE struct square square_of(const tlk_lines *lines, bool by_depth, int count, int64_t group)
+{
+    const int64_t left_over = lines->depth - group * VW;
+    const int depth = left_over <= 0 ? 0 : left_over < VW ? (int)left_over : VW;
+    return (struct square){e_outside(lines->at, group * lines->group_step),
+                           by_depth ? lines->line_step : lines->depth_step, by_depth ? count : depth,
+                           TLK_MASK16(0, by_depth ? depth : count)};
+}
+
+static unsigned split_lines(const tlk_lines *lines, bool left, int count, tlk_tile *tiles)
 {
     const bool by_depth = lines->depth_step == 1;
+    const int64_t steps = tlk_tile_steps(lines->depth);
     vec special = v_zero();
-    struct step step = {.lines = lines, .at = lines->at, .count = count, .depth = lines->depth};
-    for (int64_t s = 0; s < tlk_tile_steps(lines->depth); s++) {
-        const bool whole = count == TLK_TILE_LINES && step.depth >= TLK_TILE_DEPTH;
-        if (by_depth)
-            special += whole ? split_step(&step, true, true, left, tiles + s)
-                             : split_step(&step, false, true, left, tiles + s);
-        else
-            special += whole ? split_step(&step, true, false, left, tiles + s)
-                             : split_step(&step, false, false, left, tiles + s);
-        step.at += 2 * lines->group_step;
-        step.depth -= TLK_TILE_DEPTH;
+    for (int64_t s = 0; s < steps; s++) {
+        const struct square squares[2] = {square_of(lines, by_depth, count, 2 * s),
+                                          square_of(lines, by_depth, count, 2 * s + 1)};
+        special += by_depth != left ? split_turned(squares, left, tiles + s)
+                   : left           ? split_square(squares, true, tiles + s)
+                                    : split_square(squares, false, tiles + s);
     }
     return _mm512_cmpneq_ps_mask((__m512)special, (__m512)special) == 0 ? 0 : split_special(lines, left, count, tiles);
 }
