@@ -1,6 +1,5 @@
 /* Products of bytes: blocks of at most BLOCK rows of A against PANEL lanes of B. */
-#include "kernels/bytes.h"
-
+#include "kernels/bytes_panel.h"
 #include "kernels/check.h"
 #include "kernels/isa.h"
 #include "kernels/output.h"
@@ -14,8 +13,6 @@
 #define ONE_COPY __attribute__((noinline, noclone))
 #endif
 
-#define VECTORS 2
-#define PANEL   (VECTORS * TLK_W)
 #if defined TLK_ISA_AVX512 /* 12 * 2 sums, 2 vectors of B and one of A in 32 registers */
 #define BLOCK 12
 #elif defined TLK_ISA_NEON
@@ -364,22 +361,6 @@ static void multiply_block(int64_t rows, int lanes, const tlk_bytes *p, const in
 
 /* ---- What comes out */
 
-/* What the lanes of a panel bring with them, as whole panels; and where they go: runs of neighbours. */
-typedef struct panel_lanes {
-    int64_t lane;
-    int64_t line; /* of the next panel's first lane */
-    int count;
-    const int32_t *terms[TLK_BYTES_TERMS]; /* NULL: no such term */
-    const float *scale;                    /* NULL: one for each row */
-    int32_t padded_terms[TLK_BYTES_TERMS][PANEL];
-    float padded_scale[PANEL];
-    int runs;
-    struct {
-        int begin, end;
-        int64_t to;
-    } run[PANEL];
-} panel_lanes;
-
 static const void *whole_panel(const void *from, int64_t lane, int count, size_t size, void *padded)
 {
     if (from == NULL || count == PANEL)
@@ -388,7 +369,7 @@ static const void *whole_panel(const void *from, int64_t lane, int count, size_t
     return memcpy(padded, (const char *)from + (size_t)lane * size, (size_t)count * size);
 }
 
-static void load_lanes(const tlk_bytes *p, int64_t lane, int count, panel_lanes *lanes)
+void load_lanes(const tlk_bytes *p, int64_t lane, int count, panel_lanes *lanes)
 {
     lanes->lane = lane;
     lanes->count = count;
@@ -409,19 +390,6 @@ static void load_lanes(const tlk_bytes *p, int64_t lane, int count, panel_lanes 
         at = (int)MIN(count, at + p->pitch - inside);
     }
     lanes->line = lane + count < line * p->pitch ? line - 1 : line;
-}
-
-TLK_INLINE void add_terms(const tlk_bytes *p, int64_t row, const panel_lanes *lanes, int32_t *sums)
-{
-    for (int t = 0; t < TLK_BYTES_TERMS; t++) {
-        if (lanes->terms[t] == NULL)
-            continue;
-        const vecu factor = (vecu)vi_set1(p->terms[t].row != NULL ? p->terms[t].row[row] : 1);
-        for (int v = 0; v < VECTORS; v++) {
-            const vecu sum = (vecu)vi_load(sums + v * TLK_W) + factor * (vecu)vi_load(lanes->terms[t] + v * TLK_W);
-            vi_store(sums + v * TLK_W, (veci)sum);
-        }
-    }
 }
 
 /* Fewer bytes than a panel has, without a call: what is left goes over what is done. */
@@ -465,8 +433,9 @@ static ONE_COPY void finish_steps(const tlk_bytes *p, int64_t row, int64_t rows,
 }
 
 /* What all rows need is read once, here: for the compiler, any store of bytes might change it. */
-static void finish_rows(const tlk_bytes *p, int64_t row, int64_t rows, const panel_lanes *lanes, int32_t *sums)
+void finish_rows(const tlk_bytes *p, int64_t row, int64_t rows, const panel_lanes *lanes, int32_t *sums)
 {
+    static const int32_t one = 1;
     const tlk_bytes_form form = p->form;
     const size_t size = form == TLK_BYTES_BYTES ? 1 : sizeof(int32_t);
     const float low = (float)(p->low - p->zero);
@@ -479,40 +448,64 @@ static void finish_rows(const tlk_bytes *p, int64_t row, int64_t rows, const pan
     const int64_t add_step = p->add_lane_step;
     const bool steps = form == TLK_BYTES_FLOATS && p->steps.count > 0;
     const bool whole = lanes->runs == 1 && lanes->run[0].end - lanes->run[0].begin == PANEL && !steps;
-    const bool terms = lanes->terms[0] != NULL || lanes->terms[1] != NULL || lanes->terms[2] != NULL;
     const int64_t first = whole ? lanes->run[0].to * (int64_t)size : 0;
     char *const block = (char *)p->c + row * c_step;
-    int32_t *const stage = sums;
-    for (int64_t r = 0; r < rows; r++, sums += PANEL) {
+    struct {
+        const int32_t *row, *lanes;
+        int64_t step;
+    } terms[TLK_BYTES_TERMS];
+    int count = 0;
+    for (int t = 0; t < TLK_BYTES_TERMS; t++) {
+        const int32_t *factors = p->terms[t].row;
+        if (lanes->terms[t] == NULL)
+            continue;
+        terms[count].lanes = lanes->terms[t];
+        terms[count].row = factors != NULL ? factors + row : &one;
+        terms[count++].step = factors != NULL;
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        int32_t *stage = sums + r * PANEL;
         char *c = block + r * c_step;
         const float *summands = add == NULL ? NULL : add + (row + r) * p->add_row_step + lanes->lane * add_step;
-        char *to = whole ? c + first : (char *)sums;
-        if (terms)
-            add_terms(p, row + r, lanes, sums);
-        for (int i = 0; i < PANEL && form != TLK_BYTES_SUMS; i += TLK_W) {
-            const vecf scale = scales == NULL ? vf_load(lanes->scale + i) : vf_set1(scales[r * scale_step]);
-            vecf x = vf_from_int(vi_load(sums + i)) * scale;
+        char *to = whole ? c + first : (char *)stage;
+        veci x[VECTORS];
+        TLK_UNROLL
+        for (int v = 0; v < VECTORS; v++)
+            x[v] = vi_load(stage + v * TLK_W);
+        for (int t = 0; t < count; t++) {
+            const vecu factor = (vecu)vi_set1(terms[t].row[r * terms[t].step]);
+            TLK_UNROLL
+            for (int v = 0; v < VECTORS; v++)
+                x[v] = (veci)((vecu)x[v] + factor * (vecu)vi_load(terms[t].lanes + v * TLK_W));
+        }
+        if (form != TLK_BYTES_SUMS)
+            TLK_UNROLL
+        for (int v = 0; v < VECTORS; v++) {
+            const vecf scale = scales == NULL ? vf_load(lanes->scale + v * TLK_W) : vf_set1(scales[r * scale_step]);
+            vecf y = vf_from_int(x[v]) * scale;
             if (form == TLK_BYTES_BYTES) {
-                const vecb bytes = bytes_from_floats(x, low, high, zero);
-                memcpy(to + i, &bytes, sizeof bytes);
+                const vecb bytes = bytes_from_floats(y, low, high, zero);
+                memcpy(to + v * TLK_W, &bytes, sizeof bytes);
                 continue;
             }
             if (add != NULL && add_step == 0)
-                x = x + vf_set1(*summands);
-            else if (add != NULL && i < lanes->count)
-                x = x + vf_load_n(summands + i, MIN(TLK_W, lanes->count - i));
-            memcpy(to + (size_t)i * sizeof(float), &x, sizeof x);
+                y = y + vf_set1(*summands);
+            else if (add != NULL && v * TLK_W < lanes->count)
+                y = y + vf_load_n(summands + v * TLK_W, MIN(TLK_W, lanes->count - v * TLK_W));
+            x[v] = (veci)y;
         }
-        if (whole && form == TLK_BYTES_SUMS)
-            memcpy(to, sums, PANEL * sizeof *sums);
+        if (form != TLK_BYTES_BYTES)
+            TLK_UNROLL
+        for (int v = 0; v < VECTORS; v++)
+            memcpy(to + v * TLK_VBYTES, &x[v], sizeof x[v]);
         for (int i = 0; i < lanes->runs && !whole && !steps; i++) {
             const size_t begin = (size_t)lanes->run[i].begin;
-            copy_some(c + (size_t)lanes->run[i].to * size, (char *)sums + begin * size,
+            copy_some(c + (size_t)lanes->run[i].to * size, (char *)stage + begin * size,
                       ((size_t)lanes->run[i].end - begin) * size);
         }
     }
-    if (steps)
-        finish_steps(p, row, rows, lanes, (float *)(void *)stage);
+    for (int64_t r = 0; steps && r < rows; r += BLOCK)
+        finish_steps(p, row + r, MIN(BLOCK, rows - r), lanes, (float *)(void *)(sums + r * PANEL));
 }
 
 /* The only row of a whole panel, all of whose lanes are neighbours: floats without steps, as finish_rows makes them, at

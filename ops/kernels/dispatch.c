@@ -43,7 +43,7 @@ static unsigned ask(void)
         return ASKED;
     if ((saved & 0xe6) != 0xe6 || (ebx & wide) != wide)
         return ASKED | AVX2;
-    const unsigned tiles = 1U << 24 | 1U << 22; /* AMX_TILE and AMX_BF16, which compilers call by different names */
+    const unsigned tiles = 1U << 24 | 1U << 22 | 1U << 25; /* AMX_TILE, AMX_BF16 and AMX_INT8, of many names */
     return ASKED | AVX2 | AVX512 | ((ecx & bit_AVX512VNNI) != 0 ? VNNI : 0) |
            ((saved & 0x60000) == 0x60000 && (edx & tiles) == tiles ? AMX : 0);
 }

@@ -35,6 +35,7 @@ extern const tlk_kernels TLK_FN(tlk_table);
 extern const tlk_sepconv_kernel tlk_sepconv_f32_amx;
 extern const tlk_conv_kernel tlk_conv_f32_amx;
 extern const tlk_gemm_tiles tlk_gemm_tiles_amx;
+extern const tlk_bytes_kernel tlk_bytes_amx;
 extern const tlk_kernels tlk_table_amx;
 #endif
 

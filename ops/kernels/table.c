@@ -41,6 +41,7 @@ const tlk_kernels tlk_table_amx = {
     .sepconv[TLK_F32] = &tlk_sepconv_f32_amx,
     .conv[TLK_F32] = &tlk_conv_f32_amx,
     .gemm_tiles = &tlk_gemm_tiles_amx,
+    .bytes = &tlk_bytes_amx,
 };
 #endif
 /* clang-format on */

@@ -372,6 +372,23 @@ START_TEST(products)
 }
 END_TEST
 
+/* Around tiles of 16 rows, 16 lanes and 64 bytes, and around what is done together. */
+START_TEST(tiles)
+{
+    static const int64_t rows[] = {4, 15, 16, 17, 32, 33, 49}, lanes[] = {15, 16, 17, 33}, depths[] = {7, 63, 64, 65};
+    static const problem large[] = {{257, 17, 70, 1, .a_signed = true}, {300, 33, 521, 2, .b_signed = true}};
+    uint32_t seed = 1;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t j = 0; j < sizeof lanes / sizeof *lanes; j++)
+            for (size_t k = 0; k < sizeof depths / sizeof *depths; k++, seed++) {
+                const problem p = {rows[i], lanes[j], depths[k], 1 + seed % 4, seed % 2 != 0, seed / 2 % 2 != 0, 0};
+                check_problem(&p, seed);
+            }
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++)
+        check_problem(&large[i], seed++);
+}
+END_TEST
+
 /* A saturating instruction, or a sum of 16 bits, would show. */
 START_TEST(extremes)
 {
@@ -391,6 +408,7 @@ int main(void)
     tcase_add_test(tests, quads);
     tcase_add_test(tests, narrow);
     tcase_add_test(tests, products);
+    tcase_add_test(tests, tiles);
     tcase_add_test(tests, extremes);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
