@@ -27,10 +27,12 @@ static int64_t squares_of(int64_t quads)
 
 /* ---- Packing */
 
-/* What the other kernel does as fast: tiles take some hundred cycles before and after a panel's products. */
+/* What the other kernel does as fast: each group takes tiles some hundred cycles before and after its products, which
+ * many rows have time for. */
 static bool is_small(int64_t rows, int64_t quads)
 {
-    return rows < 4 || quads < 320 / MIN(rows, ROWS);
+    const int64_t groups = rows > LINES ? 2 : 1;
+    return rows < 4 || quads <= groups * 256 / MIN(rows, 64);
 }
 
 static size_t packed_size(int64_t rows, int64_t taps, int64_t depth)
