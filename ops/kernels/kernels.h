@@ -26,7 +26,7 @@ typedef enum tlk_isa {
     TLK_NEON,     /* aarch64 */
     TLK_AVX2,     /* with FMA and F16C */
     TLK_AVX512,   /* with F, BW, DQ and VL */
-    TLK_AMX,      /* AVX-512, and products of floats on tiles (tiles.h) */
+    TLK_AMX,      /* AVX-512, and products on tiles (tiles.h, bytes_tiles.c) */
     TLK_ISA_COUNT
 } tlk_isa;
 
@@ -57,8 +57,8 @@ typedef struct tlk_kernels {
 } tlk_kernels;
 
 /* The table for this CPU: the best instruction set it has, or the one that the environment variable TAPLINE_ISA names
- * (amx, avx512, avx2, neon, portable) when the first call is made, if the CPU has that. Never NULL; the same at every call.
- * Any thread may call it at any time; after the first call it is one load. */
+ * (amx, avx512, avx2, neon, portable) when the first call is made, if the CPU has that. Never NULL; the same at every
+ * call. Any thread may call it at any time; after the first call it is one load. */
 const tlk_kernels *tlk_get(void);
 
 /* The table for one instruction set, NULL if this build or this CPU lacks it. */
