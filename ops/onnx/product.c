@@ -234,6 +234,9 @@ static operand pack_factor(tl_call *call, const product_plan *plan, const produc
         pack_rest(f, plan->type, data, packed);
         return (operand){packed, data};
     }
+    if (f->side == PRODUCT_LEFT && f->lines == 1 && f->matrices == 1 && f->depth_step == 1 && f->depth > 0 &&
+        (plan->type == TL_FLOAT || plan->type == TL_DOUBLE))
+        return (operand){data, NULL}; /* a row is as it would be packed */
     if (f->depth == 0)
         memset(packed, 0, (size_t)f->matrices * f->each);
     else
