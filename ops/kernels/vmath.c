@@ -197,9 +197,10 @@ void TLK_FN(tlk_binary)(tlk_binary function, const float *a, int a_step, const f
 
 /* ---- recurrence ---- */
 
+#define GATE(g) (vf_load_n(state + (g)*step + k, left) + vf_load_n(x + (g)*step + k, left))
+
 void TLK_FN(tlk_lstm)(const float *state, const float *x, int64_t step, float *cell, float *h, int64_t n)
 {
-#define GATE(g) (vf_load_n(state + (g)*step + k, left) + vf_load_n(x + (g)*step + k, left))
     for (int64_t k = 0; k < n; k += TLK_W) {
         const int left = n - k < TLK_W ? (int)(n - k) : TLK_W;
         const vecf i = vf_sigmoid(GATE(0));
@@ -209,6 +210,24 @@ void TLK_FN(tlk_lstm)(const float *state, const float *x, int64_t step, float *c
         const vecf c = vf_fma(f, vf_load_n(cell + k, left), i * candidate);
         vf_store_n(cell + k, c, left);
         vf_store_n(h + k, o * vf_tanh(c), left);
+    }
+}
+
+void TLK_FN(tlk_gru)(tlk_gru part, const float *state, const float *hidden, const float *bias, const float *x,
+                     int64_t step, const float *h, float *next, int64_t n)
+{
+    for (int64_t k = 0; k < n; k += TLK_W) {
+        const int left = n - k < TLK_W ? (int)(n - k) : TLK_W;
+        const vecf old = vf_load_n(h + k, left);
+        const vecf r = part == TLK_GRU_AFTER_RESET ? vf_set1(1.0F) : vf_sigmoid(GATE(1));
+        vecf result = r * old;
+        if (part != TLK_GRU_RESET) {
+            const vecf z = vf_sigmoid(GATE(0));
+            const vecf sum = vf_load_n(hidden + k, left) + (bias ? vf_load_n(bias + k, left) : vf_zero());
+            const vecf candidate = vf_tanh(vf_fma(r, sum, vf_load_n(x + 2 * step + k, left)));
+            result = vf_fma(z, old - candidate, candidate);
+        }
+        vf_store_n(next + k, result, left);
     }
 }
 

@@ -44,6 +44,13 @@ typedef enum tlk_reduction {
     TLK_MAXIMUM
 } tlk_reduction;
 
+/* What is made of a GRU's cell. */
+typedef enum tlk_gru {
+    TLK_GRU_RESET,       /* the reset state, which the hidden gate is to be multiplied with */
+    TLK_GRU_AFTER_RESET, /* the next state from that */
+    TLK_GRU_LINEAR       /* the next state, where the reset comes after the product: all at once */
+} tlk_gru;
+
 #define TLK_VMATH_LIST(KERNEL)                                                                                        \
     /* n elements of x to y, which may be x */                                                                        \
     KERNEL(void, unary, (tlk_unary function, const float *x, float *y, int64_t n))                                    \
@@ -86,6 +93,11 @@ typedef enum tlk_reduction {
     /* n cells of an LSTM with its usual functions. What the gates i, o, f and c get from the state and from x lies   \
      * `step` apart; h may be one of them. */                                                                         \
     KERNEL(void, lstm, (const float *state, const float *x, int64_t step, float *cell, float *h, int64_t n))          \
+    /* The same of a GRU, whose gates are the update, the reset and the hidden one; what the last one gets from the   \
+     * state is `hidden` + `bias`, which may be NULL; h is the state. */                                              \
+    KERNEL(void, gru,                                                                                                 \
+           (tlk_gru part, const float *state, const float *hidden, const float *bias, const float *x, int64_t step,   \
+            const float *h, float *next, int64_t n))                                                                  \
     /* Sine and cosine */                                                                                             \
     KERNEL(void, sine, (const float *x, float *y, int64_t n, int cosine))
 

@@ -39,7 +39,7 @@ typedef struct rnn_attributes {
     rnn_multiply multiply; /* NULL: the products below */
 } rnn_attributes;
 
-/* R multiplies the state in one product; GRU's hidden gate in one of its own, as it reads the reset state. */
+/* R multiplies the state in one product; GRU's hidden gate in one of its own, where it reads the reset state. */
 enum { PRODUCT_INPUT, PRODUCT_STATE, PRODUCT_HIDDEN, PRODUCTS };
 
 typedef struct rnn_state {
@@ -211,19 +211,23 @@ static tl_status rnn_sizes(const tl_call *call, const rnn_attributes *a, tl_dim 
                            : status;
 }
 
+static bool has_product(const rnn_attributes *a, int k)
+{
+    return k != PRODUCT_HIDDEN || (a->kind == RNN_GRU && !a->linear_before_reset);
+}
+
+/* Gates whose state's part comes out of PRODUCT_STATE. */
+static int64_t state_gates(const rnn_attributes *a)
+{
+    return has_product(a, PRODUCT_HIDDEN) ? a->gates - 1 : a->gates;
+}
+
 /* The factor of product k: (lines, depth) rows of W or R. */
 static product_factor rnn_factor(const rnn_attributes *a, int k, int64_t input, int64_t hidden, tl_type type)
 {
-    const int64_t lines = k == PRODUCT_HIDDEN                        ? hidden
-                          : k == PRODUCT_STATE && a->kind == RNN_GRU ? 2 * hidden
-                                                                     : a->gates * hidden;
-    const tl_tensor view = {.type = type, .rank = 2, .dims = {lines, k == PRODUCT_INPUT ? input : hidden}};
+    const int64_t gates = k == PRODUCT_HIDDEN ? 1 : k == PRODUCT_STATE ? state_gates(a) : a->gates;
+    const tl_tensor view = {.type = type, .rank = 2, .dims = {gates * hidden, k == PRODUCT_INPUT ? input : hidden}};
     return product_factor_b(&view, true);
-}
-
-static bool has_product(const rnn_attributes *a, int k)
-{
-    return k != PRODUCT_HIDDEN || a->kind == RNN_GRU;
 }
 
 static void place_workspace(tl_call *call, const rnn_attributes *a, rnn_plan *plan, tl_type type)
@@ -346,6 +350,13 @@ static bool is_usual_lstm(const rnn_job *job)
            !job->peephole && f[0].kind == RNN_SIGMOID && f[1].kind == RNN_TANH && f[2].kind == RNN_TANH;
 }
 
+/* The same of a GRU. */
+static bool is_usual_gru(const rnn_job *job)
+{
+    const rnn_activation *f = job->functions;
+    return !job->is_double && !job->attributes->clipped && f[0].kind == RNN_SIGMOID && f[1].kind == RNN_TANH;
+}
+
 #define REAL            float
 #define KERNEL_ACTIVATE 1
 #define MATH(function)  function##f
@@ -375,7 +386,7 @@ static bool is_usual_lstm(const rnn_job *job)
     }
 UNIT_TASK(rnn_task, rnn_units)
 UNIT_TASK(lstm_task, lstm_units)
-UNIT_TASK(gru_gates_task, gru_gates)
+UNIT_TASK(gru_reset_task, gru_reset)
 UNIT_TASK(gru_task, gru_units)
 
 /* Direction d's packed weights of product k; NULL: they are packed in the run. */
@@ -413,32 +424,21 @@ static void multiply_state(tl_call *call, const rnn_job *job, const void *const 
         job->attributes->multiply(call, true, job->direction, h, sums_at(job, 0), plan->sums_batch, job->gates);
         return;
     }
-    product_result result = {.c = job->gates,
-                             .add = is_usual_lstm(job) ? NULL : sums_at(job, 0),
-                             .add_row_step = plan->sums_batch,
-                             .add_column_step = 1,
-                             .alpha = 1,
-                             .beta = 1};
+    const bool adds_later = job->attributes->kind == RNN_GRU || is_usual_lstm(job);
+    const product_result result = {.c = job->gates,
+                                   .add = adds_later ? NULL : sums_at(job, 0),
+                                   .add_row_step = plan->sums_batch,
+                                   .add_column_step = 1,
+                                   .alpha = 1,
+                                   .beta = 1};
     product_run(call, &plan->products[PRODUCT_STATE], h, NULL, packed[PRODUCT_STATE], &result);
-    if (!job->attributes->linear_before_reset)
-        return;
-    const size_t size = job->is_double ? sizeof(double) : sizeof(float);
-    result.c = job->candidate;
-    result.add = job->bias ? (const char *)job->bias + (size_t)(5 * plan->hidden) * size : NULL;
-    result.add_row_step = 0;
-    product_run(call, &plan->products[PRODUCT_HIDDEN], h, NULL, packed[PRODUCT_HIDDEN], &result);
 }
 
 /* GRU's hidden gate, where it reads the reset state. */
 static void multiply_reset(tl_call *call, const rnn_job *job, const void *const *packed)
 {
     const rnn_plan *plan = job->plan;
-    const product_result result = {.c = job->candidate,
-                                   .add = sums_at(job, 2 * plan->hidden),
-                                   .add_row_step = plan->sums_batch,
-                                   .add_column_step = 1,
-                                   .alpha = 1,
-                                   .beta = 1};
+    const product_result result = {.c = job->candidate, .alpha = 1};
     product_run(call, &plan->products[PRODUCT_HIDDEN], job->reset, NULL, packed[PRODUCT_HIDDEN], &result);
 }
 
@@ -450,10 +450,10 @@ static void run_steps(tl_call *call, rnn_job *job, bool reverse, const void *con
     for (int64_t step = 0; step < plan->time; step++) {
         job->time = reverse ? plan->time - 1 - step : step;
         multiply_state(call, job, packed);
-        if (kind == RNN_GRU)
-            call->host->parallel_for(call, gru_gates_task, job, blocks, grain);
-        if (kind == RNN_GRU && !job->attributes->linear_before_reset)
+        if (has_product(job->attributes, PRODUCT_HIDDEN)) {
+            call->host->parallel_for(call, gru_reset_task, job, blocks, grain);
             multiply_reset(call, job, packed);
+        }
         call->host->parallel_for(call,
                                  kind == RNN_GRU    ? gru_task
                                  : kind == RNN_LSTM ? lstm_task

@@ -131,17 +131,25 @@ static void T(lstm_units)(const rnn_job *job, int64_t first, int64_t n)
         T(lstm_cell)(job, b, first, n, (REAL *)job->gates + b * 4 * job->plan->hidden + first);
 }
 
-/* The update and reset gates; and, unless the reset comes after the product, the reset state that this one reads. */
-static void T(gru_gates)(const rnn_job *job, int64_t first, int64_t n)
+/* The reset gate, where the hidden gate's product waits for it: the reset state. */
+static void T(gru_reset)(const rnn_job *job, int64_t first, int64_t n)
 {
     const int64_t hidden = job->plan->hidden;
     for (int64_t b = 0; b < job->plan->batch; b++) {
         REAL *z = (REAL *)job->gates + b * 2 * hidden + first, *r = z + hidden;
+        const REAL *x = (const REAL *)sums_at(job, first) + b * job->plan->sums_batch;
         const REAL *h = (const REAL *)job->h[job->current] + b * hidden + first;
         REAL *reset = (REAL *)job->reset + b * hidden + first;
-        T(activate)(&job->functions[0], job->attributes, z, n);
+#if KERNEL_ACTIVATE
+        if (is_usual_gru(job)) {
+            tlk_get()->gru(TLK_GRU_RESET, z, NULL, NULL, x, hidden, h, reset, n);
+            continue;
+        }
+#endif
+        for (int64_t j = 0; j < n; j++)
+            r[j] += x[hidden + j];
         T(activate)(&job->functions[0], job->attributes, r, n);
-        for (int64_t j = 0; !job->attributes->linear_before_reset && j < n; j++)
+        for (int64_t j = 0; j < n; j++)
             reset[j] = r[j] * h[j];
     }
 }
@@ -149,14 +157,30 @@ static void T(gru_gates)(const rnn_job *job, int64_t first, int64_t n)
 static void T(gru_units)(const rnn_job *job, int64_t first, int64_t n)
 {
     const rnn_plan *plan = job->plan;
-    const int64_t hidden = plan->hidden;
+    const int64_t hidden = plan->hidden, width = state_gates(job->attributes) * hidden;
+    const bool linear = job->attributes->linear_before_reset;
+    const REAL *bias = linear && job->bias ? (const REAL *)job->bias + 5 * hidden + first : NULL;
     for (int64_t b = 0; b < plan->batch; b++) {
-        const REAL *z = (const REAL *)job->gates + b * 2 * hidden + first, *r = z + hidden;
-        const REAL *sums = (const REAL *)job->sums + job->time * plan->sums_time + b * plan->sums_batch;
-        const REAL *h = (const REAL *)job->h[job->current] + b * hidden + first, *x = sums + 2 * hidden + first;
-        REAL *c = (REAL *)job->candidate + b * hidden + first; /* with the state's part in it */
-        for (int64_t j = 0; job->attributes->linear_before_reset && j < n; j++)
-            c[j] = x[j] + r[j] * c[j];
+        REAL *z = (REAL *)job->gates + b * width + first, *r = z + hidden;
+        REAL *c = linear ? r + hidden : (REAL *)job->candidate + b * hidden + first; /* the state's part */
+        const REAL *x = (const REAL *)sums_at(job, first) + b * plan->sums_batch;
+        const REAL *h = (const REAL *)job->h[job->current] + b * hidden + first;
+#if KERNEL_ACTIVATE
+        if (is_usual_gru(job)) {
+            tlk_get()->gru(linear ? TLK_GRU_LINEAR : TLK_GRU_AFTER_RESET, z, c, bias, x, hidden, h, c, n);
+            T(leave)(job, b, first, n, c);
+            continue;
+        }
+#endif
+        for (int64_t j = 0; j < n; j++) {
+            z[j] += x[j];
+            r[j] = linear ? r[j] + x[hidden + j] : 1; /* c has been reset already */
+        }
+        T(activate)(&job->functions[0], job->attributes, z, n);
+        if (linear)
+            T(activate)(&job->functions[0], job->attributes, r, n);
+        for (int64_t j = 0; j < n; j++)
+            c[j] = x[2 * hidden + j] + r[j] * (c[j] + (bias ? bias[j] : 0));
         T(activate)(&job->functions[1], job->attributes, c, n);
         for (int64_t j = 0; j < n; j++)
             c[j] = (1 - z[j]) * c[j] + z[j] * h[j];

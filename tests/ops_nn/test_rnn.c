@@ -6,6 +6,7 @@
 extern const tl_operator tl_op_RNN_14, tl_op_GRU_14, tl_op_LSTM_14, tl_op_RNN_1, tl_op_GRU_3, tl_op_LSTM_1;
 
 enum { SIMPLE, GRU, LSTM };
+enum { MOST_UNITS = 80 }; /* hidden ones */
 
 typedef struct problem {
     int kind;
@@ -65,7 +66,7 @@ static double gate_sum(const problem *p, const tensors *t, int64_t d, int64_t ga
 
 static void gru_step(const problem *p, const tensors *t, int64_t d, int64_t step, int64_t b, double *h)
 {
-    double next[32], reset[32], z[32];
+    double next[MOST_UNITS], reset[MOST_UNITS], z[MOST_UNITS];
     for (int64_t j = 0; j < p->hidden; j++) {
         z[j] = apply(function(p, 0), gate_sum(p, t, d, 0, j, step, b, h, true, true), p->clip);
         reset[j] = h[j] * apply(function(p, 0), gate_sum(p, t, d, 1, j, step, b, h, true, true), p->clip);
@@ -82,7 +83,7 @@ static void gru_step(const problem *p, const tensors *t, int64_t d, int64_t step
 
 static void lstm_step(const problem *p, const tensors *t, int64_t d, int64_t step, int64_t b, double *h, double *c)
 {
-    double next[32];
+    double next[MOST_UNITS];
     for (int64_t j = 0; j < p->hidden; j++) {
         double peep[3] = {0};
         for (int64_t k = 0; p->peephole && k < 3; k++)
@@ -101,7 +102,7 @@ static void naive(const problem *p, const tensors *t, double *y, double *last_h,
 {
     for (int64_t d = 0; d < p->directions; d++)
         for (int64_t b = 0; b < p->batch; b++) {
-            double h[32] = {0}, c[32] = {0}, next[32];
+            double h[MOST_UNITS] = {0}, c[MOST_UNITS] = {0}, next[MOST_UNITS];
             const int64_t n = p->lengths ? (int64_t)get(&t->lengths, b) : p->time;
             const int64_t at = p->layout ? b * p->directions + d : d * p->batch + b;
             const bool reverse = strcmp(p->direction, "reverse") == 0 || d == 1;
@@ -213,7 +214,7 @@ static void check_problem(const problem *p)
                       .constant = p->constant};
     run_ok(&test);
     const size_t all = (size_t)(p->time * p->directions * p->batch * p->hidden);
-    double *y = calloc(all + 1, sizeof *y), last_h[2 * 4 * 32] = {0}, last_c[2 * 4 * 32] = {0};
+    double *y = calloc(all + 1, sizeof *y), last_h[2 * 4 * MOST_UNITS] = {0}, last_c[2 * 4 * MOST_UNITS] = {0};
     naive(p, &t, y, last_h, last_c);
     const double scale = p->type == TL_BFLOAT16 || p->type == TL_FLOAT16 ? 2 : 10;
     assert_near(&test.outputs[0], y, scale, "Y");
@@ -252,6 +253,31 @@ START_TEST(random_problems)
         p.first_version = !p.layout && i % 4 == 0;
         check_problem(&p);
     }
+}
+END_TEST
+
+/* GRUs as nearly all are, of lengths around vectors and around the units that are computed together. */
+START_TEST(usual_grus)
+{
+    static const int64_t sizes[] = {1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 80};
+    random_seed(6);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (int k = 0; k < 16; k++) {
+            const problem p = {.kind = GRU,
+                               .type = k & 8 ? TL_DOUBLE : TL_FLOAT,
+                               .time = 3,
+                               .batch = k & 4 ? 2 : 1,
+                               .input = 3,
+                               .hidden = sizes[i],
+                               .directions = 1,
+                               .direction = "forward",
+                               .bias = (k & 2) != 0,
+                               .lengths = (k & 4) != 0,
+                               .state = true,
+                               .linear_before_reset = (k & 1) != 0,
+                               .constant = 6};
+            check_problem(&p);
+        }
 }
 END_TEST
 
@@ -326,6 +352,7 @@ int main(void)
 {
     Suite *suite = suite_create("Recurrent");
     ADD_TEST(suite, random_problems);
+    ADD_TEST(suite, usual_grus);
     ADD_TEST(suite, only_the_last_state);
     ADD_TEST(suite, hostile);
     return run_suite(suite);
