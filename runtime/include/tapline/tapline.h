@@ -37,10 +37,10 @@ struct tl_registrar;
 
 /* The library's version, "major.minor.patch". */
 TL_API const char *tl_version(void);
-/* The instruction set that the kernels use: "amx", "avx512", "avx2", "neon" or "portable". The best one that the machine
- * has, or the one that the environment variable TAPLINE_ISA names, chosen when it is first needed. For "amx" the process
- * asks Linux for tiles; from then on alternate signal stacks must be as large as sysconf(_SC_MINSIGSTKSZ) says, some
- * 12 KB. Where a smaller one is in use already, it is "avx512". */
+/* The instruction set that the kernels use: "amx", "avx512", "avx2", "neon" or "portable". The best one that the
+ * machine has, or the one that the environment variable TAPLINE_ISA names, chosen when it is first needed. For "amx"
+ * the process asks Linux for tiles; from then on alternate signal stacks must be as large as sysconf(_SC_MINSIGSTKSZ)
+ * says, some 12 KB. Where a smaller one is in use already, it is "avx512". */
 TL_API const char *tl_isa(void);
 /* A status in words, "invalid model". Never NULL. */
 TL_API const char *tl_status_name(tl_status status);
