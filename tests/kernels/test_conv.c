@@ -210,7 +210,7 @@ START_TEST(test_dense_shapes)
     static const int64_t kernels[] = {1, 2, 3, 3};
     static const tlk_activation_kind activations[] = {TLK_LINEAR, TLK_RELU, TLK_HARD_SWISH};
     uint32_t state = 5U + (uint32_t)_i;
-    for (int i = 0; i < 12 / TEST_SHARE + 1; i++) {
+    for (int i = 0; i < 5 / TEST_SHARE + 1; i++) {
         const int size = (int)random_below(&state, 12);
         problem p = {.bias = i % 4 != 0,
                      .conv = {.groups = i % 8 == 3 ? 2 : 1,

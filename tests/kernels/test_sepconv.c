@@ -258,7 +258,7 @@ START_TEST(test_many_weights)
     static const int64_t lengths[] = {1, 5, 16, 63, 64, 65, 127, 128, 130, 150, 300, 600};
     static const tlk_activation activations[] = {{TLK_LINEAR, 0, 0}, {TLK_RELU, 0, 0}, {TLK_SIGMOID, 0, 0}};
     uint32_t number = 77U + (uint32_t)_i, *state = &number;
-    for (int i = 0; i < 40 / TEST_SHARE; i++) {
+    for (int i = 0; i < 20 / TEST_SHARE; i++) {
         problem p = {.s = {.type = TLK_F32,
                            .layout = (tlk_layout)_i,
                            .channels = PICK(channels),
