@@ -4,13 +4,16 @@ import re
 import shutil
 import subprocess
 
-# Functions of block.c, depthwise_lanes.c and depthwise_rows.c; the rest is windows, edges and last few steps.
+# Functions of block.c or tiles.c, depthwise_lanes.c and depthwise_rows.c; the rest is splitting, windows, edges and last
+# few steps. Where both layouts run the same function, each has its half of the samples.
 STAGES = {
     'channels_first': {'pointwise': r'^by_rows', 'depthwise': r'^(tlk_depthwise_steps|rows_[148])'},
     'channels_last': {'pointwise': r'^by_lanes', 'depthwise': r'^tlk_depthwise_(lanes|direct)'},
 }
+SHARED = {'pointwise': r'^tlk_tiles_multiply', 'depthwise': r'^$'}
 RESTS = {'channels_first': r'^(tlk_depthwise_first|fill_first|few_columns|output_finish|tlk_depthwise_rows)',
          'channels_last': r'^(tlk_depthwise_last|last_steps|fill_last)'}
+SHARED_RESTS = r'^(put|multiply|split_\w+|turn|run)$'
 
 
 def why_not():
@@ -41,8 +44,9 @@ def rows(program, block, folder):
     flops = {'pointwise': 2 * steps * block.depth * block.filters, 'depthwise': 2 * steps * block.depth * block.kernel}
     found = []
     for layout, (us, peak) in times.items():
-        counts = {stage: _count(samples, pattern) for stage, pattern in STAGES[layout].items()}
-        total = sum(counts.values()) + _count(samples, RESTS[layout])
+        counts = {stage: _count(samples, pattern) + _count(samples, SHARED[stage]) / 2
+                  for stage, pattern in STAGES[layout].items()}
+        total = sum(counts.values()) + _count(samples, RESTS[layout]) + _count(samples, SHARED_RESTS) / 2
         row = {'title': block.title, 'layout': layout, 'us': us, 'flops': block.flops, 'peak_gflops': peak,
                'stages': {}}
         for stage, n in counts.items():
