@@ -71,8 +71,6 @@ static void pack(const tlk_conv *conv, const void *weights, const void *bias, vo
 
 /* ---- tiles ---- */
 
-__extension__ typedef __int128 wide;
-
 /* Runs of b for the register block: each tap one of `channels` rows; of one channel, each row of taps if it can be. */
 struct runs {
     int64_t count, depth, step;
@@ -100,12 +98,6 @@ struct job {
     tlk_output output;
 };
 
-/* Where part i of `parts` begins, which are as equal as can be, and so are halves and quarters of all. */
-static int64_t part_begin(int64_t all, int64_t parts, int64_t i)
-{
-    return (int64_t)((wide)i * all / parts);
-}
-
 static bool window_fits(const tlk_conv *conv, int64_t rows, int64_t columns)
 {
     const size_t size = window_size(conv, rows, columns);
@@ -119,15 +111,9 @@ static void choose_tiles(struct job *job)
     job->columns = out[1] <= COLUMNS ? out[1] : COLUMNS / 2;
     while (job->columns > TLK_NR && !window_fits(conv, 1, job->columns))
         job->columns = (job->columns / 2 + TLK_NR - 1) / TLK_NR * TLK_NR;
-    int64_t fits = MIN(out[0], (LEAST_LANES + job->columns - 1) / job->columns);
-    for (int64_t beyond = out[0] + 1; fits + 1 < beyond;) {
-        const int64_t middle = fits + (beyond - fits) / 2;
-        if (window_fits(conv, middle, job->columns))
-            fits = middle;
-        else
-            beyond = middle;
-    }
-    job->down = (out[0] + fits - 1) / fits;
+    const int64_t least = MIN(out[0], (LEAST_LANES + job->columns - 1) / job->columns);
+    const int64_t rows = window_most_rows(conv, least, out[0], job->columns, window_fits);
+    job->down = (out[0] + rows - 1) / rows;
     job->across = (out[1] + job->columns - 1) / job->columns;
     /* Threads share the tiles evenly. */
     job->lanes = out[1] >= 8 * TLK_NR * job->threads ? TLK_NR : VW;
@@ -161,23 +147,13 @@ static void choose_strips(struct job *job)
 }
 #endif
 
-/* A convolution of single elements knows no rows. */
 static struct job job_of(const tlk_conv *conv, const tlk_conv_data *data)
 {
     struct job job = {.conv = conv, .data = *data, .threads = MAX(data->threads, 1)};
-    bool single = true;
-    for (int i = 0; i < 2; i++)
-        single = single && conv->kernel[i] == 1 && conv->stride[i] == 1 && data->pad[i] == 0 &&
-                 data->size[i] == data->out_size[i];
-    if (single) {
-        job.data.size[1] *= data->size[0];
-        job.data.size[0] = 1;
-        job.data.out_size[1] = job.data.size[1];
-        job.data.out_size[0] = 1;
-    }
+    const bool single = window_flatten(conv, &job.data);
     choose_tiles(&job);
+    job.panels = TLK_PLANES && single && job.across > 1 && conv->filters >= PANELS;
 #if TLK_PLANES
-    job.panels = single && job.across > 1 && conv->filters >= PANELS;
     choose_strips(&job);
 #endif
     return job;
@@ -467,8 +443,8 @@ static void run_planes(const struct job *job, int64_t begin, int64_t end, void *
                          .window = (real *)(((uintptr_t)workspace + 63) / 64 * 64)};
     for (int64_t piece = begin; piece < end; piece++) {
         const int64_t strip = piece / (blocks * job->near) * job->near + piece % job->near;
-        planes.row = part_begin(rows, job->strips, strip);
-        planes.rows = part_begin(rows, job->strips, strip + 1) - planes.row;
+        planes.row = window_part(rows, job->strips, strip);
+        planes.rows = window_part(rows, job->strips, strip + 1) - planes.row;
         planes.channel = piece / job->near % blocks * VW;
         planes.channels = (int)MIN(VW, conv->groups - planes.channel);
         if (job->weights != NULL) {
@@ -500,10 +476,10 @@ static void run(const tlk_conv *conv, const void *packed, const tlk_conv_data *d
     int64_t group = begin / job.chunks / job.across / job.down;
     for (int64_t piece = begin; piece < end; piece++) {
         struct tile tile = {.group = group,
-                            .row = part_begin(job.data.out_size[0], job.down, down),
-                            .column = part_begin(units, job.across, across) * job.lanes};
-        const int64_t behind = part_begin(units, job.across, across + 1) * job.lanes;
-        tile.rows = part_begin(job.data.out_size[0], job.down, down + 1) - tile.row;
+                            .row = window_part(job.data.out_size[0], job.down, down),
+                            .column = window_part(units, job.across, across) * job.lanes};
+        const int64_t behind = window_part(units, job.across, across + 1) * job.lanes;
+        tile.rows = window_part(job.data.out_size[0], job.down, down + 1) - tile.row;
         const int64_t first = chunk == 0 ? 0 : blocks * chunk / job.chunks;
         const int64_t last = chunk == job.chunks - 1 ? blocks : blocks * (chunk + 1) / job.chunks;
         run_piece(&job, &tile, MIN(behind, job.data.out_size[1]) - tile.column, first, last,

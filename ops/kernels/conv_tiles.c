@@ -57,13 +57,6 @@ struct job {
 
 /* ---- tiles of outputs ---- */
 
-__extension__ typedef __int128 wide;
-
-static int64_t part_begin(int64_t all, int64_t parts, int64_t i)
-{
-    return (int64_t)((wide)i * all / parts);
-}
-
 /* A tile's lanes are in one strip, or one for each row. */
 static int64_t strips_of(const struct job *job, int64_t rows)
 {
@@ -73,15 +66,6 @@ static int64_t strips_of(const struct job *job, int64_t rows)
 static int64_t lanes_of(const struct job *job, int64_t rows, int64_t columns)
 {
     return job->one_strip ? (rows - 1) * job->window.axis[1].steps + columns : columns;
-}
-
-static bool is_single(const tlk_conv *conv, const tlk_conv_data *data)
-{
-    bool single = true;
-    for (int i = 0; i < 2; i++)
-        single = single && conv->kernel[i] == 1 && conv->stride[i] == 1 && data->pad[i] == 0 &&
-                 data->size[i] == data->out_size[i];
-    return single;
 }
 
 static bool fits(const tlk_conv *conv, int64_t rows, int64_t columns)
@@ -96,7 +80,8 @@ static bool fits(const tlk_conv *conv, int64_t rows, int64_t columns)
  * strip of a signal has at least 64 (runtime/exec/strips.c), one of an image so many rows or columns. */
 static bool pays(const tlk_conv *conv, const tlk_conv_data *data)
 {
-    const bool single = is_single(conv, data);
+    tlk_conv_data flat = *data;
+    const bool single = window_flatten(conv, &flat);
     const int64_t *out = data->out_size;
     const bool image = out[0] > 1 && out[1] > 1;
     const int64_t least = single && image ? 2 * LEAST_OUTPUTS : LEAST_OUTPUTS;
@@ -118,14 +103,7 @@ static void choose_tiles(struct job *job)
     job->columns = out[1];
     while (job->columns > BLOCK && !fits(conv, 1, job->columns))
         job->columns = (job->columns / 2 + LINES - 1) / LINES * LINES;
-    int64_t rows = 1;
-    for (int64_t beyond = out[0] + 1; rows + 1 < beyond;) {
-        const int64_t middle = rows + (beyond - rows) / 2;
-        if (fits(conv, middle, job->columns))
-            rows = middle;
-        else
-            beyond = middle;
-    }
+    const int64_t rows = window_most_rows(conv, 1, out[0], job->columns, fits);
     job->down = (out[0] + rows - 1) / rows;
     job->across = (out[1] + job->columns - 1) / job->columns;
     job->chunks = 1;
@@ -152,12 +130,8 @@ static void choose_tiles(struct job *job)
 
 static struct job job_of(const tlk_conv *conv, const tlk_conv_data *data)
 {
-    struct job job = {.conv = conv, .data = *data, .single = is_single(conv, data)};
-    if (job.single) {
-        job.data.size[1] *= data->size[0];
-        job.data.out_size[1] = job.data.size[1];
-        job.data.size[0] = job.data.out_size[0] = 1;
-    }
+    struct job job = {.conv = conv, .data = *data};
+    job.single = window_flatten(conv, &job.data);
     job.channel_steps = tlk_tile_steps(conv->channels);
     job.steps = conv->kernel[0] * conv->kernel[1] * job.channel_steps;
     choose_tiles(&job);
@@ -504,10 +478,10 @@ static struct tile tile_of(const struct job *job, int64_t i)
     const int64_t units = (out[1] + LINES - 1) / LINES;
     const int64_t across = i % job->across, down = i / job->across % job->down;
     struct tile tile = {.group = i / job->across / job->down,
-                        .row = part_begin(out[0], job->down, down),
-                        .column = part_begin(units, job->across, across) * LINES};
-    tile.rows = part_begin(out[0], job->down, down + 1) - tile.row;
-    tile.columns = MIN(out[1], part_begin(units, job->across, across + 1) * LINES) - tile.column;
+                        .row = window_part(out[0], job->down, down),
+                        .column = window_part(units, job->across, across) * LINES};
+    tile.rows = window_part(out[0], job->down, down + 1) - tile.row;
+    tile.columns = MIN(out[1], window_part(units, job->across, across + 1) * LINES) - tile.column;
     return tile;
 }
 
@@ -531,7 +505,7 @@ static void run(const tlk_conv *conv, const void *packed, const tlk_conv_data *d
             (job.single ? split_columns : split_window)(
                 &job, &tile, (const real *)data->x + tile.group * conv->channels * data->size[0] * data->size[1]);
         }
-        for (int64_t b = part_begin(blocks, job.chunks, chunk); b < part_begin(blocks, job.chunks, chunk + 1); b++)
+        for (int64_t b = window_part(blocks, job.chunks, chunk); b < window_part(blocks, job.chunks, chunk + 1); b++)
             run_block(&job, &tile, b * BLOCK);
     }
     TLK_FN(tlk_tiles_end)();

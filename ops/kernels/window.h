@@ -70,6 +70,40 @@ static size_t window_size(const tlk_conv *conv, int64_t rows, int64_t columns)
     return size;
 }
 
+/* As many rows of outputs, at least `least` and at most `most`, as make a window that `fits`. */
+static int64_t window_most_rows(const tlk_conv *conv, int64_t least, int64_t most, int64_t columns,
+                                bool (*fits)(const tlk_conv *conv, int64_t rows, int64_t columns))
+{
+    int64_t rows = least;
+    for (int64_t beyond = most + 1; rows + 1 < beyond;) {
+        const int64_t middle = rows + (beyond - rows) / 2;
+        if (fits(conv, middle, columns))
+            rows = middle;
+        else
+            beyond = middle;
+    }
+    return rows;
+}
+
+/* A convolution of single elements knows no rows: x and y become one long one. Returns whether it is one. */
+static bool window_flatten(const tlk_conv *conv, tlk_conv_data *data)
+{
+    for (int i = 0; i < 2; i++)
+        if (conv->kernel[i] != 1 || conv->stride[i] != 1 || data->pad[i] != 0 || data->size[i] != data->out_size[i])
+            return false;
+    data->size[1] *= data->size[0];
+    data->out_size[1] = data->size[1];
+    data->size[0] = data->out_size[0] = 1;
+    return true;
+}
+
+/* Where part i of `parts` begins, which are as equal as can be, and so are halves and quarters of all. */
+static int64_t window_part(int64_t all, int64_t parts, int64_t i)
+{
+    __extension__ typedef __int128 wide;
+    return (int64_t)((wide)i * all / parts);
+}
+
 /* Where tap k of an axis begins: phase and step. */
 static void window_tap(const tlk_conv *conv, const window *w, int axis, int64_t k, int64_t *phase, int64_t *step)
 {
