@@ -8,8 +8,13 @@
 #include "guard.h"
 #include "kernels/types.h"
 
+/* Of the random shapes that a test tries, one in so many: those who look at each access take their time. */
 #ifndef TEST_SHARE
-#define TEST_SHARE 1 /* of the random shapes that a test tries, one in so many */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define TEST_SHARE 3
+#else
+#define TEST_SHARE 1
+#endif
 #endif
 
 size_t element_size(tlk_type type);
