@@ -86,9 +86,10 @@ static bool is_cut(const tl_context *context)
     return tl_context_last_plan(context)->strips != NULL;
 }
 
-/* Twice in strips: into memory of the context, and into a buffer. */
-static size_t strip_bytes = 1 << 14; /* each test has its own */
+#define STRIP_BYTES (1 << 14)
+static size_t strip_bytes = STRIP_BYTES; /* of the next check_cut */
 
+/* Twice in strips: into memory of the context, and into a buffer. */
 static void compare(tl_session *session, const tl_tensor *x, expectation expected)
 {
     tl_context *whole, *strips;
@@ -136,6 +137,7 @@ static void check_cut(tl_tensor x, int32_t axis, int lengths, expectation expect
         tl_session_destroy(session);
         tl_runtime_destroy(runtime);
     }
+    strip_bytes = STRIP_BYTES;
 }
 
 static tl_tensor floats(int32_t rank, int64_t a, int64_t b, int64_t c, int64_t d)
