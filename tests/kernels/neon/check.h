@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct Suite {
     int tests;
@@ -64,8 +65,9 @@ static inline void tcase_add_loop_test(TCase *tests, const TTest *test, int begi
         if (!(condition))              \
             ck_abort_msg(__VA_ARGS__); \
     } while (0)
-#define ck_assert(condition)     ck_assert_msg(condition, "%s", #condition)
-#define ck_assert_ptr_nonnull(p) ck_assert((p) != NULL)
+#define ck_assert(condition)         ck_assert_msg(condition, "%s", #condition)
+#define ck_assert_ptr_nonnull(p)     ck_assert((p) != NULL)
+#define ck_assert_mem_eq(a, b, size) ck_assert(memcmp(a, b, size) == 0)
 #define ck_assert_compare(a, op, b, type, format) \
     ck_assert_msg((type)(a)op(type)(b), "%s is %" format ", %s is %" format, #a, (type)(a), #b, (type)(b))
 #define ck_assert_int_eq(a, b)    ck_assert_compare(a, ==, b, intmax_t, PRIdMAX)
