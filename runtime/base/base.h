@@ -101,6 +101,11 @@ char *tl_arena_format(tl_arena *arena, const char *format, ...) __attribute__((f
 /* Makes room for one more in a growing array inside an arena: capacities double, old arrays stay until the end. */
 bool tl_arena_grow(tl_arena *arena, void **array, size_t count, size_t *capacity, size_t element_size);
 
+/* ---- Hashes: FNV-1a, its high bits folded into the low ones that tables look at. It starts from any number, another
+ * hash, or an address: that differs from run to run, so that no file can be made whose names all meet in one place. */
+
+uint64_t tl_hash(uint64_t start, const void *bytes, size_t size);
+
 /* ---- Text */
 
 /* "float[1,N,?]" into `buffer`; symbol names through `symbol` (may be NULL: numbers only). Returns buffer. */

@@ -36,37 +36,24 @@ static const tl_constant *input_constant(const tl_node *node, size_t k)
     return node->inputs[k] ? tl_value_origin(node->inputs[k])->constant : NULL;
 }
 
-static uint64_t mix(uint64_t hash, uint64_t word)
-{
-    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
-    return hash ^ hash >> 29;
-}
-
-static uint64_t mix_bytes(uint64_t hash, const void *bytes, size_t size)
-{
-    for (size_t k = 0; k < size; k++)
-        hash = mix(hash, ((const uint8_t *)bytes)[k]);
-    return hash;
-}
-
 /* Of what are_twins() compares: a file may have thousands of nodes that differ in but one thing. */
-static uint64_t mix_attribute(uint64_t hash, const tl_attribute *a)
+static uint64_t hash_attribute(uint64_t hash, const tl_attribute *a)
 {
     switch (a->kind) {
     case TL_ATTR_FLOAT:
-        return mix_bytes(hash, &a->u.f, sizeof a->u.f);
+        return tl_hash(hash, &a->u.f, sizeof a->u.f);
     case TL_ATTR_STRING:
-        return mix_bytes(hash, a->u.s.data, a->u.s.size);
+        return tl_hash(hash, a->u.s.data, a->u.s.size);
     case TL_ATTR_INTS:
-        return mix_bytes(hash, a->u.ints, a->count * sizeof *a->u.ints);
+        return tl_hash(hash, a->u.ints, a->count * sizeof *a->u.ints);
     case TL_ATTR_FLOATS:
-        return mix_bytes(hash, a->u.floats, a->count * sizeof *a->u.floats);
+        return tl_hash(hash, a->u.floats, a->count * sizeof *a->u.floats);
     case TL_ATTR_STRINGS:
         for (size_t i = 0; i < a->count; i++)
-            hash = mix_bytes(hash, a->u.strings[i].data, a->u.strings[i].size);
+            hash = tl_hash(hash, a->u.strings[i].data, a->u.strings[i].size);
         return hash;
     default: /* a number, or an address */
-        return mix(hash, (uint64_t)a->u.i);
+        return tl_hash(hash, &a->u.i, sizeof a->u.i);
     }
 }
 
@@ -79,13 +66,14 @@ static uint64_t hash_of(const tl_node *node)
         const tl_constant *constant = input_constant(node, k);
         const tl_tensor *x = node->inputs[k] && !constant ? &node->inputs[k]->tensor : NULL;
         any = any || constant;
-        hash = mix(hash, (uintptr_t)constant);
-        hash = x ? mix(mix(hash, x->type), (uint64_t)x->rank) : hash;
-        for (int32_t i = 0; x && i < x->rank; i++)
-            hash = mix(hash, (uint64_t)x->dims[i]);
+        hash = tl_hash(hash, &constant, sizeof constant);
+        if (x) {
+            hash = tl_hash(hash, &x->type, sizeof x->type);
+            hash = tl_hash(hash, x->dims, x->rank > 0 ? (size_t)x->rank * sizeof *x->dims : 0);
+        }
     }
     for (size_t k = 0; k < node->attribute_count; k++)
-        hash = mix_attribute(hash, &node->attributes[k]);
+        hash = hash_attribute(hash, &node->attributes[k]);
     return any ? hash | 1 : 0;
 }
 

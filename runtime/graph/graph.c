@@ -84,20 +84,17 @@ tl_graph *tl_graph_new(tl_model *model, tl_graph *parent, const char *name)
     return graph;
 }
 
-/* FNV-1a. Names come from the file, and must not be made to collide: it begins with what the file cannot know. */
-static size_t hash(const tl_graph *graph, const char *name)
+static tl_value **bucket_of(const tl_graph *graph, const char *name)
 {
-    uint64_t h = 14695981039346656037u ^ (uint64_t)(uintptr_t)graph->model * 0x9e3779b97f4a7c15u;
-    for (; *name; name++)
-        h = (h ^ (unsigned char)*name) * 1099511628211u;
-    return (size_t)(h ^ h >> 32);
+    const uint64_t hash = tl_hash((uintptr_t)graph->model, name, strlen(name));
+    return &graph->buckets[hash & (graph->bucket_count - 1)];
 }
 
 tl_value *tl_graph_find(const tl_graph *graph, const char *name)
 {
     if (!graph->bucket_count)
         return NULL;
-    tl_value *value = graph->buckets[hash(graph, name) & (graph->bucket_count - 1)];
+    tl_value *value = *bucket_of(graph, name);
     while (value && strcmp(value->name, name) != 0)
         value = value->next_by_name;
     return value;
@@ -105,7 +102,7 @@ tl_value *tl_graph_find(const tl_graph *graph, const char *name)
 
 void tl_graph_index(tl_graph *graph, tl_value *value)
 {
-    tl_value **bucket = &graph->buckets[hash(graph, value->name) & (graph->bucket_count - 1)];
+    tl_value **bucket = bucket_of(graph, value->name);
     value->next_by_name = *bucket;
     *bucket = value;
 }

@@ -1,19 +1,9 @@
 #include "load/names.h"
 
-/* FNV-1a, its high bits folded into the low ones that the table looks at. It starts from an address, which differs from
- * run to run, so that no file can be made whose names all meet in one place. */
-static size_t hash(const tl_names *names, const char *key, size_t size)
-{
-    uint64_t h = 14695981039346656037u ^ (uint64_t)(uintptr_t)names->arena * 0x9e3779b97f4a7c15u;
-    for (size_t k = 0; k < size; k++)
-        h = (h ^ (unsigned char)key[k]) * 1099511628211u;
-    return (size_t)(h ^ h >> 32);
-}
-
 /* The key's entry, or the free one where it belongs. The table is never full. */
 static tl_names_entry *slot(const tl_names *names, const char *key, size_t size)
 {
-    size_t at = hash(names, key, size);
+    size_t at = (size_t)tl_hash((uintptr_t)names->arena, key, size);
     for (;; at++) {
         tl_names_entry *entry = &names->entries[at & (names->capacity - 1)];
         if (!entry->key || (entry->size == size && memcmp(entry->key, key, size) == 0))
