@@ -388,21 +388,21 @@ void product_run(tl_call *call, const product_plan *plan, const void *a, const v
     const product_factor *right = is_swapped(plan) ? &plan->a : &plan->b;
     job.by_left = plan->b.side != PRODUCT_LINES && left->pieces >= right->pieces;
     job.pieces = job.by_left ? left->pieces : right->pieces;
+    char *const packed = nn_at(call, plan->a_packed);
     if (job.tiles) {
         job.by_left = left->lines >= right->lines;
         job.pieces = nn_ceil_div(nn_max(left->lines, right->lines), TLK_GEMM_SIDE);
-        job.a = (operand){nn_at(call, plan->a_packed), a};
-        if (!b_packed)
-            job.b = (operand){nn_at(call, plan->b_packed), b};
+        job.a = (operand){packed, a};
+    } else if (is_late(plan)) {
+        job.pieces = nn_ceil_div(plan->a.lines, LATE_ROWS);
+        job.a.packed = packed;
+        job.late = a;
     } else {
-        if (is_late(plan)) {
-            job.late = a;
-            job.a.packed = nn_at(call, plan->a_packed);
-            job.pieces = nn_ceil_div(plan->a.lines, LATE_ROWS);
-        } else
-            job.a = pack_factor(call, plan, &plan->a, &plan->b, a, nn_at(call, plan->a_packed));
-        if (!b_packed)
-            job.b = pack_factor(call, plan, &plan->b, &plan->a, b, nn_at(call, plan->b_packed));
+        job.a = pack_factor(call, plan, &plan->a, &plan->b, a, packed);
+    }
+    if (!b_packed) {
+        char *const room = nn_at(call, plan->b_packed);
+        job.b = job.tiles ? (operand){room, b} : pack_factor(call, plan, &plan->b, &plan->a, b, room);
     }
     const double cost = (double)left->lines * (double)right->lines * (double)plan->b.depth / (double)job.pieces;
     const int64_t all = plan->batch * job.pieces;
