@@ -1,0 +1,217 @@
+/* What a context that runs in strips does, and when it does not. */
+#include "strips.h"
+
+#include <limits.h>
+
+static void small_network(void)
+{
+    begin();
+    conv("x", "a", "w0", 4, 4, 3, "pads=[2,0]");
+    add("Relu", "a", "b", "");
+    conv("b", "c", "w1", 4, 4, 3, "pads=[2,0]");
+    add("Tanh", "c", "y", "");
+    finish("A,B,C");
+}
+
+/* However few samples of so many channels fill a strip: no value in it has fewer than 64 steps. */
+START_TEST(test_least_steps)
+{
+    tl_runtime *runtime;
+    tl_context *context;
+    tl_tensor x = floats(3, 1, 160, 16000, 0), y;
+    begin();
+    conv("x", "a", "w0", 160, 1, 2, "group=160 strides=[2]");
+    add("Relu", "a", "b", "");
+    conv("b", "c", "w1", 160, 1, 2, "group=160 strides=[2]");
+    add("Relu", "c", "y", "");
+    finish("A,B,C");
+    ck_assert_int_eq(tl_runtime_create(NULL, &runtime, &test_error), TL_OK);
+    tl_session *session = open_session(runtime, 0);
+    ck_assert_int_eq(tl_context_create(session, &context, &test_error), TL_OK);
+    x.data = signal_of(&x);
+    tl_context_set_strips(context, 1 << 16);
+    run_once(context, &x, &y);
+    ck_assert(is_cut(context));
+    const tl_graph *graph = tl_session_graph(session);
+    const tl_plan *plan = context->main->runner->plans;
+    for (size_t i = 0; i < graph->value_count; i++)
+        if (!(graph->values[i]->flags & TL_VALUE_CONSTANT))
+            ck_assert_int_ge(plan->slots[i].dims[2], 64);
+    ck_assert_int_le(plan->slots[graph->outputs[0]->index].dims[2], 80);
+    tl_context_destroy(context);
+    tl_context_create(session, &context, &test_error);
+    tl_context_set_strips(context, 1 << 12); /* 64 steps are too many */
+    run_once(context, &x, &y);
+    ck_assert(!is_cut(context));
+    tl_context_destroy(context);
+    tl_session_destroy(session);
+    tl_runtime_destroy(runtime);
+    free(x.data);
+}
+END_TEST
+
+/* An output in the input's buffer; values that are kept; short signals, as everything was before. */
+START_TEST(test_left_alone)
+{
+    tl_runtime *runtime;
+    tl_context *context;
+    small_network();
+    ck_assert_int_eq(tl_runtime_create(NULL, &runtime, &test_error), TL_OK);
+    tl_tensor x = floats(3, 1, 4, 4000, 0), y, z;
+    x.data = aligned_alloc(64, (size_t)tl_tensor_bytes(&x));
+    ck_assert_ptr_nonnull(x.data);
+    for (int64_t i = 0; i < 16000; i++)
+        ((float *)x.data)[i] = (float)noise(&seed);
+    tl_session *session = open_session(runtime, 0), *keeping = open_session(runtime, TL_SESSION_KEEP_VALUES);
+    ck_assert_int_eq(tl_context_create(keeping, &context, &test_error), TL_OK);
+    run_once(context, &x, &y);
+    ck_assert(!is_cut(context));
+    tl_context_destroy(context);
+    ck_assert_int_eq(tl_context_create(session, &context, &test_error), TL_OK);
+    run_once(context, &x, &y);
+    ck_assert(!is_cut(context));
+    float *before = malloc((size_t)tl_tensor_bytes(&y));
+    ck_assert_ptr_nonnull(before);
+    memcpy(before, y.data, (size_t)tl_tensor_bytes(&y));
+    tl_context_destroy(context);
+    ck_assert_int_eq(tl_context_create(session, &context, &test_error), TL_OK);
+    tl_context_set_strips(context, 4096);
+    ck_assert_int_eq(tl_context_bind_output(context, 0, x.data, (size_t)tl_tensor_bytes(&x), &test_error), TL_OK);
+    run_once(context, &x, &z);
+    ck_assert(!is_cut(context));
+    ck_assert_ptr_eq(z.data, x.data);
+    ck_assert(memcmp(z.data, before, (size_t)tl_tensor_bytes(&y)) == 0);
+    tl_context_destroy(context);
+    tl_session_destroy(session);
+    tl_session_destroy(keeping);
+    tl_runtime_destroy(runtime);
+    free(before);
+    free(x.data);
+}
+END_TEST
+
+static long allocations, live;
+static long granted = LONG_MAX; /* allocations; those behind are refused */
+
+static void *count_alloc(void *user, size_t size, size_t alignment)
+{
+    (void)user;
+    if (allocations++ >= granted)
+        return NULL;
+    live++;
+    return aligned_alloc(alignment < 16 ? 16 : alignment, (size + 4095) / 4096 * 4096);
+}
+
+static void count_free(void *user, void *memory)
+{
+    (void)user;
+    live--;
+    free(memory);
+}
+
+static tl_context *cancelled;
+static int traced;
+
+static void cancel_soon(void *user, const tl_node *node, bool begins)
+{
+    (void)user, (void)node;
+    if (begins && ++traced == 5)
+        tl_context_cancel(cancelled);
+}
+
+/* Nothing is allocated from the second run on; the whole signal's values never are. A run can be cancelled between
+ * strips, and the next one is right. */
+START_TEST(test_steady)
+{
+    const tl_runtime_options options = {
+        .size = sizeof options, .threads = 1, .allocator = {count_alloc, count_free, NULL}};
+    tl_runtime *runtime;
+    tl_tensor x = floats(3, 1, 4, 40000, 0), y, again;
+    small_network();
+    ck_assert_int_eq(tl_runtime_create(&options, &runtime, &test_error), TL_OK);
+    tl_session *session = open_session(runtime, 0);
+    ck_assert_int_eq(tl_context_create(session, &cancelled, &test_error), TL_OK);
+    tl_context_set_strips(cancelled, 4096);
+    x.data = signal_of(&x);
+    run_once(cancelled, &x, &y);
+    ck_assert(is_cut(cancelled));
+    ck_assert_uint_le(tl_context_last_plan(cancelled)->arena_bytes, (size_t)tl_tensor_bytes(&y));
+    float *first = malloc((size_t)tl_tensor_bytes(&y));
+    ck_assert_ptr_nonnull(first);
+    memcpy(first, y.data, (size_t)tl_tensor_bytes(&y));
+    long before = allocations;
+    run_once(cancelled, &x, &again);
+    ck_assert_int_eq(allocations, before);
+    tl_context_set_trace(cancelled, cancel_soon, NULL);
+    ck_assert_int_eq(tl_context_run(cancelled, &test_error), TL_CANCELLED);
+    ck_assert_int_eq(traced, 5);
+    run_once(cancelled, &x, &again);
+    ck_assert_int_gt(traced, 50);
+    ck_assert(memcmp(again.data, first, (size_t)tl_tensor_bytes(&y)) == 0);
+    tl_context_destroy(cancelled);
+    tl_session_destroy(session);
+    tl_runtime_destroy(runtime);
+    free(first);
+    free(x.data);
+}
+END_TEST
+
+/* Memory refused from any moment on: "no memory", or the result, and nothing is left. Wide enough for tiles. */
+START_TEST(test_refused_memory)
+{
+    const tl_runtime_options options = {
+        .size = sizeof options, .threads = 1, .allocator = {count_alloc, count_free, NULL}};
+    tl_runtime *runtime;
+    tl_tensor x = floats(3, 1, 64, 4000, 0), y;
+    begin();
+    conv("x", "a", "w0", 64, 64, 1, "pads=[2,0]");
+    add("Relu", "a", "b", "");
+    conv("b", "c", "w1", 64, 64, 1, "");
+    add("Tanh", "c", "y", "");
+    finish("A,B,C");
+    x.data = signal_of(&x);
+    ck_assert_int_eq(tl_runtime_create(&options, &runtime, &test_error), TL_OK);
+    const long before = live;
+    tl_status status = TL_NO_MEMORY;
+    for (long most = 0; status == TL_NO_MEMORY; most++) {
+        tl_session *session = NULL;
+        tl_context *context = NULL;
+        ck_assert_int_lt(most, 10000);
+        allocations = 0;
+        granted = most;
+        status = try_session(runtime, 0, &session);
+        if (status == TL_OK)
+            status = tl_context_create(session, &context, &test_error);
+        if (status == TL_OK) {
+            tl_context_set_strips(context, 1 << 17);
+            status = tl_context_set_input(context, 0, &x, &test_error);
+        }
+        if (status == TL_OK)
+            status = tl_context_run(context, &test_error);
+        granted = LONG_MAX;
+        if (context) { /* it can be used again */
+            run_once(context, &x, &y);
+            ck_assert(status != TL_OK || is_cut(context)); /* without memory for a trial, the plan is for all at once */
+        }
+        tl_context_destroy(context);
+        tl_session_destroy(session);
+        ck_assert_int_eq(live, before);
+    }
+    ck_assert_int_eq(status, TL_OK);
+    tl_runtime_destroy(runtime);
+    free(x.data);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("strip_context");
+    TCase *tcase = tcase_create("strip_context");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, test_least_steps);
+    tcase_add_test(tcase, test_left_alone);
+    tcase_add_test(tcase, test_steady);
+    tcase_add_test(tcase, test_refused_memory);
+    suite_add_tcase(suite, tcase);
+    return run_suite(suite);
+}
