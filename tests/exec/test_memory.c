@@ -92,9 +92,12 @@ static const subject subjects[] = {
     {open_and_run, "../cli/models/sequence.onnx"},
     {open_and_run, "../cli/models/separable.onnx"}, /* an operator of a plugin */
     {open_and_run, "../quantized/cases/keyword_s8s8_by_channel/model.onnx"},
+    {open_and_run, "../quantized/cases/plane_dynamic_u8/model.onnx"},
     {open_and_run, "../save/data/fuse/pair_in_loop/model.onnx"},
     {open_and_run, "../save/data/lower/nested_functions/model.onnx"},
     {open_and_run, "../../models/exporters/keras_jax/gru_default_dynamic/model.onnx"}, /* Loop */
+    {open_and_run, "../../models/exporters/dynamo/attention_18_fixed/model.onnx"},
+    {open_and_run, "../../models/exporters/dynamo/gru_18_fixed/model.onnx"},
     {lower, "../save/data/lower/nested_functions/model.onnx"},
     {lower, "../save/data/lower/channels_disagree/model.onnx"},
     {lower, "../save/data/lower/branches_deep/model.onnx"},
