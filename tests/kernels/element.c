@@ -1,6 +1,7 @@
 #include "element.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "common/half.h"
 
@@ -53,6 +54,24 @@ const char *element_name(tlk_type type)
 {
     static const char *const names[] = {[TLK_F32] = "f32", [TLK_F64] = "f64", [TLK_F16] = "f16", [TLK_BF16] = "bf16"};
     return names[type];
+}
+
+wanted *new_wanted(int64_t n)
+{
+    wanted *want = malloc((size_t)(n + 1) * sizeof *want);
+    if (want == NULL)
+        abort();
+    return want;
+}
+
+int64_t first_wrong(tlk_type type, const void *data, const wanted *want, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const double got = element_get(type, data, i);
+        if (!(got == want[i].value || fabs(got - want[i].value) <= want[i].allowed))
+            return i;
+    }
+    return -1;
 }
 
 static uint32_t random_bits(uint32_t *state)

@@ -5,17 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/share.h"
 #include "guard.h"
 #include "kernels/types.h"
-
-/* Of the random shapes that a test tries, one in so many: those who look at each access take their time. */
-#ifndef TEST_SHARE
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define TEST_SHARE 3
-#else
-#define TEST_SHARE 1
-#endif
-#endif
 
 size_t element_size(tlk_type type);
 double element_get(tlk_type type, const void *data, int64_t i);
@@ -27,6 +19,16 @@ void element_set(tlk_type type, void *data, int64_t i, double x);
 double element_ulp(tlk_type type, double x);
 
 const char *element_name(tlk_type type);
+
+/* What an element must be, and how far from it it may be. A reference is computed once for all instruction sets. */
+typedef struct wanted {
+    double value, allowed;
+} wanted;
+
+/* Room for n of them; free() it. */
+wanted *new_wanted(int64_t n);
+/* The first of n elements that is not as wanted; -1: all are. */
+int64_t first_wrong(tlk_type type, const void *data, const wanted *want, int64_t n);
 
 /* Numbers k/16 with |k| <= 32 from a generator with a seed of its own: the same on every machine. */
 double random_number(uint32_t *state);

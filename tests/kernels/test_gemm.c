@@ -44,10 +44,12 @@ static tlk_gemm describe(const problem *p, const buffers *b)
     return gemm;
 }
 
-static void check_results(const problem *p, const buffers *b, int isa)
+/* What c must be, where it lies; free() it. */
+static wanted *reference(const problem *p, const buffers *b)
 {
     const tlk_gemm gemm = describe(p, b);
     const double epsilon = p->type == TLK_F64 ? 0x1p-52 : 0x1p-23;
+    wanted *want = new_wanted(p->m * p->n);
     for (int64_t i = 0; i < p->m; i++)
         for (int64_t j = 0; j < p->n; j++) {
             double sum = 0;
@@ -65,12 +67,19 @@ static void check_results(const problem *p, const buffers *b, int isa)
                     p->beta * element_get(p->type, b->add.data, i * gemm.add_row_step + j * gemm.add_column_step);
             if (p->activation.kind == TLK_RELU)
                 expected = fmax(expected, 0);
-            const double got = element_get(p->type, b->c.data, i * gemm.c_row_step + j * gemm.c_column_step);
-            const double tolerance = scale * epsilon * (double)(p->depth + 8) + element_ulp(p->type, expected) +
-                                     4 * epsilon * fabs(expected);
-            ck_assert_msg(fabs(got - expected) <= tolerance, "isa %d %s m%d n%d k%d: C[%d][%d] is %.9g, not %.9g", isa,
-                          element_name(p->type), (int)p->m, (int)p->n, (int)p->depth, (int)i, (int)j, got, expected);
+            want[i * gemm.c_row_step + j * gemm.c_column_step] =
+                (wanted){expected, scale * epsilon * (double)(p->depth + 8) + element_ulp(p->type, expected) +
+                                       4 * epsilon * fabs(expected)};
         }
+    return want;
+}
+
+static void check_results(const problem *p, const buffers *b, const wanted *want, int isa)
+{
+    const int64_t i = first_wrong(p->type, b->c.data, want, p->m * p->n);
+    if (i >= 0)
+        ck_abort_msg("isa %d %s m%d n%d k%d: element %d of C is %.9g, not %.9g", isa, element_name(p->type), (int)p->m,
+                     (int)p->n, (int)p->depth, (int)i, element_get(p->type, b->c.data, i), want[i].value);
 }
 
 /* With B read where it is; what does not fill a panel is packed. */
@@ -173,10 +182,10 @@ static void run_tiles(const tlk_kernels *kernels, const problem *p, const buffer
     guarded_free(&workspace);
 }
 
-static void check_tiles(const tlk_kernels *kernels, const problem *p, const buffers *b, void *first)
+static void check_tiles(const tlk_kernels *kernels, const problem *p, const buffers *b, const wanted *want, void *first)
 {
     run_tiles(kernels, p, b, 1000, false);
-    check_results(p, b, kernels->isa);
+    check_results(p, b, want, kernels->isa);
     memcpy(first, b->c.data, b->c.size);
     for (int64_t piece = 1; piece < 4; piece += 2)
         for (int pack = 0; pack < 2; pack++) {
@@ -198,12 +207,13 @@ static void check_problem(const problem *p, uint32_t seed)
                                before, &state),
                  .c = guarded_alloc((size_t)(p->m * p->n) * element_size(p->type), before)};
     guarded first = guarded_alloc(b.c.size, 0);
+    wanted *want = reference(p, &b);
     for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
         const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
         if (kernels == NULL)
             continue;
         run(kernels, p, &b, 1000, false);
-        check_results(p, &b, isa);
+        check_results(p, &b, want, isa);
         memcpy(first.data, b.c.data, b.c.size);
         run(kernels, p, &b, 1, false);
         ck_assert_msg(memcmp(first.data, b.c.data, b.c.size) == 0, "isa %d: other bits in pieces", isa);
@@ -214,15 +224,16 @@ static void check_problem(const problem *p, uint32_t seed)
             ck_assert_msg(memcmp(first.data, b.c.data, b.c.size) == 0, "isa %d: other bits in place", isa);
         }
         if (p->type == TLK_F32 && kernels->gemm_tiles != NULL)
-            check_tiles(kernels, p, &b, first.data);
+            check_tiles(kernels, p, &b, want, first.data);
         if (p->m > TLK_FEW || p->transpose_a || !p->transpose_b)
             continue;
         run_few(kernels->gemm[p->type], p, &b, 1000);
-        check_results(p, &b, isa);
+        check_results(p, &b, want, isa);
         memcpy(first.data, b.c.data, b.c.size);
         run_few(kernels->gemm[p->type], p, &b, 7);
         ck_assert_msg(memcmp(first.data, b.c.data, b.c.size) == 0, "isa %d: other bits of few rows in pieces", isa);
     }
+    free(want);
     guarded_free(&first);
     guarded_free(&b.a);
     guarded_free(&b.b);
