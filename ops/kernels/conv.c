@@ -212,13 +212,8 @@ static void prepare(struct job *job, const void *packed)
         job->biases = conv->kind == TLK_CONV_MAXIMUM ? &lowest : &zero;
         job->multiply = conv->kind == TLK_CONV_MAXIMUM ? TLK_REAL_FN(tlk_block_maximum) : TLK_REAL_FN(tlk_block_sum);
     }
-    job->output = (tlk_output){.y = job->data.y,
-                               .row_step = job->data.out_size[0] * job->data.out_size[1],
-                               .lane_step = 1,
-                               .scale = 1,
-                               .activation = &conv->activation,
-                               .steps = job->data.steps};
-    output_prepare(&job->output);
+    job->output =
+        output_rows(job->data.y, job->data.out_size[0] * job->data.out_size[1], &conv->activation, job->data.steps);
 }
 
 static void prepare_window(struct job *job, void *workspace)

@@ -218,7 +218,7 @@ static void split_band(struct job *job, window_copy *copy, const real *x, int64_
         for (int64_t i = 0; i < count; i += LINES) {
             const tlk_lines columns = {job->band + i, 1, BAND_CHANNEL, LINES * BAND_CHANNEL, channels};
             const unsigned special =
-                TLK_FN(tlk_tiles_left)(&columns, LINES, window_lines(job, s * job->positions + to + i));
+                TLK_FN(tlk_tiles_split)(&columns, true, LINES, window_lines(job, s * job->positions + to + i));
             mark_special(job, to + i, MIN(LINES, count - i), special);
         }
     }
@@ -263,7 +263,7 @@ static void split_columns(struct job *job, const struct tile *tile, const real *
         for (int64_t i = 0; i < tile->columns; i += LINES) {
             const tlk_lines columns = {x + tile->column + i, 1, area, LINES * area,
                                        MIN(TLK_TILE_DEPTH, job->conv->channels - s * TLK_TILE_DEPTH)};
-            const unsigned special = TLK_FN(tlk_tiles_right)(&columns, (int)MIN(LINES, tile->columns - i),
+            const unsigned special = TLK_FN(tlk_tiles_split)(&columns, false, (int)MIN(LINES, tile->columns - i),
                                                              job->lines + i / LINES * job->steps + s);
             mark_special(job, i, LINES, special);
         }
@@ -315,7 +315,7 @@ static unsigned split_filters(const struct job *job, int64_t group, int64_t filt
         const int64_t channels = MIN(TLK_TILE_DEPTH, conv->channels - channel);
         const tlk_lines lines = {panel, 1, LINES, LINES * LINES, channels};
         gather_filters(job, weights, filter, tap * conv->channels + channel, channels, panel);
-        special |= (job->single ? TLK_FN(tlk_tiles_left) : TLK_FN(tlk_tiles_right))(&lines, LINES, tiles++);
+        special |= TLK_FN(tlk_tiles_split)(&lines, job->single, LINES, tiles++);
     }
     return special;
 }
@@ -457,13 +457,8 @@ static void prepare(struct job *job, const void *packed, void *workspace)
     const tlk_conv *conv = job->conv;
     job->biases = packed;
     job->weights = job->biases + tlk_size_round_up((size_t)(conv->groups * conv->filters), VW);
-    job->output = (tlk_output){.y = job->data.y,
-                               .row_step = job->data.out_size[0] * job->data.out_size[1],
-                               .lane_step = 1,
-                               .scale = 1,
-                               .activation = &conv->activation,
-                               .steps = job->data.steps};
-    output_prepare(&job->output);
+    job->output =
+        output_rows(job->data.y, job->data.out_size[0] * job->data.out_size[1], &conv->activation, job->data.steps);
     place(job, (uintptr_t)workspace);
     int64_t *offset = job->offsets;
     for (int64_t kh = 0; kh < conv->kernel[0]; kh++)

@@ -14,16 +14,6 @@
 #define MIN(a, b)        ((a) < (b) ? (a) : (b))
 #define CLAMP(x, lo, hi) ((x) < (lo) ? (lo) : (x) > (hi) ? (hi) : (x))
 
-static bool is_last(const tlk_sepconv *s)
-{
-    return s->layout == TLK_CHANNELS_LAST;
-}
-
-static int64_t tile_steps(const tlk_sepconv *s)
-{
-    return is_last(s) ? TLK_LAST_TILE : TLK_FIRST_TILE;
-}
-
 /* ---- order of the taps ---- */
 
 static int64_t period(const tlk_sepconv *s)

@@ -17,6 +17,7 @@
 #define TLK_DEPTHWISE_H
 
 #include "kernels/block.h"
+#include "kernels/check.h"
 #include "kernels/sepconv.h"
 #include "kernels/velem.h"
 
@@ -31,6 +32,16 @@
 #else
 #define TLK_LANE_STEPS 8
 #endif
+
+static inline bool is_last(const tlk_sepconv *s)
+{
+    return s->layout == TLK_CHANNELS_LAST;
+}
+
+static inline int64_t tile_steps(const tlk_sepconv *s)
+{
+    return is_last(s) ? TLK_LAST_TILE : TLK_FIRST_TILE;
+}
 
 typedef struct tlk_tap_group {
     int64_t position; /* k * dilation of the first tap */
@@ -91,6 +102,12 @@ void TLK_REAL_FN(tlk_depthwise_steps)(const tlk_depthwise *depthwise, const real
 /* Elements of the packed weights, and bytes of workspace; SIZE_MAX where there is no such size. */
 size_t TLK_ELEMENT_FN(tlk_depthwise_weights)(const tlk_sepconv *sepconv);
 size_t TLK_ELEMENT_FN(tlk_depthwise_workspace)(const tlk_sepconv *sepconv);
+
+/* Elements of a kernel's packed weights before the bias: those of the stage, to a whole vector. SIZE_MAX stays. */
+static inline size_t bias_at(const tlk_sepconv *s)
+{
+    return tlk_size_round_up(TLK_ELEMENT_FN(tlk_depthwise_weights)(s), VW);
+}
 
 /* depthwise is (C*D, 1, K). */
 void TLK_ELEMENT_FN(tlk_depthwise_pack)(const tlk_sepconv *sepconv, const elem *depthwise, real *weights);

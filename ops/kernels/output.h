@@ -54,6 +54,15 @@ static inline void output_prepare(tlk_output *output)
                      E_IS_REAL && output->add == NULL && output->lane_step == 1 && output->scale == 1;
 }
 
+/* Of a convolution: the lanes are neighbours in y, and rows lie row_step apart. */
+static inline tlk_output output_rows(elem *y, int64_t row_step, const tlk_activation *activation, tlk_steps steps)
+{
+    tlk_output output = {
+        .y = y, .row_step = row_step, .lane_step = 1, .scale = 1, .activation = activation, .steps = steps};
+    output_prepare(&output);
+    return output;
+}
+
 /* Of a matrix product; in gemm.c. */
 tlk_output TLK_ELEMENT_FN(tlk_gemm_output)(const tlk_gemm *gemm);
 

@@ -12,17 +12,7 @@
 
 /* ---- packed weights: depthwise, bias, pointwise, each at a whole vector ---- */
 
-static bool is_last(const tlk_sepconv *s)
-{
-    return s->layout == TLK_CHANNELS_LAST;
-}
-
-/* Elements before the bias and before the pointwise weights; SIZE_MAX stays. */
-static size_t bias_at(const tlk_sepconv *s)
-{
-    return tlk_size_round_up(TLK_ELEMENT_FN(tlk_depthwise_weights)(s), VW);
-}
-
+/* Elements before the pointwise weights; SIZE_MAX stays. */
 static size_t pointwise_at(const tlk_sepconv *s)
 {
     return tlk_size_add(bias_at(s), tlk_size_add(tlk_size_round_up((size_t)s->filters, TLK_NR), VW));
@@ -73,11 +63,6 @@ static void pack(const tlk_sepconv *s, const void *depthwise, const void *pointw
 }
 
 /* ---- workspace: what the depthwise stage needs, then h ---- */
-
-static int64_t tile_steps(const tlk_sepconv *s)
-{
-    return is_last(s) ? TLK_LAST_TILE : TLK_FIRST_TILE;
-}
 
 static size_t workspace_size(const tlk_sepconv *s)
 {
@@ -197,13 +182,7 @@ static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data
                       .pointwise = weights + pointwise_at(s),
                       .h = h,
                       .depth = s->channels * s->multiplier,
-                      .output = {.y = (elem *)data->y + y_begin,
-                                 .row_step = row_step,
-                                 .lane_step = 1,
-                                 .scale = 1,
-                                 .activation = &s->activation,
-                                 .steps = data->steps}};
-    output_prepare(&job.output);
+                      .output = output_rows((elem *)data->y + y_begin, row_step, &s->activation, data->steps)};
     const elem *x = (const elem *)data->x + n * s->channels * data->length;
     tlk_depthwise depthwise = {0};
     TLK_ELEMENT_FN(tlk_depthwise_prepare)(&depthwise, s, weights, (void *)scratch);

@@ -14,19 +14,16 @@
 
 #define MIN(a, b)   ((a) < (b) ? (a) : (b))
 #define LINES       TLK_TILE_LINES
-#define LEAST_DEPTH 32 /* for which tiles pay */
+#define BLOCK       (2 * LINES) /* steps, and filters, of a block of sums */
+#define LEAST_DEPTH 32          /* for which tiles pay */
 #define LEAST_LINES 64
 #define FEW_WEIGHTS 32768
 #define MOST_STEPS  512
+#define SUMS_BYTES  (2 * BLOCK * BLOCK * sizeof(real))
 
 static const tlk_sepconv_kernel *vectors(void)
 {
     return &TLK_ELEMENT_FN(tlk_sepconv);
-}
-
-static bool is_last(const tlk_sepconv *s)
-{
-    return s->layout == TLK_CHANNELS_LAST;
 }
 
 /* Rows of h, each channel's vector whole in channels_last; SIZE_MAX if there are too many. */
@@ -61,11 +58,6 @@ static int64_t least_steps(const tlk_sepconv *s)
  * Depthwise and bias lie where sepconv.c has them. Behind them, of VECTORS and BOTH, the rest of what it packs; of
  * TILES the pointwise weights: [F][depth], or [F / 32][depth][32] in channels_last. Of BOTH then all filters in tiles,
  * and for each 16 of them the special ones. */
-
-static size_t bias_at(const tlk_sepconv *s)
-{
-    return tlk_size_round_up(TLK_ELEMENT_FN(tlk_depthwise_weights)(s), VW);
-}
 
 static size_t padded_filters(const tlk_sepconv *s)
 {
@@ -149,8 +141,7 @@ static void pack_tiles(const tlk_sepconv *s, const elem *pointwise, tlk_tile *ti
                     if (c < s->channels)
                         step[i][k] = pointwise[(f + i) * rows + c * s->multiplier + (j + k) / channels];
                 }
-            special[f / LINES] |=
-                (is_last(s) ? TLK_FN(tlk_tiles_right) : TLK_FN(tlk_tiles_left))(&lines, LINES, tiles++);
+            special[f / LINES] |= TLK_FN(tlk_tiles_split)(&lines, !is_last(s), LINES, tiles++);
         }
     }
 }
@@ -172,12 +163,7 @@ static void pack(const tlk_sepconv *s, const void *depthwise, const void *pointw
     pack_pointwise(s, pointwise, weights + pointwise_at(s));
 }
 
-/* ---- workspace: what the depthwise stage needs; h; its parts; the parts of 32 filters ---- */
-
-static int64_t tile_steps(const tlk_sepconv *s)
-{
-    return is_last(s) ? TLK_LAST_TILE : TLK_FIRST_TILE;
-}
+/* ---- workspace: what the depthwise stage needs; h; its parts; the parts of 32 filters; sums of two blocks ---- */
 
 /* Steps whose products are made together, in whole tiles of lines: their parts stay in the second-level cache, and many
  * of them share what has to be split of the weights. */
@@ -213,40 +199,58 @@ static size_t workspace_size(const tlk_sepconv *s)
     if (form_of(s) == VECTORS || depth_of(s) > INT64_MAX / 2)
         return needed;
     const size_t depthwise = tlk_size_round_up(TLK_ELEMENT_FN(tlk_depthwise_workspace)(s), 64);
-    const size_t bytes =
-        tlk_size_add(tlk_size_add(depthwise, h_size(s)), tlk_size_add(tiles_size(s, most_steps(s) / LINES + 2), 64));
+    const size_t bytes = tlk_size_add(tlk_size_add(depthwise, h_size(s)),
+                                      tlk_size_add(tiles_size(s, most_steps(s) / LINES + 2), SUMS_BYTES + 64));
     return bytes > INT64_MAX || needed == SIZE_MAX ? SIZE_MAX : bytes > needed ? bytes : needed;
 }
 
-/* ---- run ---- */
+/* ---- products ---- */
+
+/* Sums of a block. */
+struct block {
+    real *sums; /* [32][32] */
+    int64_t row, lane;
+    int rows, lanes;
+};
 
 struct job {
     const tlk_sepconv *s;
+    const tlk_sepconv_data *data;
+    const elem *x;                  /* one sample */
     const real *biases, *pointwise; /* of TILES */
     const tlk_tile *packed;         /* of BOTH */
     const unsigned *packed_special;
     int64_t depth, tile_steps; /* of h, and of a line in tiles */
     tlk_depthwise depthwise;
     real *h;
-    tlk_tile *data, *filters; /* [line / 16][tile_steps] */
+    tlk_tile *lines, *filters; /* [line / 16][tile_steps] */
     unsigned special[MOST_STEPS / LINES];
+    real *sums;        /* of two blocks */
+    struct block last; /* on its way to y */
     tlk_output output;
 };
 
+/* h of steps from t on, no more than a tile has. */
+static void fill_h(const struct job *job, int64_t t, int steps)
+{
+    (is_last(job->s) ? TLK_ELEMENT_FN(tlk_depthwise_last) : TLK_ELEMENT_FN(tlk_depthwise_first))(
+        &job->depthwise, job->x, job->data->length, job->data->pad_left, t, steps, job->h);
+}
+
 /* h's steps into tiles from `line` on. */
-static void split_data(struct job *job, int64_t line, int steps)
+static void split_h(struct job *job, int64_t line, int steps)
 {
     for (int i = 0; i < steps; i += LINES) {
-        tlk_tile *tiles = job->data + (line + i) / LINES * job->tile_steps;
+        tlk_tile *tiles = job->lines + (line + i) / LINES * job->tile_steps;
         const int count = MIN(LINES, steps - i);
         unsigned *special = &job->special[(line + i) / LINES];
         if (is_last(job->s)) {
             const tlk_lines lines = {job->h + i * VW, VW, 1, (TLK_LAST_TILE + 1) * VW, job->depth};
-            *special = TLK_FN(tlk_tiles_left)(&lines, count, tiles);
+            *special = TLK_FN(tlk_tiles_split)(&lines, true, count, tiles);
         } else {
             const tlk_lines lines = {job->h + i / TLK_NR * TLK_NR * job->depth + i % TLK_NR, 1, TLK_NR, VW * TLK_NR,
                                      job->depth};
-            *special = TLK_FN(tlk_tiles_right)(&lines, count, tiles);
+            *special = TLK_FN(tlk_tiles_split)(&lines, false, count, tiles);
         }
     }
 }
@@ -258,33 +262,26 @@ static unsigned split_filters(const struct job *job, int64_t f, tlk_tile *tiles)
     if (is_last(job->s)) {
         const tlk_lines lines = {job->pointwise + f / TLK_NR * TLK_NR * job->depth + f % TLK_NR, 1, TLK_NR, VW * TLK_NR,
                                  job->depth};
-        return TLK_FN(tlk_tiles_right)(&lines, LINES, tiles);
+        return TLK_FN(tlk_tiles_split)(&lines, false, LINES, tiles);
     }
     const tlk_lines lines = {job->pointwise + f * job->depth, job->depth, 1, VW, job->depth};
-    return TLK_FN(tlk_tiles_left)(&lines, count, tiles);
+    return TLK_FN(tlk_tiles_split)(&lines, true, count, tiles);
 }
 
-/* Sums on their way to y. They wait for the next block's products to be under way: what tiles store cannot be loaded at
- * once. */
-struct sums {
-    int64_t row, lane;
-    int rows, lanes;
-    real sums[4 * LINES * LINES] __attribute__((aligned(64)));
-};
-
-static void put(const tlk_output *output, struct sums *sums)
+static void put(const struct job *job)
 {
-    if (sums->rows > 0)
-        output_sums(output, sums->sums, 2 * LINES, sums->row, sums->lane, sums->rows, sums->lanes);
+    const struct block *block = &job->last;
+    if (block->rows > 0)
+        output_sums(&job->output, block->sums, BLOCK, block->row, block->lane, block->rows, block->lanes);
 }
 
-/* Up to 32 filters from f on, of all steps of the data; sums[*next] is the older one. */
-static void multiply(const struct job *job, int64_t f, int64_t t, int64_t steps, struct sums sums[2], int *next)
+/* Up to 32 filters from f on, of all steps whose lines are there. */
+static void multiply(struct job *job, int64_t f, int64_t t, int64_t steps)
 {
     const bool last = is_last(job->s);
     const int side = last ? 1 : 0; /* of the filters */
-    const int64_t filters = MIN(2 * LINES, job->s->filters - f);
-    real start[2 * LINES][LINES] __attribute__((aligned(64)));
+    const int filters = (int)MIN(BLOCK, job->s->filters - f);
+    real start[BLOCK][LINES] __attribute__((aligned(64)));
     tlk_tile_block block = {.steps = job->tile_steps,
                             .start = last ? job->biases + f : start[0],
                             .start_row = last ? 0 : LINES,
@@ -301,24 +298,25 @@ static void multiply(const struct job *job, int64_t f, int64_t t, int64_t steps,
         block.special[side][i] = split_filters(job, group * LINES, tiles);
         block.lines[side][i] = tiles;
     }
-    for (int64_t i = 0; i < 2 * LINES && !last; i++)
+    for (int64_t i = 0; i < BLOCK && !last; i++)
         v_store(start[i], v_set1(job->biases[f + MIN(i, filters - 1)]));
-    for (int64_t step = 0; step < steps; step += 2 * LINES, *next = 1 - *next) {
-        struct sums *to = &sums[*next];
-        const int64_t count = MIN(2 * LINES, steps - step);
+    for (int64_t step = 0; step < steps; step += BLOCK) {
+        const int count = (int)MIN(BLOCK, steps - step);
+        const struct block next = {.sums = job->sums + (job->last.sums == job->sums ? BLOCK * BLOCK : 0),
+                                   .row = last ? t + step : f,
+                                   .lane = last ? f : t + step,
+                                   .rows = last ? count : filters,
+                                   .lanes = last ? filters : count};
         for (int i = 0; i < 2; i++) {
             const int64_t line = step / LINES + i;
             const bool there = count > i * LINES;
-            block.lines[1 - side][i] = there ? job->data + line * job->tile_steps : NULL;
+            block.lines[1 - side][i] = there ? job->lines + line * job->tile_steps : NULL;
             block.special[1 - side][i] = there ? job->special[line] : 0;
         }
-        block.sums = to->sums;
+        block.sums = next.sums;
         TLK_FN(tlk_tiles_multiply)(&block);
-        to->row = last ? t + step : f;
-        to->lane = last ? f : t + step;
-        to->rows = (int)(last ? count : filters);
-        to->lanes = (int)(last ? filters : count);
-        put(&job->output, &sums[1 - *next]);
+        put(job);
+        job->last = next;
     }
 }
 
@@ -345,7 +343,7 @@ static void few_last(const struct job *job, int64_t t, int steps)
 static void few_first(const struct job *job, int64_t t, int steps)
 {
     const tlk_output *output = &job->output;
-    real *rows = (real *)job->data;
+    real *rows = (real *)job->lines;
     tlk_step turned[TLK_MAX_STEPS];
     for (int i = 0; i < output->steps.count; i++) {
         turned[i] = output->steps.steps[i];
@@ -379,6 +377,33 @@ static void few_first(const struct job *job, int64_t t, int steps)
     }
 }
 
+/* ---- run ---- */
+
+/* Steps of a signal that has fewer than a tile. */
+static void run_few(const struct job *job, int64_t begin, int64_t end)
+{
+    fill_h(job, begin, (int)(end - begin));
+    (is_last(job->s) ? few_last : few_first)(job, begin, (int)(end - begin));
+}
+
+static void run_tiles(struct job *job, int64_t begin, int64_t end)
+{
+    const int64_t together = even_part(end - begin, most_steps(job->s));
+    TLK_FN(tlk_tiles_begin)();
+    for (int64_t t = begin; t < end; t += together) {
+        const int64_t steps = MIN(together, end - t), tile = even_part(steps, tile_steps(job->s));
+        for (int64_t i = 0; i < steps; i += tile) {
+            const int count = (int)MIN(tile, steps - i);
+            fill_h(job, t + i, count);
+            split_h(job, i, count);
+        }
+        for (int64_t f = 0; f < job->s->filters; f += BLOCK)
+            multiply(job, f, t, steps);
+    }
+    put(job);
+    TLK_FN(tlk_tiles_end)();
+}
+
 static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data *data, int64_t n, int64_t t_begin,
                 int64_t t_end, void *workspace)
 {
@@ -389,55 +414,29 @@ static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data
     }
     char *room = (char *)(((uintptr_t)workspace + 63) / 64 * 64);
     const real *weights = packed;
-    const elem *x = (const elem *)data->x + n * s->channels * data->length;
     struct job job = {.s = s,
+                      .data = data,
+                      .x = (const elem *)data->x + n * s->channels * data->length,
                       .biases = weights + bias_at(s),
                       .pointwise = weights + pointwise_at(s),
                       .depth = (int64_t)depth_of(s),
                       .tile_steps = tlk_tile_steps((int64_t)depth_of(s)),
-                      .output = {.y = (elem *)data->y + n * s->filters * data->out_length,
-                                 .row_step = is_last(s) ? s->filters : data->out_length,
-                                 .lane_step = 1,
-                                 .scale = 1,
-                                 .activation = &s->activation,
-                                 .steps = data->steps}};
+                      .output = output_rows((elem *)data->y + n * s->filters * data->out_length,
+                                            is_last(s) ? s->filters : data->out_length, &s->activation, data->steps)};
     if (form_of(s) == BOTH) {
         job.packed = packed_tiles(s, packed);
         job.packed_special = packed_special(s, packed);
     }
-    output_prepare(&job.output);
     TLK_ELEMENT_FN(tlk_depthwise_prepare)(&job.depthwise, s, weights, room);
     room += tlk_size_round_up(TLK_ELEMENT_FN(tlk_depthwise_workspace)(s), 64);
     job.h = (real *)room;
-    job.data = (tlk_tile *)(room + h_size(s));
-    job.filters = job.data + most_steps(s) / LINES * job.tile_steps;
-    if (!few)
-        TLK_FN(tlk_tiles_begin)();
-    const int64_t together = even_part(t_end - t_begin, most_steps(s));
-    for (int64_t t = t_begin; t < t_end; t += together) {
-        const int64_t steps = MIN(together, t_end - t), tile = even_part(steps, tile_steps(s));
-        for (int64_t i = 0; i < steps; i += tile) {
-            const int count = (int)MIN(tile, steps - i);
-            (is_last(s) ? TLK_ELEMENT_FN(tlk_depthwise_last) : TLK_ELEMENT_FN(tlk_depthwise_first))(
-                &job.depthwise, x, data->length, data->pad_left, t + i, count, job.h);
-            if (!few)
-                split_data(&job, i, count);
-            else if (is_last(s))
-                few_last(&job, t + i, count);
-            else
-                few_first(&job, t + i, count);
-        }
-        if (few)
-            continue;
-        struct sums sums[2];
-        int next = 0;
-        sums[0].rows = sums[1].rows = 0;
-        for (int64_t f = 0; f < s->filters; f += 2 * LINES)
-            multiply(&job, f, t, steps, sums, &next);
-        put(&job.output, &sums[1 - next]);
-    }
-    if (!few)
-        TLK_FN(tlk_tiles_end)();
+    job.lines = (tlk_tile *)(room + h_size(s));
+    job.filters = job.lines + most_steps(s) / LINES * job.tile_steps;
+    job.sums = (real *)(job.filters + 2 * job.tile_steps);
+    if (few)
+        run_few(&job, t_begin, t_end);
+    else
+        run_tiles(&job, t_begin, t_end);
 }
 
 const tlk_sepconv_kernel tlk_sepconv_f32_amx = {packed_size, workspace_size, pack, run, tile_steps, piece_steps};
