@@ -83,8 +83,7 @@ static void split(struct job *job, int side, int64_t line, int64_t end)
         const tlk_lines lines = {from->data + line / SIDE * from->square_step + line % SIDE * from->line_step +
                                      job->k * from->depth_step,
                                  from->line_step, from->depth_step, LINES * from->depth_step, job->depth};
-        *special++ =
-            (side == 0 ? TLK_FN(tlk_tiles_left) : TLK_FN(tlk_tiles_right))(&lines, (int)MIN(LINES, end - line), tiles);
+        *special++ = TLK_FN(tlk_tiles_split)(&lines, side == 0, (int)MIN(LINES, end - line), tiles);
     }
 }
 

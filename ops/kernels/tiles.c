@@ -2,7 +2,6 @@
 #include "kernels/tiles.h"
 
 #include <math.h>
-#include <stdbool.h>
 
 #include "kernels/velem.h"
 
@@ -113,7 +112,7 @@ TLK_INLINE struct square square_of(const tlk_lines *lines, bool by_depth, int co
                            TLK_MASK16(0, by_depth ? depth : count)};
 }
 
-static unsigned split_lines(const tlk_lines *lines, bool left, int count, tlk_tile *tiles)
+unsigned TLK_FN(tlk_tiles_split)(const tlk_lines *lines, bool left, int count, tlk_tile *tiles)
 {
     const bool by_depth = lines->depth_step == 1;
     const int64_t steps = tlk_tile_steps(lines->depth);
@@ -126,16 +125,6 @@ static unsigned split_lines(const tlk_lines *lines, bool left, int count, tlk_ti
                                     : split_square(squares, false, tiles + s);
     }
     return _mm512_cmpneq_ps_mask((__m512)special, (__m512)special) == 0 ? 0 : split_special(lines, left, count, tiles);
-}
-
-unsigned TLK_FN(tlk_tiles_left)(const tlk_lines *lines, int count, tlk_tile *tiles)
-{
-    return split_lines(lines, true, count, tiles);
-}
-
-unsigned TLK_FN(tlk_tiles_right)(const tlk_lines *lines, int count, tlk_tile *tiles)
-{
-    return split_lines(lines, false, count, tiles);
 }
 
 /* ---- products ---- */

@@ -19,6 +19,8 @@
 #ifndef TLK_TILES_H
 #define TLK_TILES_H
 
+#include <stdbool.h>
+
 #include "kernels/vec.h"
 
 #define TLK_TILE_LINES 16
@@ -44,10 +46,9 @@ typedef struct tlk_lines {
     int64_t depth;
 } tlk_lines;
 
-/* Up to 16 lines into tlk_tile_steps(depth) tiles; what is not there is zero. Returns the lines that have an infinity
- * or NaN, a bit for each. */
-unsigned TLK_FN(tlk_tiles_left)(const tlk_lines *lines, int count, tlk_tile *tiles);
-unsigned TLK_FN(tlk_tiles_right)(const tlk_lines *lines, int count, tlk_tile *tiles);
+/* Up to 16 lines into tlk_tile_steps(depth) tiles, left or right ones; what is not there is zero. Returns the lines
+ * that have an infinity or NaN, a bit for each. */
+unsigned TLK_FN(tlk_tiles_split)(const tlk_lines *lines, bool left, int count, tlk_tile *tiles);
 
 typedef struct tlk_tile_block {
     int64_t steps;
