@@ -55,7 +55,7 @@ static void pack(const tlk_conv *conv, const void *weights, const void *bias, vo
 {
     real *out = packed;
     for (int64_t f = 0; f < (int64_t)padded_filters(conv); f++)
-        *out++ = bias != NULL && f < conv->groups * conv->filters ? e_get((const elem *)bias + f) : 0;
+        *out++ = bias != NULL && f < conv->groups * conv->filters ? e_get(conv->type, (const elem *)bias + f) : 0;
     const int64_t taps = conv->kernel[0] * conv->kernel[1];
     const int64_t row = conv->channels * taps;
     const elem *group = weights;
@@ -63,7 +63,7 @@ static void pack(const tlk_conv *conv, const void *weights, const void *bias, vo
         for (int64_t b = 0; b < block_count(conv); b++) {
             const int64_t f = block_begin(conv, b), filters = block_begin(conv, b + 1) - f;
             for (int64_t k = 0; k < taps; k++, out += conv->channels * filters)
-                pack_lines(group + f * row + k, row, taps, filters, filters, conv->channels, out);
+                pack_lines(conv->type, group + f * row + k, row, taps, filters, filters, conv->channels, out);
         }
     for (int i = 0; i < VW; i++) /* what tlk_block_few_columns reads beyond the last block */
         *out++ = 0;
@@ -212,8 +212,8 @@ static void prepare(struct job *job, const void *packed)
         job->biases = conv->kind == TLK_CONV_MAXIMUM ? &lowest : &zero;
         job->multiply = conv->kind == TLK_CONV_MAXIMUM ? TLK_REAL_FN(tlk_block_maximum) : TLK_REAL_FN(tlk_block_sum);
     }
-    job->output =
-        output_rows(job->data.y, job->data.out_size[0] * job->data.out_size[1], &conv->activation, job->data.steps);
+    job->output = output_rows(conv->type, job->data.y, job->data.out_size[0] * job->data.out_size[1], &conv->activation,
+                              job->data.steps);
 }
 
 static void prepare_window(struct job *job, void *workspace)
@@ -395,7 +395,7 @@ static void fill(const struct job *job, const struct tile *tile, const elem *x)
         return;
     }
     for (int64_t lane = 0; lane < tile->columns; lane += TLK_NR)
-        pack_lines(x + tile->column + lane, 1, job->data.size[1], MIN(TLK_NR, tile->columns - lane), TLK_NR,
+        pack_lines(conv->type, x + tile->column + lane, 1, job->data.size[1], MIN(TLK_NR, tile->columns - lane), TLK_NR,
                    conv->channels, job->elements + lane * conv->channels);
 }
 

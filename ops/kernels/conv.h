@@ -18,6 +18,7 @@
 typedef enum tlk_conv_kind { TLK_CONV_PRODUCTS, TLK_CONV_MAXIMUM, TLK_CONV_SUM } tlk_conv_kind;
 
 typedef struct tlk_conv {
+    tlk_type type; /* of x, y and all weights */
     tlk_conv_kind kind;
     int64_t groups;
     int64_t channels, filters; /* of one group */

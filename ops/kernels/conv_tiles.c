@@ -457,8 +457,8 @@ static void prepare(struct job *job, const void *packed, void *workspace)
     const tlk_conv *conv = job->conv;
     job->biases = packed;
     job->weights = job->biases + tlk_size_round_up((size_t)(conv->groups * conv->filters), VW);
-    job->output =
-        output_rows(job->data.y, job->data.out_size[0] * job->data.out_size[1], &conv->activation, job->data.steps);
+    job->output = output_rows(TLK_F32, job->data.y, job->data.out_size[0] * job->data.out_size[1], &conv->activation,
+                              job->data.steps);
     place(job, (uintptr_t)workspace);
     int64_t *offset = job->offsets;
     for (int64_t kh = 0; kh < conv->kernel[0]; kh++)

@@ -78,12 +78,13 @@ void TLK_ELEMENT_FN(tlk_depthwise_pack)(const tlk_sepconv *s, const elem *depthw
     for (int64_t q = 0; q < taps; q++)
         for (int64_t lane = 0; lane < VW; lane++) {
             const int64_t row = (c + lane) * s->multiplier + m;
-            *weights++ = c + lane < s->channels ? e_get(depthwise + row * s->kernel_size + first + q * apart) : 0;
+            *weights++ =
+                c + lane < s->channels ? e_get(s->type, depthwise + row * s->kernel_size + first + q * apart) : 0;
         }
     for (int64_t m = 0; m < s->multiplier && has_rows(s); m++)
         for (int64_t c = 0; c < s->channels; c++)
             for (int64_t k = 0; k < s->kernel_size; k++)
-                *weights++ = e_get(depthwise + (c * s->multiplier + m) * s->kernel_size + k);
+                *weights++ = e_get(s->type, depthwise + (c * s->multiplier + m) * s->kernel_size + k);
 }
 
 size_t TLK_ELEMENT_FN(tlk_depthwise_workspace)(const tlk_sepconv *s)
@@ -128,6 +129,7 @@ void TLK_ELEMENT_FN(tlk_depthwise_prepare)(tlk_depthwise *depthwise, const tlk_s
 
 struct tile {
     const tlk_depthwise *depthwise;
+    tlk_type type;
     const elem *x;
     int64_t length;
     int64_t start; /* where in x the first tap of the first step lies; may be negative */
@@ -139,7 +141,8 @@ static struct tile tile_at(const tlk_depthwise *depthwise, const elem *x, int64_
 {
     const tlk_sepconv *s = depthwise->sepconv;
     return (struct tile){
-        depthwise,     x, length, start, .span = (steps - 1) * s->stride + (s->kernel_size - 1) * s->dilation + 1,
+        depthwise,     s->type, x,
+        length,        start,   .span = (steps - 1) * s->stride + (s->kernel_size - 1) * s->dilation + 1,
         .steps = steps};
 }
 
@@ -172,15 +175,15 @@ TLK_INLINE void load_square(const struct tile *tile, int64_t c, int64_t from, ve
     } else if (channels < VW) {
         TLK_UNROLL
         for (int r = 0; r < VW; r++)
-            square[r] = r < channels ? e_load_range(e_outside(x, r * tile->length), begin, end) : v_zero();
+            square[r] = r < channels ? e_load_range(tile->type, e_outside(x, r * tile->length), begin, end) : v_zero();
     } else if (end - begin < VW) {
         TLK_UNROLL
         for (int r = 0; r < VW; r++)
-            square[r] = e_load_range(e_outside(x, r * tile->length), begin, end);
+            square[r] = e_load_range(tile->type, e_outside(x, r * tile->length), begin, end);
     } else {
         TLK_UNROLL
         for (int r = 0; r < VW; r++)
-            square[r] = e_load(x + r * tile->length);
+            square[r] = e_load(tile->type, x + r * tile->length);
     }
 }
 
@@ -259,12 +262,12 @@ static vec first_lanes(const struct tile *tile, const elem *x, int64_t start)
     if (stride == 1) {
         const int begin = (int)CLAMP(-start, 0, VW);
         const int end = (int)CLAMP(tile->length - start, 0, VW);
-        return begin < end ? e_load_range(e_outside(x, start), begin, end) : v_zero();
+        return begin < end ? e_load_range(tile->type, e_outside(x, start), begin, end) : v_zero();
     }
     real lanes[VW];
     for (int lane = 0; lane < VW; lane++) {
         const int64_t i = tlk_wrapping_at(start, lane, stride);
-        lanes[lane] = i >= 0 && i < tile->length ? e_get(x + i) : 0;
+        lanes[lane] = i >= 0 && i < tile->length ? e_get(tile->type, x + i) : 0;
     }
     return v_load(lanes);
 }
@@ -323,7 +326,7 @@ static void fill_last(const struct tile *tile, int64_t c, int lanes)
         for (int64_t i = tile->start + phase; i < end; i += s->stride, at += VW) {
             const bool inside = i >= 0 && i < tile->length;
             const elem *x = tile->x + (inside ? i : 0) * s->channels + c;
-            v_store(at, !inside ? v_zero() : lanes == VW ? e_load(x) : e_load_n(x, lanes));
+            v_store(at, !inside ? v_zero() : lanes == VW ? e_load(tile->type, x) : e_load_n(tile->type, x, lanes));
         }
     }
 }
@@ -341,7 +344,7 @@ static void last_far(const struct tile *tile, int64_t c, int lanes, const real *
                 const int64_t i = tlk_wrapping_at(tile->start + depthwise->groups[g].position, t + q, s->stride);
                 const bool inside = i >= 0 && i < tile->length;
                 const elem *x = tile->x + (inside ? i : 0) * s->channels + c;
-                sum = v_fma(inside ? e_load_n(x, lanes) : v_zero(), v_load(weight), sum);
+                sum = v_fma(inside ? e_load_n(tile->type, x, lanes) : v_zero(), v_load(weight), sum);
             }
         v_store(h + t * VW, sum);
     }

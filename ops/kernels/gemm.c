@@ -35,19 +35,19 @@ static size_t packed_b_size(int64_t n, int64_t depth)
     return bytes > INT64_MAX ? SIZE_MAX : bytes;
 }
 
-TLK_INLINE vec load_some(const elem *from, int64_t n)
+TLK_INLINE vec load_some(tlk_type type, const elem *from, int64_t n)
 {
-    return n >= VW ? e_load(from) : e_load_n(from, (int)(n > 0 ? n : 0));
+    return n >= VW ? e_load(type, from) : e_load_n(type, from, (int)(n > 0 ? n : 0));
 }
 
 /* A square of up to `count` lines and `n` elements of each; `lanes` of each vector of lines are stored. */
-static TLK_NOINLINE void pack_square(const elem *source, int64_t step, int64_t count, int64_t n, real *packed,
-                                     int64_t width, int64_t lanes)
+static TLK_NOINLINE void pack_square(tlk_type type, const elem *source, int64_t step, int64_t count, int64_t n,
+                                     real *packed, int64_t width, int64_t lanes)
 {
     vec square[VW];
     TLK_UNROLL
     for (int j = 0; j < VW; j++)
-        square[j] = j < count ? load_some(source + j * step, n) : v_zero();
+        square[j] = j < count ? load_some(type, source + j * step, n) : v_zero();
     v_transpose(square);
     TLK_UNROLL
     for (int j = 0; j < VW; j++)
@@ -57,51 +57,52 @@ static TLK_NOINLINE void pack_square(const elem *source, int64_t step, int64_t c
             v_store_n(packed + j * width, square[j], (int)lanes);
 }
 
-void pack_lines(const elem *source, int64_t step, int64_t depth_step, int64_t count, int64_t width, int64_t depth,
-                real *packed)
+void pack_lines(tlk_type type, const elem *source, int64_t step, int64_t depth_step, int64_t count, int64_t width,
+                int64_t depth, real *packed)
 {
     if ((step == 1 || count == 1) && width == TLK_NR) { /* whole vectors */
         for (int64_t k = 0; k < depth; k++, source += depth_step, packed += width)
             for (int64_t i = 0; i < width; i += VW)
-                v_store(packed + i, load_some(source + i, count - i));
+                v_store(packed + i, load_some(type, source + i, count - i));
         return;
     }
     if (depth_step == 1 && count > 1) { /* squares of VW lines */
         for (int64_t i = 0; i < width; i += VW)
             for (int64_t k = 0; k < depth; k += VW)
-                pack_square(source + i * step + k, step, count - i, depth - k, packed + k * width + i, width,
+                pack_square(type, source + i * step + k, step, count - i, depth - k, packed + k * width + i, width,
                             width - i);
         return;
     }
     for (int64_t k = 0; k < depth; k++, source += depth_step, packed += width)
         for (int64_t i = 0; i < width; i++)
-            packed[i] = i < count ? e_get(source + i * step) : 0;
+            packed[i] = i < count ? e_get(type, source + i * step) : 0;
 }
 
-static void pack_a(const void *a, int64_t row_step, int64_t column_step, int64_t m, int64_t depth, int64_t begin,
-                   int64_t end, void *packed)
+static void pack_a(tlk_type type, const void *a, int64_t row_step, int64_t column_step, int64_t m, int64_t depth,
+                   int64_t begin, int64_t end, void *packed)
 {
     for (int64_t block = begin; block < end; block++) {
         const int64_t row = rowblock_begin(m, block);
         const int64_t rows = rowblock_begin(m, block + 1) - row;
-        pack_lines((const elem *)a + row * row_step, row_step, column_step, rows, rows, depth,
+        pack_lines(type, (const elem *)a + row * row_step, row_step, column_step, rows, rows, depth,
                    (real *)packed + row * depth);
     }
 }
 
-static void pack_b(const void *b, int64_t row_step, int64_t column_step, int64_t n, int64_t depth, int64_t begin,
-                   int64_t end, void *packed)
+static void pack_b(tlk_type type, const void *b, int64_t row_step, int64_t column_step, int64_t n, int64_t depth,
+                   int64_t begin, int64_t end, void *packed)
 {
     for (int64_t panel = begin; panel < end; panel++) {
         const int64_t column = panel * TLK_NR;
-        pack_lines((const elem *)b + column * column_step, column_step, row_step, MIN(TLK_NR, n - column), TLK_NR,
+        pack_lines(type, (const elem *)b + column * column_step, column_step, row_step, MIN(TLK_NR, n - column), TLK_NR,
                    depth, (real *)packed + column * depth);
     }
 }
 
 tlk_output TLK_ELEMENT_FN(tlk_gemm_output)(const tlk_gemm *gemm)
 {
-    tlk_output output = {.y = gemm->c,
+    tlk_output output = {.type = gemm->type,
+                         .y = gemm->c,
                          .row_step = gemm->c_row_step,
                          .lane_step = gemm->c_column_step,
                          .scale = (real)gemm->alpha,
@@ -154,16 +155,17 @@ static void run(const tlk_gemm *gemm, const void *packed_a, const void *packed_b
 }
 
 /* Adds the products of n <= VW elements from k on; sum[r * (VW / rows) + c] belongs to row r and column c. */
-TLK_INLINE void dot_add(int rows, const elem *const *a, const elem *const *b, int64_t k, bool whole, int n, vec sum[VW])
+TLK_INLINE void dot_add(tlk_type type, int rows, const elem *const *a, const elem *const *b, int64_t k, bool whole,
+                        int n, vec sum[VW])
 {
     const int columns = VW / rows;
     vec row[TLK_FEW];
     TLK_UNROLL
     for (int r = 0; r < rows; r++)
-        row[r] = whole ? e_load(a[r] + k) : e_load_n(a[r] + k, n);
+        row[r] = whole ? e_load(type, a[r] + k) : e_load_n(type, a[r] + k, n);
     TLK_UNROLL
     for (int c = 0; c < columns; c++) {
-        const vec column = whole ? e_load(b[c] + k) : e_load_n(b[c] + k, n);
+        const vec column = whole ? e_load(type, b[c] + k) : e_load_n(type, b[c] + k, n);
         TLK_UNROLL
         for (int r = 0; r < rows; r++)
             sum[r * columns + c] = v_fma(row[r], column, sum[r * columns + c]);
@@ -171,14 +173,14 @@ TLK_INLINE void dot_add(int rows, const elem *const *a, const elem *const *b, in
 }
 
 /* A vector's worth of sums, of rows a[r] times columns b[c]. */
-TLK_INLINE vec dot(int rows, const elem *const *a, const elem *const *b, int64_t depth)
+TLK_INLINE vec dot(tlk_type type, int rows, const elem *const *a, const elem *const *b, int64_t depth)
 {
     vec sum[VW] = {0};
     int64_t k = 0;
     for (; k + VW <= depth; k += VW)
-        dot_add(rows, a, b, k, true, VW, sum);
+        dot_add(type, rows, a, b, k, true, VW, sum);
     if (k < depth)
-        dot_add(rows, a, b, k, false, (int)(depth - k), sum);
+        dot_add(type, rows, a, b, k, false, (int)(depth - k), sum);
     TLK_UNROLL
     for (int left = VW; left > 1; left /= 2) /* neighbouring lanes, of all sums at once */
         TLK_UNROLL
@@ -187,21 +189,21 @@ TLK_INLINE vec dot(int rows, const elem *const *a, const elem *const *b, int64_t
     return sum[0];
 }
 
-static TLK_NOINLINE void dot_one(const elem *const *a, const elem *const *b, int64_t depth, real *stage)
+static TLK_NOINLINE void dot_one(tlk_type type, const elem *const *a, const elem *const *b, int64_t depth, real *stage)
 {
-    v_store(stage, dot(1, a, b, depth));
+    v_store(stage, dot(type, 1, a, b, depth));
 }
 
 /* As many rows at once as leave a column for each of the sums. */
 #define DOT_ROWS MIN(TLK_FEW, VW)
 
-static TLK_NOINLINE void dot_few(const elem *const *a, const elem *const *b, int64_t depth, real *stage)
+static TLK_NOINLINE void dot_few(tlk_type type, const elem *const *a, const elem *const *b, int64_t depth, real *stage)
 {
     const int columns = VW / DOT_ROWS;
     for (int row = 0; row < TLK_FEW; row += DOT_ROWS)
         for (int first = 0; first < VW; first += columns) {
             real lanes[VW];
-            v_store(lanes, dot(DOT_ROWS, a + row, b + first, depth));
+            v_store(lanes, dot(type, DOT_ROWS, a + row, b + first, depth));
             for (int r = 0; r < DOT_ROWS; r++)
                 memcpy(stage + (row + r) * VW + first, lanes + r * columns, (size_t)columns * sizeof(real));
         }
@@ -220,10 +222,27 @@ static void run_few(const tlk_gemm *gemm, const void *a, int64_t a_row_step, con
         const int columns = (int)MIN(VW, column_end - column);
         for (int c = 0; c < VW; c++)
             b_columns[c] = (const elem *)b + (column + MIN(c, columns - 1)) * b_column_step;
-        (rows == 1 ? dot_one : dot_few)(a_rows, b_columns, gemm->depth, stage);
+        (rows == 1 ? dot_one : dot_few)(gemm->type, a_rows, b_columns, gemm->depth, stage);
         TLK_ELEMENT_FN(tlk_output_finish)(&output, stage, VW, 0, column, rows, columns);
     }
 }
 
-const tlk_gemm_kernel TLK_ELEMENT_FN(tlk_gemm) = {packed_a_size, packed_b_size, TLK_NR, blocks, panels,
-                                                  pack_a,        pack_b,        run,    run_few};
+#define PACK(side, tag, type)                                                                                         \
+    static void side##_##tag(const void *source, int64_t row_step, int64_t column_step, int64_t lines, int64_t depth, \
+                             int64_t begin, int64_t end, void *packed)                                                \
+    {                                                                                                                 \
+        side(type, source, row_step, column_step, lines, depth, begin, end, packed);                                  \
+    }
+#define KERNEL(tag, type)                                                                                          \
+    PACK(pack_a, tag, type)                                                                                        \
+    PACK(pack_b, tag, type)                                                                                        \
+    const tlk_gemm_kernel TLK_FN(TLK_JOIN(tlk_gemm, tag)) = {packed_a_size, packed_b_size, TLK_NR, blocks, panels, \
+                                                             pack_a_##tag,  pack_b_##tag,  run,    run_few};
+#if defined TLK_HALF
+KERNEL(f16, TLK_F16)
+KERNEL(bf16, TLK_BF16)
+#elif defined TLK_DOUBLE
+KERNEL(f64, V_TYPE)
+#else
+KERNEL(f32, V_TYPE)
+#endif

@@ -17,16 +17,13 @@ TLK_KERNEL_LIST(TLK_PROTOTYPE)
 #define TLK_RARE_FN(name) TLK_FN(name)
 #endif
 
-#define TLK_FOR_EACH_TYPE(kind, name)          \
-    extern const kind TLK_FN(name##_f32);      \
-    extern const kind TLK_RARE_FN(name##_f64); \
-    extern const kind TLK_RARE_FN(name##_f16); \
-    extern const kind TLK_RARE_FN(name##_bf16);
-TLK_FOR_EACH_TYPE(tlk_sepconv_kernel, tlk_sepconv)
-TLK_FOR_EACH_TYPE(tlk_gemm_kernel, tlk_gemm)
-TLK_FOR_EACH_TYPE(tlk_conv_kernel, tlk_conv)
-TLK_FOR_EACH_TYPE(tlk_steps_kernel, tlk_steps)
-#undef TLK_FOR_EACH_TYPE
+#define TLK_BY_TYPE(kind, name, f16, bf16) \
+    extern const kind TLK_FN(name##_f32), TLK_RARE_FN(name##_f64), TLK_RARE_FN(name##f16), TLK_RARE_FN(name##bf16);
+TLK_BY_TYPE(tlk_sepconv_kernel, tlk_sepconv, _half, _half)
+TLK_BY_TYPE(tlk_gemm_kernel, tlk_gemm, _f16, _bf16)
+TLK_BY_TYPE(tlk_conv_kernel, tlk_conv, _half, _half)
+TLK_BY_TYPE(tlk_steps_kernel, tlk_steps, _half, _half)
+#undef TLK_BY_TYPE
 
 extern const tlk_bytes_kernel TLK_FN(tlk_bytes);
 extern const tlk_kernels TLK_FN(tlk_table);

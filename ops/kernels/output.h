@@ -15,6 +15,7 @@
 #include "kernels/velem.h"
 
 typedef struct tlk_output {
+    tlk_type type; /* of y and all operands */
     elem *y;
     int64_t row_step;  /* elements of y from row to row of a block */
     int64_t lane_step; /* and from lane to lane */
@@ -55,10 +56,16 @@ static inline void output_prepare(tlk_output *output)
 }
 
 /* Of a convolution: the lanes are neighbours in y, and rows lie row_step apart. */
-static inline tlk_output output_rows(elem *y, int64_t row_step, const tlk_activation *activation, tlk_steps steps)
+static inline tlk_output output_rows(tlk_type type, elem *y, int64_t row_step, const tlk_activation *activation,
+                                     tlk_steps steps)
 {
-    tlk_output output = {
-        .y = y, .row_step = row_step, .lane_step = 1, .scale = 1, .activation = activation, .steps = steps};
+    tlk_output output = {.type = type,
+                         .y = y,
+                         .row_step = row_step,
+                         .lane_step = 1,
+                         .scale = 1,
+                         .activation = activation,
+                         .steps = steps};
     output_prepare(&output);
     return output;
 }

@@ -35,7 +35,7 @@ static void pack_filters(const tlk_sepconv *s, const elem *pointwise, int64_t f,
 {
     const int64_t depth = s->channels * s->multiplier;
     for (int64_t m = 0; m < s->multiplier; m++, packed += s->channels * stride)
-        pack_lines(pointwise + f * depth + m, depth, s->multiplier, width, stride, s->channels, packed);
+        pack_lines(s->type, pointwise + f * depth + m, depth, s->multiplier, width, stride, s->channels, packed);
 }
 
 static void pack(const tlk_sepconv *s, const void *depthwise, const void *pointwise, const void *bias, void *packed)
@@ -46,7 +46,7 @@ static void pack(const tlk_sepconv *s, const void *depthwise, const void *pointw
     const int64_t depth = s->channels * s->multiplier;
     TLK_ELEMENT_FN(tlk_depthwise_pack)(s, depthwise, weights);
     for (real *b = biases; b < blocks; b++)
-        *b = bias != NULL && b - biases < s->filters ? e_get((const elem *)bias + (b - biases)) : 0;
+        *b = bias != NULL && b - biases < s->filters ? e_get(s->type, (const elem *)bias + (b - biases)) : 0;
     if (is_last(s)) {
         for (int64_t f = 0; f < s->filters; f += TLK_NR, blocks += depth * TLK_NR)
             pack_filters(s, pointwise, f, MIN(TLK_NR, s->filters - f), TLK_NR, blocks);
@@ -182,7 +182,7 @@ static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data
                       .pointwise = weights + pointwise_at(s),
                       .h = h,
                       .depth = s->channels * s->multiplier,
-                      .output = output_rows((elem *)data->y + y_begin, row_step, &s->activation, data->steps)};
+                      .output = output_rows(s->type, (elem *)data->y + y_begin, row_step, &s->activation, data->steps)};
     const elem *x = (const elem *)data->x + n * s->channels * data->length;
     tlk_depthwise depthwise = {0};
     TLK_ELEMENT_FN(tlk_depthwise_prepare)(&depthwise, s, weights, (void *)scratch);

@@ -117,7 +117,7 @@ static void pack_pointwise(const tlk_sepconv *s, const elem *pointwise, real *pa
     for (int64_t m = 0; m < s->multiplier; m++)
         if (is_last(s))
             for (int64_t f = 0; f < s->filters; f += TLK_NR)
-                pack_lines(pointwise + f * rows + m, rows, s->multiplier, MIN(TLK_NR, s->filters - f), TLK_NR,
+                pack_lines(s->type, pointwise + f * rows + m, rows, s->multiplier, MIN(TLK_NR, s->filters - f), TLK_NR,
                            s->channels, packed + f * depth + m * channels * TLK_NR);
         else
             for (int64_t f = 0; f < s->filters; f++)
@@ -421,7 +421,7 @@ static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data
                       .pointwise = weights + pointwise_at(s),
                       .depth = (int64_t)depth_of(s),
                       .tile_steps = tlk_tile_steps((int64_t)depth_of(s)),
-                      .output = output_rows((elem *)data->y + n * s->filters * data->out_length,
+                      .output = output_rows(TLK_F32, (elem *)data->y + n * s->filters * data->out_length,
                                             is_last(s) ? s->filters : data->out_length, &s->activation, data->steps)};
     if (form_of(s) == BOTH) {
         job.packed = packed_tiles(s, packed);

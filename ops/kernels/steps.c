@@ -31,38 +31,39 @@ typedef struct group {
 #define LANE(k) (g->lane[(k) % 2])
 #define N(k)    (g->n[(k) % 2])
 
-static TLK_NOINLINE vec gather(const elem *from, int64_t step, int n)
+static TLK_NOINLINE vec gather(tlk_type type, const elem *from, int64_t step, int n)
 {
     real lanes[VW] = {0};
     for (int i = 0; i < n; i++)
-        lanes[i] = e_get(from + i * step);
+        lanes[i] = e_get(type, from + i * step);
     return v_load(lanes);
 }
 
 /* n elements that are `step` apart. */
-TLK_INLINE vec load_lanes(const elem *from, int64_t step, int n)
+TLK_INLINE vec load_lanes(tlk_type type, const elem *from, int64_t step, int n)
 {
     if (step == 1)
-        return n == VW ? e_load(from) : e_load_n(from, n);
-    return step == 0 ? v_set1(e_get(from)) : gather(from, step, n);
+        return n == VW ? e_load(type, from) : e_load_n(type, from, n);
+    return step == 0 ? v_set1(e_get(type, from)) : gather(type, from, step, n);
 }
 
 /* Of an operand whose first element is that of the pass. */
-TLK_INLINE void load_operand(const elem *operand, int64_t row_step, int64_t lane_step, const group *g, vec v[GROUP])
+TLK_INLINE void load_operand(tlk_type type, const elem *operand, int64_t row_step, int64_t lane_step, const group *g,
+                             vec v[GROUP])
 {
     if (row_step == 0 && lane_step == 0) {
-        v[0] = v_set1(e_get(operand));
+        v[0] = v_set1(e_get(type, operand));
         TLK_UNROLL
         for (int k = 1; k < GROUP; k++)
             v[k] = v[0];
     } else if (lane_step == 1 && N(0) == VW && N(1) == VW) {
         TLK_UNROLL
         for (int k = 0; k < GROUP; k++)
-            v[k] = e_load(operand + ROW(k) * row_step + LANE(k));
+            v[k] = e_load(type, operand + ROW(k) * row_step + LANE(k));
     } else {
         TLK_UNROLL
         for (int k = 0; k < GROUP; k++)
-            v[k] = load_lanes(operand + ROW(k) * row_step + LANE(k) * lane_step, lane_step, N(k));
+            v[k] = load_lanes(type, operand + ROW(k) * row_step + LANE(k) * lane_step, lane_step, N(k));
     }
 }
 
@@ -166,27 +167,29 @@ static void scale_and_add(const tlk_output *output, real *stage, int64_t stage_s
             if (output->add != NULL)
                 y = v_fma(
                     v_set1(output->add_scale),
-                    load_lanes(output->add + (row + r) * output->add_row_step + (lane + i) * output->add_lane_step,
+                    load_lanes(output->type,
+                               output->add + (row + r) * output->add_row_step + (lane + i) * output->add_lane_step,
                                output->add_lane_step, n),
                     y);
             v_store(stage + r * stage_step + i, y);
         }
 }
 
-static TLK_NOINLINE void store_lanes(elem *y, int64_t step, vec value, int n)
+static TLK_NOINLINE void store_lanes(tlk_type type, elem *y, int64_t step, vec value, int n)
 {
     elem lanes[VW];
     if (step == 1) {
-        e_store_n(y, value, n);
+        e_store_n(type, y, value, n);
         return;
     }
-    e_store(lanes, value);
+    e_store(type, lanes, value);
     for (int i = 0; i < n; i++)
         y[i * step] = lanes[i];
 }
 
 /* Rows of at most two vectors on the stage, the first element of which is (row, lane) of all tensors. */
 typedef struct stage_area {
+    tlk_type type;
     real *stage;
     int64_t stage_step;
     int64_t row, lane;
@@ -220,7 +223,8 @@ static void run_pass(const tlk_output *output, const tlk_step *const *begin, con
             const tlk_step *step = *s;
             if (tlk_step_has_operand(step)) {
                 vec v[GROUP];
-                load_operand((const elem *)step->operand + area->row * step->row_step + area->lane * step->lane_step,
+                load_operand(area->type,
+                             (const elem *)step->operand + area->row * step->row_step + area->lane * step->lane_step,
                              row_step_of(area, step->row_step, step->lane_step), step->lane_step, g, v);
                 combine(step->kind, v, x);
             } else {
@@ -238,11 +242,12 @@ static void run_pass(const tlk_output *output, const tlk_step *const *begin, con
         if (output->lane_step == 1 && area->lanes % VW == 0) {
             TLK_UNROLL
             for (int k = 0; k < GROUP; k++)
-                e_store(y + ROW(k) * row_step + LANE(k), x[k]);
+                e_store(area->type, y + ROW(k) * row_step + LANE(k), x[k]);
         } else {
             TLK_UNROLL
             for (int k = 0; k < GROUP; k++)
-                store_lanes(y + ROW(k) * row_step + LANE(k) * output->lane_step, output->lane_step, x[k], N(k));
+                store_lanes(area->type, y + ROW(k) * row_step + LANE(k) * output->lane_step, output->lane_step, x[k],
+                            N(k));
         }
     }
 }
@@ -257,8 +262,8 @@ static void run_passes(const tlk_output *output, const tlk_step *const *begin, c
     }
     for (int64_t r = 0; r < all.rows; r++) {
         const int rest = all.lanes % (2 * VW);
-        stage_area part = {all.stage + r * all.stage_step, 2 * VW, all.row + r, all.lane,
-                           all.lanes / (2 * VW),           2 * VW, true};
+        stage_area part = {all.type, all.stage + r * all.stage_step, 2 * VW, all.row + r,
+                           all.lane, all.lanes / (2 * VW),           2 * VW, true};
         run_pass(output, begin, end, &part);
         part.stage += all.lanes - rest;
         part.lane += all.lanes - rest;
@@ -286,7 +291,7 @@ void TLK_ELEMENT_FN(tlk_output_finish)(const tlk_output *output, real *stage, in
             end++;
         if (begin < end || end == count)
             run_passes(end == count ? output : NULL, program + begin, program + end,
-                       (stage_area){stage, stage_step, row, lane, rows, lanes, false});
+                       (stage_area){output->type, stage, stage_step, row, lane, rows, lanes, false});
         if (end == count)
             return;
         const bool dense = lanes == stage_step;
@@ -295,17 +300,20 @@ void TLK_ELEMENT_FN(tlk_output_finish)(const tlk_output *output, real *stage, in
     }
 }
 
-static void run(const tlk_steps *steps, const void *x, int x_step, void *y, int64_t n)
+static void run(tlk_type type, const tlk_steps *steps, const void *x, int x_step, void *y, int64_t n)
 {
     static const tlk_activation linear = {.kind = TLK_LINEAR};
-    const tlk_output output = {.y = y, .lane_step = 1, .scale = 1, .activation = &linear, .steps = *steps};
+    const tlk_output output = {
+        .type = type, .y = y, .lane_step = 1, .scale = 1, .activation = &linear, .steps = *steps};
     real stage[TILE] __attribute__((aligned(64)));
-    const vec one = v_set1(n > 0 ? e_get(x) : 0);
+    const vec one = v_set1(n > 0 ? e_get(type, (const elem *)x) : 0);
     for (int64_t i = 0; i < n; i += TILE) {
         const int count = (int)(n - i < TILE ? n - i : TILE);
         const elem *from = (const elem *)x + i * x_step;
         for (int k = 0; k < count; k += VW)
-            v_store(stage + k, x_step == 0 ? one : count - k < VW ? e_load_n(from + k, count - k) : e_load(from + k));
+            v_store(stage + k, x_step == 0      ? one
+                               : count - k < VW ? e_load_n(type, from + k, count - k)
+                                                : e_load(type, from + k));
         TLK_ELEMENT_FN(tlk_output_finish)(&output, stage, TILE, 0, i, 1, count);
     }
 }

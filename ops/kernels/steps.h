@@ -47,9 +47,9 @@ typedef struct tlk_steps {
 } tlk_steps;
 
 typedef struct tlk_steps_kernel {
-    /* n elements, as lanes of row 0; x_step is 1, or 0 where they are all x's first. y may be x, or an operand that
-     * moves along with it. */
-    void (*run)(const tlk_steps *steps, const void *x, int x_step, void *y, int64_t n);
+    /* n elements, all tensors' of one type, as lanes of row 0; x_step is 1, or 0 where they are all x's first. y may be
+     * x, or an operand that moves along with it. */
+    void (*run)(tlk_type type, const tlk_steps *steps, const void *x, int x_step, void *y, int64_t n);
 } tlk_steps_kernel;
 
 #endif

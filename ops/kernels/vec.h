@@ -546,7 +546,7 @@ TLK_LONG void vh_store_n(uint16_t *p, vech v, int n)
 #endif
 }
 
-/* zero-extension to and truncation from 32 bits */
+/* to 32 bits and back, of numbers that 16 bits hold */
 TLK_INLINE veci vh_widen(vech h)
 {
 #if defined TLK_ISA_AVX512
@@ -562,8 +562,7 @@ TLK_INLINE vech vh_narrow(veci v)
 #if defined TLK_ISA_AVX512
     return (vech)_mm512_cvtepi32_epi16((__m512i)v);
 #elif defined TLK_ISA_AVX2
-    const __m256i low = _mm256_and_si256((__m256i)v, _mm256_set1_epi32(0xffff));
-    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, low), 0x08);
+    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32((__m256i)v, (__m256i)v), 0x08);
     return (vech)_mm256_castsi256_si128(packed);
 #else
     return (vech){(uint16_t)v[0], (uint16_t)v[1], (uint16_t)v[2], (uint16_t)v[3]};
@@ -577,9 +576,9 @@ TLK_INLINE vecf vf_from_bf16(vech h)
 TLK_INLINE vech vf_to_bf16(vecf v)
 {
     const vecu bits = (vecu)v;
-    const veci rounded = (veci)((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
-    const veci quiet = (veci)((bits >> 16) | 0x40U);
-    return vh_narrow(vi_select(v != v, quiet, rounded));
+    const veci rounded = (veci)(bits + 0x7fffU + ((bits >> 16) & 1U));
+    const veci quiet = (veci)(bits | 0x400000U);
+    return vh_narrow((veci)((vecu)vi_select(v != v, quiet, rounded) >> 16));
 }
 
 TLK_LONG vecf vf_from_f16(vech h)

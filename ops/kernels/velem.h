@@ -1,26 +1,19 @@
 /* How one element type is read and written: e_load and its kin give vectors of `real` (see vreal.h), which is double
  * for double and float for all else; e_store rounds to the element type.
  *
- * Sources named in TLK_ELEMENT_SOURCES (CMakeLists.txt) are compiled for each type, with TLK_ELEMENT_F32, _F64, _F16
- * or _BF16 defined; TLK_ELEMENT_FN(tlk_x) is then tlk_x_f16_avx512 and so on. */
+ * Sources named in TLK_ELEMENT_SOURCES (CMakeLists.txt) are compiled for float, for double, and, with TLK_HALF defined,
+ * once for both half types; TLK_ELEMENT_FN(tlk_x) is then tlk_x_half_avx2 and so on. Which half type it is they see by
+ * `type`, which means nothing to the others. */
 #ifndef TLK_VELEM_H
 #define TLK_VELEM_H
 
 #include "kernels/types.h"
 #include "kernels/vreal.h"
 
-#if defined TLK_ELEMENT_F16
+#if defined TLK_HALF
 typedef uint16_t elem;
-#define TLK_ELEMENT_TAG f16
+#define TLK_ELEMENT_TAG half
 #define E_IS_REAL       0
-#define E_FROM          vf_from_f16
-#define E_TO            vf_to_f16
-#elif defined TLK_ELEMENT_BF16
-typedef uint16_t elem;
-#define TLK_ELEMENT_TAG bf16
-#define E_IS_REAL       0
-#define E_FROM          vf_from_bf16
-#define E_TO            vf_to_bf16
 #else
 typedef real elem;
 #define TLK_ELEMENT_TAG TLK_REAL_TAG
@@ -30,39 +23,46 @@ typedef real elem;
 #define TLK_ELEMENT_FN(name) TLK_FN(TLK_JOIN(name, TLK_ELEMENT_TAG))
 
 #if E_IS_REAL
-#define e_load       v_load
-#define e_load_range v_load_range
-#define e_load_n     v_load_n
-#define e_store      v_store
-#define e_store_n    v_store_n
-TLK_INLINE real e_get(const elem *p)
-{
-    return *p;
-}
+#define e_load(type, p)                   ((void)(type), v_load(p))
+#define e_load_range(type, p, begin, end) ((void)(type), v_load_range(p, begin, end))
+#define e_load_n(type, p, n)              ((void)(type), v_load_n(p, n))
+#define e_store(type, p, v)               ((void)(type), v_store(p, v))
+#define e_store_n(type, p, v, n)          ((void)(type), v_store_n(p, v, n))
+#define e_get(type, p)                    ((void)(type), *(p))
 #else
-TLK_INLINE vec e_load(const elem *p)
+TLK_INLINE vec e_from(tlk_type type, vech h)
 {
-    return E_FROM(vh_load(p));
+    return type == TLK_F16 ? vf_from_f16(h) : vf_from_bf16(h);
 }
-TLK_INLINE vec e_load_range(const elem *p, int begin, int end)
+TLK_INLINE vech e_to(tlk_type type, vec v)
 {
-    return E_FROM(vh_load_range(p, begin, end));
+    return type == TLK_F16 ? vf_to_f16(v) : vf_to_bf16(v);
 }
-TLK_INLINE vec e_load_n(const elem *p, int n)
+TLK_INLINE vec e_load(tlk_type type, const elem *p)
 {
-    return E_FROM(vh_load_n(p, n));
+    return e_from(type, vh_load(p));
 }
-TLK_INLINE void e_store(elem *p, vec v)
+/* A call each: few elements are at edges. */
+#define E_EDGE static TLK_NOINLINE __attribute__((unused))
+E_EDGE vec e_load_range(tlk_type type, const elem *p, int begin, int end)
 {
-    vh_store(p, E_TO(v));
+    return e_from(type, vh_load_range(p, begin, end));
 }
-TLK_INLINE void e_store_n(elem *p, vec v, int n)
+TLK_INLINE vec e_load_n(tlk_type type, const elem *p, int n)
 {
-    vh_store_n(p, E_TO(v), n);
+    return e_load_range(type, p, 0, n);
 }
-TLK_INLINE real e_get(const elem *p)
+TLK_INLINE void e_store(tlk_type type, elem *p, vec v)
 {
-    return E_FROM(vh_load_n(p, 1))[0];
+    vh_store(p, e_to(type, v));
+}
+E_EDGE void e_store_n(tlk_type type, elem *p, vec v, int n)
+{
+    vh_store_n(p, e_to(type, v), n);
+}
+E_EDGE real e_get(tlk_type type, const elem *p)
+{
+    return e_load_n(type, p, 1)[0];
 }
 #endif
 

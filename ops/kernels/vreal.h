@@ -5,12 +5,14 @@
 #ifndef TLK_VREAL_H
 #define TLK_VREAL_H
 
+#include "kernels/types.h"
 #include "kernels/vec.h"
 
 #if defined TLK_DOUBLE
 typedef double real;
 typedef vecd vec;
 typedef vecl vec_mask;
+#define V_TYPE       TLK_F64
 #define VW           TLK_WD
 #define TLK_REAL_TAG f64
 #define v_load       vd_load
@@ -30,6 +32,7 @@ typedef vecl vec_mask;
 typedef float real;
 typedef vecf vec;
 typedef veci vec_mask;
+#define V_TYPE       TLK_F32
 #define VW           TLK_W
 #define TLK_REAL_TAG f32
 #define v_load       vf_load

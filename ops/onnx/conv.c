@@ -112,7 +112,9 @@ static conv_kernel choose_kernel(const conv_window *window, int64_t group, const
 {
     const int32_t spatial = w->rank - 2;
     const conv_kernel none = {0};
-    conv_kernel k = {.conv = {.groups = group, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}}};
+    conv_kernel k = {
+        .conv = {
+            .type = nn_kernel_type(w->type), .groups = group, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}}};
     if (spatial < 1 || spatial > 2 || group < 1 || w->dims[0] % group != 0 || nn_product(w, 0, w->rank) < 1)
         return none;
     for (int32_t i = 0; i < spatial; i++) {
@@ -120,7 +122,7 @@ static conv_kernel choose_kernel(const conv_window *window, int64_t group, const
         k.conv.stride[2 - spatial + i] = window->strides[i];
         k.conv.dilation[2 - spatial + i] = window->dilations[i];
     }
-    k.kernel = tlk_get()->conv[nn_kernel_type(w->type)];
+    k.kernel = tlk_get()->conv[k.conv.type];
     k.conv.channels = w->dims[1];
     k.conv.filters = w->dims[0] / group;
     if (!tlk_conv_reach_fits(&k.conv))

@@ -94,7 +94,8 @@ static void choose_kernel(tl_call *call, pool_plan *plan)
     const conv_geometry *g = &plan->g;
     const tl_type type = call->inputs[0]->type;
     plan->kernel = NULL;
-    plan->conv = (tlk_conv){.kind = plan->kind == POOL_MAX ? TLK_CONV_MAXIMUM : TLK_CONV_SUM,
+    plan->conv = (tlk_conv){.type = type == TL_DOUBLE ? TLK_F64 : TLK_F32,
+                            .kind = plan->kind == POOL_MAX ? TLK_CONV_MAXIMUM : TLK_CONV_SUM,
                             .groups = g->group,
                             .channels = 1,
                             .filters = 1,
@@ -119,7 +120,7 @@ static void choose_kernel(tl_call *call, pool_plan *plan)
     }
     if (!tlk_conv_reach_fits(&plan->conv))
         return;
-    plan->kernel = tlk_get()->conv[type == TL_DOUBLE ? TLK_F64 : TLK_F32];
+    plan->kernel = tlk_get()->conv[plan->conv.type];
     plan->scratch_size = (plan->kernel->workspace_size(&plan->conv, &plan->data) + 63) / 64 * 64;
     plan->scratch = nn_place(call, call->thread_count, plan->scratch_size);
     plan->counts = nn_place(call, plan->kind == POOL_AVERAGE ? g->out_area : 0,

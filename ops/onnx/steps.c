@@ -176,13 +176,14 @@ static void run_rows(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const steps_job *job = context;
     const tl_tensor *out = job->call->outputs[0];
+    const tlk_type type = nn_kernel_type(out->type);
     (void)thread;
     for (int64_t r = begin; r < end; r++) {
         tlk_step steps[TLK_MAX_STEPS];
         const tlk_steps bound =
             steps_bind(job->call, job->program, job->first, job->places, r / job->rows, r % job->rows, false, steps);
         char *y = (char *)out->data + r * job->lanes * (int64_t)nn_type_size(out->type);
-        tlk_get()->steps[nn_kernel_type(out->type)]->run(&bound, y, 1, y, job->lanes);
+        tlk_get()->steps[type]->run(type, &bound, y, 1, y, job->lanes);
     }
 }
 

@@ -29,7 +29,7 @@ static tl_status reshape(tl_call *call)
 typedef struct chain {
     const tl_call *call;
     const steps_program *program;
-    const tlk_steps_kernel *kernel;
+    tlk_type type;
     int64_t size; /* of an element */
 } chain;
 
@@ -49,14 +49,14 @@ static void chain_row(const void *context, const int64_t *in, int64_t at, int64_
         steps[s].lane_step = map->step[input];
     }
     const tlk_steps bound = {steps, c->program->count};
-    c->kernel->run(&bound, (const char *)c->call->inputs[0]->data + in[0] * c->size, map->step[0],
-                   (char *)c->call->outputs[0]->data + at * c->size, n);
+    tlk_get()->steps[c->type]->run(c->type, &bound, (const char *)c->call->inputs[0]->data + in[0] * c->size,
+                                   map->step[0], (char *)c->call->outputs[0]->data + at * c->size, n);
 }
 
 static tl_status run(tl_call *call)
 {
     const tl_type type = call->outputs[0]->type;
-    const chain c = {call, call->state, tlk_get()->steps[nn_kernel_type(type)], (int64_t)nn_type_size(type)};
+    const chain c = {call, call->state, nn_kernel_type(type), (int64_t)nn_type_size(type)};
     op_map_run(call, call->plan, chain_row, &c);
     return TL_OK;
 }

@@ -11,7 +11,6 @@
 #include "kernels/kernels.h"
 
 typedef struct problem {
-    tlk_type type;
     bool bias;
     tlk_conv conv;
     int64_t size[2], pad[2], out_size[2];
@@ -33,14 +32,15 @@ static double naive_sum(const problem *p, const buffers *b, int64_t c, int64_t r
             const int64_t w = ow * conv->stride[1] + kw * conv->dilation[1] - p->pad[1];
             if (h < 0 || h >= p->size[0] || w < 0 || w >= p->size[1])
                 continue;
-            const double x = element_get(p->type, b->x.data, (c * p->size[0] + h) * p->size[1] + w);
+            const double x = element_get(p->conv.type, b->x.data, (c * p->size[0] + h) * p->size[1] + w);
             if (conv->kind == TLK_CONV_MAXIMUM) {
                 sum = isnan(x) || x > sum ? x : sum;
                 continue;
             }
             double product = x;
             if (conv->kind == TLK_CONV_PRODUCTS)
-                product *= element_get(p->type, b->weights.data, (row * conv->kernel[0] + kh) * conv->kernel[1] + kw);
+                product *=
+                    element_get(p->conv.type, b->weights.data, (row * conv->kernel[0] + kh) * conv->kernel[1] + kw);
             sum += product;
             *scale += fabs(product);
         }
@@ -56,12 +56,12 @@ static int64_t results(const problem *p)
 static wanted *reference(const problem *p, const buffers *b)
 {
     const tlk_conv *conv = &p->conv;
-    const double epsilon = p->type == TLK_F64 ? 0x1p-51 : 0x1p-22;
+    const double epsilon = p->conv.type == TLK_F64 ? 0x1p-51 : 0x1p-22;
     const double terms = (double)(conv->channels * conv->kernel[0] * conv->kernel[1] + 8);
     wanted *want = new_wanted(results(p));
     for (int64_t i = 0; i < results(p); i++) {
         const int64_t f = i / p->out_size[1] / p->out_size[0], oh = i / p->out_size[1] % p->out_size[0];
-        double sum = p->bias ? element_get(p->type, b->bias.data, f) : 0;
+        double sum = p->bias ? element_get(p->conv.type, b->bias.data, f) : 0;
         double scale = fabs(sum) + 1;
         for (int64_t c = 0; c < conv->channels; c++)
             sum += naive_sum(p, b, f / conv->filters * conv->channels + c, f * conv->channels + c, oh,
@@ -70,7 +70,7 @@ static wanted *reference(const problem *p, const buffers *b)
             sum = fmax(sum, 0);
         if (conv->activation.kind == TLK_HARD_SWISH)
             sum *= fmin(fmax(sum / 6 + 0.5, 0), 1);
-        want[i] = (wanted){sum, scale * epsilon * terms + element_ulp(p->type, sum)};
+        want[i] = (wanted){sum, scale * epsilon * terms + element_ulp(p->conv.type, sum)};
     }
     return want;
 }
@@ -78,20 +78,20 @@ static wanted *reference(const problem *p, const buffers *b)
 static void check_results(const problem *p, const buffers *b, const wanted *want, int isa)
 {
     const tlk_conv *conv = &p->conv;
-    const int64_t i = first_wrong(p->type, b->y.data, want, results(p));
+    const int64_t i = first_wrong(p->conv.type, b->y.data, want, results(p));
     if (i >= 0)
         ck_abort_msg("isa %d %s kind %d G%d C%d F%d k%dx%d s%d,%d d%d,%d size %dx%d: y[%d][%d][%d] is %.9g, not %.9g",
-                     isa, element_name(p->type), (int)conv->kind, (int)conv->groups, (int)conv->channels,
+                     isa, element_name(p->conv.type), (int)conv->kind, (int)conv->groups, (int)conv->channels,
                      (int)conv->filters, (int)conv->kernel[0], (int)conv->kernel[1], (int)conv->stride[0],
                      (int)conv->stride[1], (int)conv->dilation[0], (int)conv->dilation[1], (int)p->size[0],
                      (int)p->size[1], (int)(i / p->out_size[1] / p->out_size[0]),
                      (int)(i / p->out_size[1] % p->out_size[0]), (int)(i % p->out_size[1]),
-                     element_get(p->type, b->y.data, i), want[i].value);
+                     element_get(p->conv.type, b->y.data, i), want[i].value);
 }
 
 static void run(const tlk_kernels *kernels, const problem *p, const buffers *b, int64_t piece, int32_t threads)
 {
-    const tlk_conv_kernel *kernel = kernels->conv[p->type];
+    const tlk_conv_kernel *kernel = kernels->conv[p->conv.type];
     guarded packed = guarded_alloc(kernel->packed_size(&p->conv), 0);
     kernel->pack(&p->conv, b->weights.data, p->bias ? b->bias.data : NULL, packed.data);
     const tlk_conv_data data = {.x = b->x.data,
@@ -117,10 +117,10 @@ static void check_problem(const problem *p, uint32_t seed)
     const int64_t filters = p->conv.groups * p->conv.filters;
     const int64_t weights = p->conv.channels * filters * p->conv.kernel[0] * p->conv.kernel[1];
     buffers b = {
-        .x = filled(p->type, channels * p->size[0] * p->size[1], before, &state),
-        .weights = filled(p->type, weights, before, &state),
-        .bias = filled(p->type, filters, before, &state),
-        .y = guarded_alloc((size_t)(filters * p->out_size[0] * p->out_size[1]) * element_size(p->type), before)};
+        .x = filled(p->conv.type, channels * p->size[0] * p->size[1], before, &state),
+        .weights = filled(p->conv.type, weights, before, &state),
+        .bias = filled(p->conv.type, filters, before, &state),
+        .y = guarded_alloc((size_t)(filters * p->out_size[0] * p->out_size[1]) * element_size(p->conv.type), before)};
     guarded first = guarded_alloc(b.y.size, 0);
     wanted *want = reference(p, &b);
     for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
@@ -160,9 +160,9 @@ START_TEST(test_random_shapes)
     uint32_t state = 11U + (uint32_t)_i;
 #define PICK(list) (list)[random_below(&state, (int64_t)(sizeof(list) / sizeof((list)[0])))]
     for (int i = 0; i < 150 / TEST_SHARE; i++) {
-        problem p = {.type = (tlk_type)(_i / 2),
-                     .bias = random_below(&state, 4) != 0,
-                     .conv = {.groups = _i % 2 == 1 ? PICK(channels) : 1,
+        problem p = {.bias = random_below(&state, 4) != 0,
+                     .conv = {.type = (tlk_type)(_i / 2),
+                              .groups = _i % 2 == 1 ? PICK(channels) : 1,
                               .channels = _i % 2 == 1 && random_below(&state, 4) != 0 ? 1 : PICK(channels),
                               .filters = PICK(channels),
                               .activation = {.kind = PICK(activations)}},
@@ -196,9 +196,9 @@ START_TEST(test_panels)
 {
     static const int64_t sizes[][2] = {{1, 544}, {3, 211}, {40, 40}, {1, 2111}};
     for (int i = 0; i < 4; i++) {
-        const problem p = {.type = (tlk_type)_i,
-                           .bias = true,
-                           .conv = {.groups = 1 + i % 2,
+        const problem p = {.bias = true,
+                           .conv = {.type = (tlk_type)_i,
+                                    .groups = 1 + i % 2,
                                     .channels = i == 3   ? 32
                                                 : i == 2 ? 1
                                                          : 5,
@@ -331,8 +331,13 @@ START_TEST(test_sizes_that_do_not_exist)
     for (int type = TLK_F32; type <= TLK_BF16; type++) {
         const tlk_conv_kernel *kernel = tlk_get()->conv[type];
         const tlk_conv_data data = {.size = {1, 1}, .out_size = {1, 1}};
-        const tlk_conv small = {
-            .groups = 1, .channels = 1, .filters = 1, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
+        const tlk_conv small = {.type = (tlk_type)type,
+                                .groups = 1,
+                                .channels = 1,
+                                .filters = 1,
+                                .kernel = {1, 1},
+                                .stride = {1, 1},
+                                .dilation = {1, 1}};
         tlk_conv conv = small;
         conv.channels = INT64_MAX;
         ck_assert_uint_eq(kernel->packed_size(&conv), SIZE_MAX);
