@@ -148,6 +148,12 @@ static struct tile tile_at(const tlk_depthwise *depthwise, const elem *x, int64_
 
 /* ---- channels_first ---- */
 
+/* Whether a tile reads all there is of a channel. Then channel after channel is one run. */
+static bool is_whole(const struct tile *tile)
+{
+    return tile->start <= 0 && tile->start + tile->span >= tile->length;
+}
+
 /* What this tile of each of these channels has and the tile before had not. A channel is too short a
  * run for the hardware to see where the next one lies. */
 static void prefetch_channels(const struct tile *tile, int64_t c, int64_t count)
@@ -155,7 +161,7 @@ static void prefetch_channels(const struct tile *tile, int64_t c, int64_t count)
     const tlk_sepconv *s = tile->depthwise->sepconv;
     const int64_t line = 64 / (int64_t)sizeof(elem);
     const int64_t begin = CLAMP(tile->start + (s->kernel_size - 1) * s->dilation, 0, tile->length);
-    const int64_t end = MIN(begin + tile->steps * s->stride, tile->length);
+    const int64_t end = is_whole(tile) ? begin : MIN(begin + tile->steps * s->stride, tile->length);
     for (int64_t i = 0; i < count; i++)
         for (int64_t t = begin; t < end; t += line)
             __builtin_prefetch(tile->x + (c + i) * tile->length + t);
@@ -247,9 +253,10 @@ static void first_windows(const struct tile *tile, const tlk_row_tile *rows)
 static void first_rows(const struct tile *tile, const tlk_row_tile *rows)
 {
     const int64_t channels = tile->depthwise->sepconv->channels;
-    for (int64_t c = 0; c < channels; c += 8) {
-        const int64_t count = MIN(8, channels - c);
-        prefetch_channels(tile, c + count, MIN(8, channels - c - count));
+    const int64_t together = is_whole(tile) ? channels : 8;
+    for (int64_t c = 0; c < channels; c += together) {
+        const int64_t count = MIN(together, channels - c);
+        prefetch_channels(tile, c + count, MIN(together, channels - c - count));
         TLK_REAL_FN(tlk_depthwise_rows)(rows, tile->x + c * tile->length, tile->length, tile->start, c, count);
     }
 }

@@ -1,8 +1,6 @@
 /* The depthwise stage of channels_first straight from x: lanes are time steps, a tap is one number for all of them. */
 #include "kernels/depthwise.h"
 
-#define CLAMP(x, lo, hi) ((x) < (lo) ? (lo) : (x) > (hi) ? (hi) : (x))
-
 /* What is to be summed: all outputs of some channels from c on. data is where the first one's first tap of the first
  * step lies, or would, if x began sooner. */
 struct rows {
@@ -40,8 +38,9 @@ TLK_INLINE void sum_rows(int vectors, const struct rows *rows)
 }
 
 #if defined TLK_ISA_AVX512
+#define CLAMP(x, lo, hi)          ((x) < (lo) ? (lo) : (x) > (hi) ? (hi) : (x))
 #define LANES                     ((vec_mask){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
-#define LOAD_MASKED(mask, p)      ((vec)_mm512_maskz_loadu_ps((__mmask16)(mask), p))
+#define LOAD_MASKED(mask, p)      ((vec)_mm512_maskz_loadu_ps(mask, p))
 #define SELECT_LANES(a, lanes, b) ((vec)_mm512_permutex2var_ps((__m512)(a), (__m512i)(lanes), (__m512)(b)))
 
 /* sum[v] += weight * what `lanes` select from x[v] and its neighbour. */
@@ -60,7 +59,7 @@ TLK_INLINE void add_all(int vectors, const vec *x, real weight, vec *sum)
 }
 
 /* Vector v of a row, of which masks[v] lies in x. */
-TLK_INLINE vec load_row(bool inside, const unsigned *masks, const real *row, int v)
+TLK_INLINE vec load_row(bool inside, const __mmask16 *masks, const real *row, int v)
 {
     return inside ? v_load(row + v * VW) : LOAD_MASKED(masks[v], e_outside(row, v * VW));
 }
@@ -76,11 +75,13 @@ TLK_INLINE void sum_near_rows(bool inside, int vectors, int stride, const struct
     const real *data = rows->data;
     const int apart = stride == 2 && s->dilation % 2 != 0 ? 2 : 1;
     const vec_mask step = (vec_mask){0} + (int)(s->dilation * apart / stride);
-    unsigned masks[18];
-    for (int v = 0; v < (vectors + 1) * stride && !inside; v++) {
-        const int64_t at = rows->start + v * VW;
-        const int begin = (int)CLAMP(-at, 0, VW);
-        masks[v] = (1U << CLAMP(rows->length - at, begin, VW)) - (1U << begin);
+    __mmask16 masks[18];
+    const int begin = (int)CLAMP(-rows->start, 0, 18 * VW);
+    const int count = (int)CLAMP(rows->length - rows->start, begin, 18 * VW) - begin;
+    if (!inside) {
+        TLK_UNROLL
+        for (int v = 0; v < (vectors + 1) * stride; v++)
+            masks[v] = _mm512_cmplt_epu32_mask((__m512i)(LANES + (v * VW - begin)), _mm512_set1_epi32(count));
     }
     for (int64_t c = rows->c; c < rows->c + rows->count; c++, data = e_outside(data, rows->length)) {
         const real *from = data;
