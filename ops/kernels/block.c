@@ -42,8 +42,10 @@ TLK_INLINE void finish(int rows, int vectors, const tlk_block *block, vec sum[TL
         v_store(y + v * VW, v_max(low, sum[r][v]));
 }
 
-TLK_INLINE void by_rows(int rows, int vectors, const tlk_block *block)
+TLK_INLINE void by_rows(int rows, int vectors, bool column, const tlk_block *block)
 {
+    vec column_sum = column ? v_load(block->bias) : v_zero();
+    const int64_t column_offset = column ? block->column - block->b : 0;
     vec sum[TLK_MR][TLK_NV];
     TLK_UNROLL
     for (int r = 0; r < rows; r++)
@@ -55,14 +57,19 @@ TLK_INLINE void by_rows(int rows, int vectors, const tlk_block *block)
         const real *b = block->b + block->offsets[t];
         int64_t j = block->depth;
         /* Two at a time leave more of the ports that multiply to multiplications. */
-        for (; UNROLLED(rows, vectors) && j >= 2; j -= 2, a += 2 * rows, b += 2 * block->b_step) {
+        for (; UNROLLED(rows, vectors) && !column && j >= 2; j -= 2, a += 2 * rows, b += 2 * block->b_step) {
             multiply_add(rows, vectors, a, 1, b, sum);
             multiply_add(rows, vectors, a + rows, 1, b + block->b_step, sum);
         }
-        for (; j > 0; j--, a += rows, b += block->b_step)
+        for (; j > 0; j--, a += rows, b += block->b_step) {
             multiply_add(rows, vectors, a, 1, b, sum);
+            if (column)
+                column_sum = v_fma(v_load(a), v_set1(b[column_offset]), column_sum);
+        }
     }
     finish(rows, vectors, block, sum);
+    if (column)
+        *block->column_sums = column_sum;
 }
 
 /* One row. */
@@ -121,14 +128,16 @@ TLK_INLINE void by_lanes(int rows, int vectors, const tlk_block *block)
     finish(rows, vectors, block, sum);
 }
 
+typedef void block_function(const tlk_block *block);
+
 #define INSTANCE(rows)                                                   \
     static TLK_NOINLINE void by_rows_##rows##_1(const tlk_block *block)  \
     {                                                                    \
-        by_rows(rows, 1, block);                                         \
+        by_rows(rows, 1, false, block);                                  \
     }                                                                    \
     static TLK_NOINLINE void by_rows_##rows##_2(const tlk_block *block)  \
     {                                                                    \
-        by_rows(rows, 2, block);                                         \
+        by_rows(rows, 2, false, block);                                  \
     }                                                                    \
     static TLK_NOINLINE void by_lanes_##rows##_1(const tlk_block *block) \
     {                                                                    \
@@ -147,6 +156,18 @@ TLK_INLINE void by_lanes(int rows, int vectors, const tlk_block *block)
 #endif
 FOR_EACH_ROWS(INSTANCE)
 
+#if TLK_COLUMN_ROWS <= TLK_MR
+#define WITH_COLUMN(rows)                                                      \
+    static TLK_NOINLINE void by_rows_and_column_##rows(const tlk_block *block) \
+    {                                                                          \
+        by_rows(rows, TLK_NV, true, block);                                    \
+    }
+WITH_COLUMN(12)
+WITH_COLUMN(13)
+WITH_COLUMN(14)
+static block_function *const all_and_column[] = {by_rows_and_column_12, by_rows_and_column_13, by_rows_and_column_14};
+#endif
+
 static TLK_NOINLINE void wide_half(const tlk_block *block)
 {
     wide(TLK_WIDE / 2, block);
@@ -158,12 +179,17 @@ static TLK_NOINLINE void wide_whole(const tlk_block *block)
 
 #define BY_ROWS(rows)  {by_rows_##rows##_1, by_rows_##rows##_2},
 #define BY_LANES(rows) {by_lanes_##rows##_1, by_lanes_##rows##_2},
-typedef void block_function(const tlk_block *block);
 static block_function *const all_by_rows[TLK_MR][TLK_NV] = {FOR_EACH_ROWS(BY_ROWS)};
 static block_function *const all_by_lanes[TLK_MR][TLK_NV] = {FOR_EACH_ROWS(BY_LANES)};
 
 void TLK_REAL_FN(tlk_block_by_rows)(const tlk_block *block, int rows, int vectors)
 {
+#if TLK_COLUMN_ROWS <= TLK_MR
+    if (block->column) {
+        all_and_column[rows - TLK_COLUMN_ROWS](block);
+        return;
+    }
+#endif
     if (vectors <= TLK_NV)
         all_by_rows[rows - 1][vectors - 1](block);
     else if (vectors == TLK_WIDE)

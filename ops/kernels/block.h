@@ -28,6 +28,14 @@
 #define TLK_NV 2
 #define TLK_NR (TLK_NV * VW)
 
+/* A block of TLK_NV vectors, and of so many rows, takes one column more with it, whose sums are one vector: its lanes
+ * are the rows. At each row of a, and at the bias, VW elements can be read then. */
+#if defined TLK_ISA_AVX512
+#define TLK_COLUMN_ROWS 12
+#else
+#define TLK_COLUMN_ROWS (TLK_MR + 1)
+#endif
+
 /* Vectors of a block of one row, which would otherwise wait for its few sums: this many, or half as many. */
 #define TLK_WIDE 8
 
@@ -41,8 +49,10 @@ typedef struct tlk_block {
     int64_t b_step; /* by rows only, and so are the next two */
     int64_t taps;
     const int64_t *offsets;
-    const real *bias; /* by rows: one for each row; by lanes: one for each lane of y */
-    real *y;          /* [rows][vectors * VW] */
+    const real *bias;   /* by rows: one for each row; by lanes: one for each lane of y */
+    const real *column; /* by rows: NULL, or one column more (TLK_COLUMN_ROWS), its elements b_step apart */
+    vec *column_sums;   /* its sums; lanes from `rows` on mean nothing */
+    real *y;            /* [rows][vectors * VW] */
     int64_t y_stride;
     real low, high; /* the clamp; infinities leave all as it is */
 } tlk_block;

@@ -126,26 +126,41 @@ static void few_steps(const struct job *job, const real *h, int64_t t, int steps
     }
 }
 
+static const real *column_of(const struct job *job, int step)
+{
+    return job->h + step / TLK_NR * TLK_NR * job->depth + step % TLK_NR;
+}
+
+/* The last few steps go with the whole panels, one with each; what is left of them comes behind. */
 static void pointwise_first(const struct job *job, int64_t t, int steps)
 {
+    const int64_t blocks = rowblock_count(job->s->filters);
     const int tail = steps % VW;
     const int few = TLK_MR <= VW && tail <= VW / 2 ? tail : 0;
     const int whole = steps - few;
-    for (int64_t b = 0; b < rowblock_count(job->s->filters); b++) {
+    const int beside = job->s->filters / blocks < TLK_COLUMN_ROWS ? 0 : MIN(few, whole / TLK_NR);
+    for (int64_t b = 0; b < blocks; b++) {
         const int64_t f = rowblock_begin(job->s->filters, b);
         const int rows = (int)(rowblock_begin(job->s->filters, b + 1) - f);
-        for (int step = 0; step < whole; step += TLK_NR) {
+        for (int step = 0, last = whole; step < whole; step += TLK_NR, last++) {
+            vec sum;
             tlk_block block = {.depth = job->depth,
                                .a = job->pointwise + f * job->depth,
                                .b = job->h + step * job->depth,
                                TLK_BLOCK_PANEL,
                                .bias = job->biases + f};
+            if (last < whole + beside) {
+                block.column = column_of(job, last);
+                block.column_sums = &sum;
+            }
             output_block(&job->output, TLK_REAL_FN(tlk_block_by_rows), &block, f, t + step, rows,
                          MIN(TLK_NR, whole - step));
+            if (block.column)
+                store_few(&job->output, &sum, 1, f, t + last, rows, 1);
         }
     }
-    for (int step = whole; step < steps; step += 4)
-        few_steps(job, job->h + step / TLK_NR * TLK_NR * job->depth + step % TLK_NR, t + step, MIN(4, steps - step));
+    for (int step = whole + beside; step < steps; step += 4)
+        few_steps(job, column_of(job, step), t + step, MIN(4, steps - step));
 }
 
 static void pointwise_last(const struct job *job, int64_t t, int steps)
