@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../ops_nn/support.h"
+#include "common/share.h"
 
 /* clang-format never comes to rest on this. */
 /* clang-format off */
@@ -133,7 +134,7 @@ static void check_rule(const tl_operator *op, rule f, int32_t count, tl_type typ
 START_TEST(broadcasting)
 {
     random_seed(11);
-    for (int round = 0; round < 20; round++)
+    for (int round = 0; round < 20 / TEST_SHARE; round++)
         for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) {
             check_rule(&tl_op_Add_7, sum, 2, types[t], false);
             check_rule(&tl_op_Sub_7, difference, 2, types[t], false);
@@ -147,7 +148,7 @@ END_TEST
 START_TEST(variadic)
 {
     random_seed(12);
-    for (int round = 0; round < 15; round++)
+    for (int round = 0; round < 15 / TEST_SHARE; round++)
         for (int32_t count = 1; count <= 4; count++)
             for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) {
                 check_rule(&tl_op_Min_8, least, count, types[t], false);
@@ -326,7 +327,7 @@ END_TEST
 START_TEST(where)
 {
     random_seed(13);
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < 200 / TEST_SHARE; round++) {
         tl_tensor inputs[3];
         random_shapes(3, types[round % 10], inputs);
         free(inputs[0].data);
