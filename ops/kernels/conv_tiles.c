@@ -325,6 +325,8 @@ static unsigned split_filters(const struct job *job, int64_t group, int64_t filt
 /* Sums of `filters` filters from `filter` of all groups on, for outputs from `lane` of a strip on that begins with
  * `row` of the tile. */
 struct block {
+    const struct job *job;
+    const struct tile *tile;
     real *sums;
     int64_t filter, row, lane;
     int filters, lanes;
@@ -332,8 +334,10 @@ struct block {
 
 /* From [output][filter] to [filter][output], and row by row to y. The last row first: what finishes sums goes over
  * whole vectors. */
-static void put_turned(const struct job *job, const struct tile *tile, const struct block *block)
+static void put_turned(const struct block *block)
 {
+    const struct job *job = block->job;
+    const struct tile *tile = block->tile;
     real stage[BLOCK * STAGE_STEP] __attribute__((aligned(64)));
     for (int i = 0; i < block->lanes; i += VW)
         for (int f = 0; f < block->filters; f += VW) {
@@ -358,15 +362,16 @@ static void put_turned(const struct job *job, const struct tile *tile, const str
     }
 }
 
-static void put(const struct job *job, const struct tile *tile, const struct block *block)
+static void put(const void *context)
 {
+    const struct block *block = context;
     if (block->lanes == 0)
         return;
-    if (job->single)
-        output_sums(&job->output, block->sums, BLOCK, block->filter, tile->column + block->lane, block->filters,
-                    block->lanes);
+    if (block->job->single)
+        output_sums(&block->job->output, block->sums, BLOCK, block->filter, block->tile->column + block->lane,
+                    block->filters, block->lanes);
     else
-        put_turned(job, tile, block);
+        put_turned(block);
 }
 
 /* Of 16 positions from `position` on, those whose taps read an infinity or NaN. */
@@ -414,8 +419,8 @@ static void run_block(const struct job *job, const struct tile *tile, int64_t f)
 {
     const int64_t strips = strips_of(job, tile->rows), lanes = lanes_of(job, tile->rows, tile->columns);
     const int64_t blocks = (lanes + BLOCK - 1) / BLOCK; /* of a strip */
-    struct block next = {.filter = tile->group * job->conv->filters + f};
-    struct block last = {.lanes = 0};
+    struct block next = {.job = job, .tile = tile, .filter = tile->group * job->conv->filters + f};
+    struct block last = {.lanes = 0}; /* whose sums go to y while the next one is multiplied */
     const real *biases = job->biases + next.filter;
     real bias_rows[BLOCK][LINES] __attribute__((aligned(64)));
     for (int i = 0; i < BLOCK; i++)
@@ -426,7 +431,9 @@ static void run_block(const struct job *job, const struct tile *tile, int64_t f)
                                 .offsets = job->single ? NULL : job->offsets + step,
                                 .start = job->single ? bias_rows[0] : biases,
                                 .start_row = begins ? (job->single ? LINES : 0) : BLOCK,
-                                .start_right = begins && job->single ? 0 : LINES};
+                                .start_right = begins && job->single ? 0 : LINES,
+                                .meanwhile = put,
+                                .context = &last};
         block.start_left = LINES * block.start_row;
         next.filters = set_filters(job, tile->group, f, step, &block);
         for (int64_t b = 0; b < strips * blocks; b++) {
@@ -440,14 +447,11 @@ static void run_block(const struct job *job, const struct tile *tile, int64_t f)
             if (!begins) /* special sums start once more */
                 block.start = has_special(&block) ? memcpy(before, next.sums, sizeof before) : next.sums;
             TLK_FN(tlk_tiles_multiply)(&block);
-            if (!ends)
-                continue;
-            /* What tiles store cannot be loaded at once: the sums of the block before. */
-            put(job, tile, &last);
-            last = next;
+            if (ends)
+                last = next;
         }
     }
-    put(job, tile, &last);
+    put(&last);
 }
 
 /* ---- run ---- */

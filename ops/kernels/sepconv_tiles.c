@@ -49,9 +49,9 @@ static form form_of(const tlk_sepconv *s)
 
 /* Steps of a signal for which tiles pay; runtime/exec/strips.c relies on 64. Vectors go over weights that lie along the
  * depth a few steps at a time. */
-static int64_t least_steps(const tlk_sepconv *s)
+static int64_t least_steps(const tlk_sepconv *s, form own)
 {
-    return form_of(s) == TILES && !is_last(s) ? 16 : 64;
+    return own == TILES && !is_last(s) ? 16 : 64;
 }
 
 /* ---- packed weights ----
@@ -208,6 +208,7 @@ static size_t workspace_size(const tlk_sepconv *s)
 
 /* Sums of a block. */
 struct block {
+    const tlk_output *output;
     real *sums; /* [32][32] */
     int64_t row, lane;
     int rows, lanes;
@@ -226,7 +227,7 @@ struct job {
     tlk_tile *lines, *filters; /* [line / 16][tile_steps] */
     unsigned special[MOST_STEPS / LINES];
     real *sums;        /* of two blocks */
-    struct block last; /* on its way to y */
+    struct block last; /* goes to y while the next one is multiplied */
     tlk_output output;
 };
 
@@ -268,11 +269,11 @@ static unsigned split_filters(const struct job *job, int64_t f, tlk_tile *tiles)
     return TLK_FN(tlk_tiles_split)(&lines, true, count, tiles);
 }
 
-static void put(const struct job *job)
+static void put(const void *context)
 {
-    const struct block *block = &job->last;
+    const struct block *block = context;
     if (block->rows > 0)
-        output_sums(&job->output, block->sums, BLOCK, block->row, block->lane, block->rows, block->lanes);
+        output_sums(block->output, block->sums, BLOCK, block->row, block->lane, block->rows, block->lanes);
 }
 
 /* Up to 32 filters from f on, of all steps whose lines are there. */
@@ -286,7 +287,9 @@ static void multiply(struct job *job, int64_t f, int64_t t, int64_t steps)
                             .start = last ? job->biases + f : start[0],
                             .start_row = last ? 0 : LINES,
                             .start_left = last ? 0 : LINES * LINES,
-                            .start_right = last ? LINES : 0};
+                            .start_right = last ? LINES : 0,
+                            .meanwhile = put,
+                            .context = &job->last};
     for (int i = 0; i < 2 && i * LINES < filters; i++) {
         const int64_t group = f / LINES + i;
         if (job->packed != NULL) {
@@ -302,7 +305,8 @@ static void multiply(struct job *job, int64_t f, int64_t t, int64_t steps)
         v_store(start[i], v_set1(job->biases[f + MIN(i, filters - 1)]));
     for (int64_t step = 0; step < steps; step += BLOCK) {
         const int count = (int)MIN(BLOCK, steps - step);
-        const struct block next = {.sums = job->sums + (job->last.sums == job->sums ? BLOCK * BLOCK : 0),
+        const struct block next = {.output = &job->output,
+                                   .sums = job->sums + (job->last.sums == job->sums ? BLOCK * BLOCK : 0),
                                    .row = last ? t + step : f,
                                    .lane = last ? f : t + step,
                                    .rows = last ? count : filters,
@@ -315,7 +319,6 @@ static void multiply(struct job *job, int64_t f, int64_t t, int64_t steps)
         }
         block.sums = next.sums;
         TLK_FN(tlk_tiles_multiply)(&block);
-        put(job);
         job->last = next;
     }
 }
@@ -400,15 +403,16 @@ static void run_tiles(struct job *job, int64_t begin, int64_t end)
         for (int64_t f = 0; f < job->s->filters; f += BLOCK)
             multiply(job, f, t, steps);
     }
-    put(job);
+    put(&job->last);
     TLK_FN(tlk_tiles_end)();
 }
 
 static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data *data, int64_t n, int64_t t_begin,
                 int64_t t_end, void *workspace)
 {
-    const bool few = data->out_length < least_steps(s);
-    if (form_of(s) == VECTORS || (form_of(s) == BOTH && few)) {
+    const form own = form_of(s);
+    const bool few = data->out_length < least_steps(s, own);
+    if (own == VECTORS || (own == BOTH && few)) {
         vectors()->run(s, packed, data, n, t_begin, t_end, workspace);
         return;
     }
@@ -423,7 +427,7 @@ static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data
                       .tile_steps = tlk_tile_steps((int64_t)depth_of(s)),
                       .output = output_rows(TLK_F32, (elem *)data->y + n * s->filters * data->out_length,
                                             is_last(s) ? s->filters : data->out_length, &s->activation, data->steps)};
-    if (form_of(s) == BOTH) {
+    if (own == BOTH) {
         job.packed = packed_tiles(s, packed);
         job.packed_special = packed_special(s, packed);
     }

@@ -211,6 +211,8 @@ TLK_INLINE void multiply(const tlk_tile_block *block, bool two_left, bool two_ri
         MULTIPLY();
         LOAD_LEFT(0);
         MULTIPLY();
+        if (s == 0 && block->meanwhile != NULL)
+            block->meanwhile(block->context);
         if (s % 4 == 3) /* for nothing: after some 128 products without a store, the next would take as long as 30 */
             _tile_stored(4, sums, sums_bytes);
     }

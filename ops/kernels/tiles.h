@@ -59,6 +59,8 @@ typedef struct tlk_tile_block {
     int64_t start_row, start_left, start_right; /* from row to row, and to the second lines */
     float *sums;                                /* [32][sums_row] */
     int64_t sums_row;                           /* 0: 32 */
+    void (*meanwhile)(const void *context);     /* NULL, or what vectors do while the first tiles multiply */
+    const void *context;
 } tlk_tile_block;
 
 /* Each thread does its products in between. */
