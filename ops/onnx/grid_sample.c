@@ -135,13 +135,6 @@ static void load_double(const tl_tensor *grid, int64_t at, double *to, int64_t n
         to[i] = op_load_number(grid, at + i);
 }
 
-#define REAL    float
-#define T(name) name##_f32
-#include "onnx/sample_template.h"
-#define REAL    double
-#define T(name) name##_f64
-#include "onnx/sample_template.h"
-
 /* A task takes blocks of positions, and all channels. */
 #define SAMPLE_TASK(suffix, real)                                                                              \
     static void sample_task_##suffix(void *context, int64_t begin, int64_t end, int32_t thread)                \
@@ -149,9 +142,10 @@ static void load_double(const tl_tensor *grid, int64_t at, double *to, int64_t n
         const grid_job *job = context;                                                                         \
         const grid_plan *plan = job->plan;                                                                     \
         const int32_t spatial = plan->spatial;                                                                 \
-        sample_taps_##suffix taps = {.spatial = spatial};                                                      \
+        sample_taps_##suffix taps;                                                                             \
         real at[CONV_MAX_SPATIAL * SAMPLE_BLOCK];                                                              \
         (void)thread;                                                                                          \
+        sample_begin_##suffix(&taps, plan->axes, spatial);                                                     \
         for (int64_t block = begin; block < end; block++) {                                                    \
             const int64_t image = block / job->blocks, first = block % job->blocks * SAMPLE_BLOCK;             \
             const int64_t n = nn_min(SAMPLE_BLOCK, plan->out_area - first);                                    \
@@ -162,7 +156,7 @@ static void load_double(const tl_tensor *grid, int64_t at, double *to, int64_t n
                 const sample_axis *axis = &plan->axes[i];                                                      \
                 for (int64_t p = 0; p < n; p++)                                                                \
                     at[p * spatial + spatial - 1 - i] = place_##real(axis, at[p * spatial + spatial - 1 - i]); \
-                sample_place_##suffix(&taps, i, axis, at + spatial - 1 - i, spatial, n);                       \
+                sample_place_##suffix(&taps, i, at + spatial - 1 - i, spatial, n);                             \
             }                                                                                                  \
             sample_read_##suffix(&taps, n, NULL, plan->channels, x, plan->in_area, y, plan->out_area);         \
         }                                                                                                      \

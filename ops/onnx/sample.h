@@ -1,5 +1,5 @@
 /* Reading between the elements: positions on spatial axes that are real numbers become taps, elements with a weight
- * along each axis. What GridSample and DeformConv share; sample_template.h has the functions. */
+ * along each axis. What GridSample and DeformConv share. */
 #ifndef TL_SAMPLE_H
 #define TL_SAMPLE_H
 
@@ -38,5 +38,33 @@ static inline int64_t sample_index(const sample_axis *axis, int64_t i)
         i += period;
     return i <= last ? i : axis->align_corners ? period - i : period - 1 - i;
 }
+
+/* For each type, of elements and positions:
+ *
+ * sample_inside: a position that may lie outside, moved to where the padding has it. What is not a number lies before
+ * the first element.
+ *
+ * sample_begin: planes have these axes, none of which is empty. On one axis taps are neighbours in memory and read in
+ * pairs: the last one that has neighbours.
+ *
+ * sample_place: the taps along axis i for positions at[0], at[step], ..., of which there are n <= SAMPLE_BLOCK.
+ *
+ * sample_read: y[c * y_step + p] = scale[p] times what planes x + c * x_step hold at position p, for all channels c.
+ * `scale` may be NULL. */
+#define SAMPLE_FUNCTIONS(suffix, real)                                                                              \
+    typedef struct sample_taps_##suffix {                                                                           \
+        const sample_axis *axes;                                                                                    \
+        int32_t spatial, paired;                                                                                    \
+        int64_t counts[CONV_MAX_SPATIAL]; /* of taps; on the paired axis of pairs, whose offset is their first's */ \
+        int64_t offsets[CONV_MAX_SPATIAL][SAMPLE_TAPS][SAMPLE_BLOCK];                                               \
+        real weights[CONV_MAX_SPATIAL][SAMPLE_TAPS][SAMPLE_BLOCK]; /* of taps; 0: it is not read */                 \
+    } sample_taps_##suffix;                                                                                         \
+    real sample_inside_##suffix(const sample_axis *axis, real at);                                                  \
+    void sample_begin_##suffix(sample_taps_##suffix *taps, const sample_axis *axes, int32_t spatial);               \
+    void sample_place_##suffix(sample_taps_##suffix *taps, int32_t i, const real *at, int64_t step, int64_t n);     \
+    void sample_read_##suffix(const sample_taps_##suffix *taps, int64_t n, const real *scale, int64_t channels,     \
+                              const real *x, int64_t x_step, real *y, int64_t y_step);
+SAMPLE_FUNCTIONS(f32, float)
+SAMPLE_FUNCTIONS(f64, double)
 
 #endif

@@ -81,6 +81,8 @@ static void check(tl_type type, int32_t spatial)
         s.pads[spatial + i] = random_int(0, 2);
         x_dims[i + 2] = random_int(spatial == 1 ? 60 : 4, spatial == 1 ? 150 : 12 - 2 * spatial);
         w_dims[i + 2] = random_int(1, 2);
+        if (random_int(0, 3) == 0) /* nothing lies beside it */
+            x_dims[i + 2] = w_dims[i + 2] = 1;
         o_dims[i + 2] = (x_dims[i + 2] + s.pads[i] + s.pads[spatial + i] - s.dilations[i] * (w_dims[i + 2] - 1) - 1) /
                             s.strides[i] +
                         1;
