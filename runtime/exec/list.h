@@ -19,8 +19,10 @@ struct tl_list {
     size_t count;
     const tl_item **items;
     struct tl_room {
-        size_t used, size;
-    } * room; /* of `items`, which lists share that were made by appending to each other; NULL: `count` is all of it */
+        const tl_item **begin, **end; /* what lists use of an array, */
+        size_t before, behind;        /* and the room that is left around it */
+    } * room; /* of `items`, which lists share that were made by adding to each other's ends, or taking items from
+                 there; NULL: the list has all of it */
 };
 
 static inline const tl_list *tl_slot_list(const tl_tensor *slot)

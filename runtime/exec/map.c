@@ -1,5 +1,6 @@
 /* ZipMap and DictVectorizer of ai.onnx.ml: rows of numbers to maps, which classifiers of scikit-learn end in, and a map
  * to a row. A map is a list of two tensors with as many elements: its keys (int64 or strings) and its values. */
+#include <stdlib.h>
 #include "exec/executor.h"
 #include "exec/list.h"
 #include "onnx/op.h"
@@ -91,14 +92,29 @@ static tl_status vector_reshape(tl_call *call)
     return TL_OK;
 }
 
-static bool same_key(const tl_tensor *a, int64_t i, const tl_tensor *b, int64_t j)
+/* A key, an int64 as its bytes, and where it stands. */
+typedef struct word {
+    tl_string key;
+    int64_t at;
+} word;
+
+static word word_at(const tl_tensor *keys, int64_t i)
 {
-    if (a->type == TL_INT64)
-        return ((const int64_t *)a->data)[i] == ((const int64_t *)b->data)[j];
-    return op_compare_strings((const tl_string *)a->data + i, (const tl_string *)b->data + j) == 0;
+    const void *all = keys->data;
+    return (word){keys->type == TL_STRING ? ((const tl_string *)all)[i]
+                                          : (tl_string){(const char *)((const int64_t *)all + i), sizeof(int64_t)},
+                  i};
 }
 
-/* What the map has for each word of the vocabulary; 0 or "" where it has nothing. */
+/* Of equal keys the first one first. */
+static int compare_words(const void *a, const void *b)
+{
+    const word *x = a, *y = b;
+    const int order = op_compare_strings(&x->key, &y->key);
+    return order != 0 ? order : (x->at > y->at) - (x->at < y->at);
+}
+
+/* What the map has for each word of the vocabulary, the last one of equal keys; 0 or "" where it has nothing. */
 static tl_status vector_run(tl_call *call)
 {
     const tl_list *map = tl_slot_list(call->inputs[0]);
@@ -111,10 +127,27 @@ static tl_status vector_run(tl_call *call)
     if (keys->type != words.type || values->type != y->type)
         return tl_fail(call, TL_INVALID_INPUT, "the map has other types than the model says");
     memset(y->data, 0, (size_t)words.dims[0] * size);
-    for (int64_t i = 0; i < words.dims[0]; i++)
-        for (int64_t j = 0; j < keys->dims[0]; j++)
-            if (same_key(&words, i, keys, j))
-                memcpy((char *)y->data + (size_t)i * size, (const char *)values->data + (size_t)j * size, size);
+    word *all = TL_NEW(tl_list_heap(call), word, (size_t)keys->dims[0]);
+    if (!all)
+        return tl_fail(call, TL_NO_MEMORY, "no memory for %lld keys", (long long)keys->dims[0]);
+    for (int64_t i = 0; i < keys->dims[0]; i++)
+        all[i] = word_at(keys, i);
+    qsort(all, (size_t)keys->dims[0], sizeof *all, compare_words);
+    for (int64_t i = 0; i < words.dims[0]; i++) {
+        word sought = word_at(&words, i);
+        int64_t low = 0, high = keys->dims[0];
+        sought.at = INT64_MAX;
+        while (low < high) { /* the first key beyond it */
+            const int64_t middle = low + (high - low) / 2;
+            if (compare_words(&all[middle], &sought) < 0)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        if (low > 0 && op_compare_strings(&all[low - 1].key, &sought.key) == 0)
+            memcpy((char *)y->data + (size_t)i * size, (const char *)values->data + (size_t)all[low - 1].at * size,
+                   size);
+    }
     return TL_OK;
 }
 

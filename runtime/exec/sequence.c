@@ -220,26 +220,37 @@ static tl_status insert_reshape(tl_call *call)
     return change_reshape(call);
 }
 
-/* `from` with one item more, in the same array if it is the longest list there: a loop that gathers its results would
- * else copy, and keep, all lists on the way. */
-static tl_list *append(tl_arena *heap, const tl_list *from, const tl_item *item)
+/* `from` with one item more at an end, in the same array if no list there goes further: a loop that gathers its results
+ * would else copy, and keep, all lists on the way. */
+static tl_list *extend(tl_arena *heap, const tl_list *from, const tl_item *item, bool front)
 {
     tl_list *to = TL_NEW(heap, tl_list, 1);
     if (!to)
         return NULL;
     *to = *from;
-    if (!to->room || to->room->used != from->count || to->room->used == to->room->size) {
-        const size_t size = 2 * from->count + 4;
-        to->items = TL_NEW(heap, const tl_item *, size);
-        to->room = TL_NEW(heap, struct tl_room, 1);
-        if (!to->items || !to->room)
+    struct tl_room *room = from->room;
+    if (!room || (front ? room->begin != from->items || room->before == 0
+                        : room->end != from->items + from->count || room->behind == 0)) {
+        const size_t left = from->count + 2;
+        const tl_item **items = TL_NEW(heap, const tl_item *, from->count + 2 * left);
+        room = TL_NEW(heap, struct tl_room, 1);
+        if (!items || !room)
             return NULL;
-        to->room->size = size;
+        *room = (struct tl_room){items + left, items + left + from->count, left, left};
         if (from->count)
-            memcpy(to->items, from->items, from->count * sizeof to->items[0]);
+            memcpy(room->begin, from->items, from->count * sizeof *items);
+        to->items = room->begin;
+        to->room = room;
     }
-    to->items[to->count++] = item;
-    to->room->used = to->count;
+    if (front) {
+        room->before--;
+        *--room->begin = item;
+        to->items--;
+    } else {
+        room->behind--;
+        *room->end++ = item;
+    }
+    to->count++;
     return to;
 }
 
@@ -252,13 +263,13 @@ static tl_status insert_run(tl_call *call)
     if (status != TL_OK)
         return status;
     const tl_item *item = tl_item_tensor(heap, call->inputs[1]);
-    const bool behind = at == from->count;
+    const bool at_end = at == 0 || at == from->count;
     tl_list *to = !item    ? NULL
-                  : behind ? append(heap, from, item)
+                  : at_end ? extend(heap, from, item, at < from->count)
                            : tl_list_new(heap, TL_KIND_SEQUENCE, from->count + 1);
     if (!to)
         return no_memory(call);
-    for (size_t i = 0; !behind && i < to->count; i++)
+    for (size_t i = 0; !at_end && i < to->count; i++)
         to->items[i] = i < at ? from->items[i] : i == at ? item : from->items[i - 1];
     return tl_list_give(call, to);
 }
@@ -268,15 +279,20 @@ static tl_status erase_run(tl_call *call)
     const tl_list *from = tl_slot_list(call->inputs[0]);
     if (from->count == 0)
         return tl_fail(call, TL_INVALID_INPUT, "an empty sequence has nothing to erase");
-    size_t at = from->count - 1;
+    const size_t last = from->count - 1;
+    size_t at = last;
     tl_status status = op_input(call, 1) ? position(call, 1, from->count, false, &at) : TL_OK;
     if (status != TL_OK)
         return status;
-    tl_list *to = tl_list_new(tl_list_heap(call), TL_KIND_SEQUENCE, from->count - 1);
+    tl_list *to = at == 0 || at == last ? TL_NEW(tl_list_heap(call), tl_list, 1)
+                                        : tl_list_new(tl_list_heap(call), TL_KIND_SEQUENCE, last);
     if (!to)
         return no_memory(call);
-    for (size_t i = 0; i < to->count; i++)
-        to->items[i] = from->items[i < at ? i : i + 1];
+    if (at == 0 || at == last)
+        *to = (tl_list){from->kind, last, from->items + (at < last), from->room};
+    else
+        for (size_t i = 0; i < last; i++)
+            to->items[i] = from->items[i < at ? i : i + 1];
     return tl_list_give(call, to);
 }
 

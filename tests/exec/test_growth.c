@@ -7,10 +7,11 @@
 #include <time.h>
 
 #include "common/run.h"
+#include "common/share.h"
 #include "exec/inspect.h"
 #include "load/message.h"
 
-#define FEW   2000
+#define FEW   (2000 / TEST_SHARE)
 #define MANY  (16 * FEW)
 #define MOST  48  /* times as long for MANY as for FEW */
 #define NOISE 0.1 /* seconds */
@@ -267,17 +268,36 @@ static void states(file *graph, size_t count)
     name_output(graph, "y1");
 }
 
-static void insertions(file *graph, size_t count)
+/* At the end, or where an input says, which is 0: in front. */
+static void insertions_at(file *graph, size_t count, const char *position)
 {
     file empty = {NULL, 0, 0};
     declare(graph, INPUTS, "x", TL_FLOAT, true);
     append_text(&empty, OUTPUT, "q0");
     append_text(&empty, OP, "SequenceEmpty");
     append_file(graph, NODE, &empty);
-    for (size_t i = 0; i < count; i++)
-        simple_node(graph, "SequenceInsert", numbered('q', i), "x", numbered('q', i + 1));
+    if (position)
+        declare(graph, INPUTS, position, TL_INT64, false);
+    for (size_t i = 0; i < count; i++) {
+        file insert = {NULL, 0, 0};
+        append_text(&insert, INPUT, numbered('q', i));
+        append_text(&insert, INPUT, "x");
+        if (position)
+            append_text(&insert, INPUT, position);
+        append_text(&insert, OUTPUT, numbered('q', i + 1));
+        append_text(&insert, OP, "SequenceInsert");
+        append_file(graph, NODE, &insert);
+    }
     simple_node(graph, "SequenceLength", numbered('q', count), NULL, "y");
     name_output(graph, "y");
+}
+static void insertions(file *graph, size_t count)
+{
+    insertions_at(graph, count, NULL);
+}
+static void insertions_in_front(file *graph, size_t count)
+{
+    insertions_at(graph, count, "p");
 }
 
 /* ---- */
@@ -291,7 +311,7 @@ static const struct kind {
     {"transposes", transposes, TL_OK},     {"fan", fan, TL_OK},
     {"convolutions", convolutions, TL_OK}, {"graphs", graphs, TL_INVALID_MODEL},
     {"captures", captures, TL_OK},         {"states", states, TL_OK},
-    {"insertions", insertions, TL_OK},
+    {"insertions", insertions, TL_OK},     {"insertions in front", insertions_in_front, TL_OK},
 };
 
 static tl_error error;

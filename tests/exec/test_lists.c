@@ -1,7 +1,9 @@
-/* Sequences, optionals and maps in graphs that say wrong things of them: each is refused, or the run fails. */
+/* Sequences, optionals and maps: in graphs that say wrong things of them each is refused, or the run fails; and lists
+ * that share their memory stay what they were. */
 #include <check.h>
 #undef fail /* Check's old name for ck_abort */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/run.h"
@@ -350,21 +352,17 @@ static message model(message type)
     return m;
 }
 
-static tl_status run(tl_session *session, tl_error *error)
+static tl_status run(tl_session *session, tl_context **context, tl_error *error)
 {
     float numbers[6] = {0};
     bool flag = false;
     int64_t number = 0;
     const tl_tensor inputs[] = {
         {numbers, TL_FLOAT, 2, {2, 3}}, {.data = &flag, .type = TL_BOOL}, {.data = &number, .type = TL_INT64}};
-    tl_context *context;
-    tl_status status = tl_context_create(session, &context, error);
+    tl_status status = tl_context_create(session, context, error);
     for (size_t k = 0; k < sizeof inputs / sizeof *inputs && status == TL_OK; k++)
-        status = tl_context_set_input(context, k, &inputs[k], error);
-    if (status == TL_OK)
-        status = tl_context_run(context, error);
-    tl_context_destroy(context);
-    return status;
+        status = tl_context_set_input(*context, k, &inputs[k], error);
+    return status == TL_OK ? tl_context_run(*context, error) : status;
 }
 
 START_TEST(refused)
@@ -372,6 +370,7 @@ START_TEST(refused)
     static message m;
     tl_runtime *runtime;
     tl_session *session = NULL;
+    tl_context *context = NULL;
     tl_error error = {TL_OK, ""};
     graph.size = 0;
     cases[_i].build();
@@ -379,11 +378,94 @@ START_TEST(refused)
     ck_assert_int_eq(tl_runtime_create(NULL, &runtime, &error), TL_OK);
     tl_status status = tl_session_open_memory(runtime, m.bytes, m.size, NULL, &session, &error);
     if (status == TL_OK)
-        status = run(session, &error);
+        status = run(session, &context, &error);
+    tl_context_destroy(context);
     tl_session_destroy(session);
     tl_runtime_destroy(runtime);
     ck_assert_msg(status == cases[_i].status, "case %d: %s, '%s'", _i, tl_status_name(status), error.message);
     ck_assert_msg(strstr(error.message, cases[_i].says), "case %d: '%s' lacks '%s'", _i, error.message, cases[_i].says);
+}
+END_TEST
+
+/* Lists, each made of an earlier one by inserting a number at an end or erasing what is there. */
+static const struct change {
+    int from, number; /* 0: the empty list; 0: erase */
+    bool front;
+    const char *list;
+} changes[] = {
+    {0, 1, false, "1"},      {1, 2, false, "12"},      {1, 3, false, "13"},    {2, 4, true, "412"},
+    {2, 5, true, "512"},     {4, 0, true, "12"},       {4, 0, false, "41"},    {7, 3, false, "413"},
+    {6, 3, false, "123"},    {6, 5, true, "512"},      {10, 6, true, "6512"},  {11, 7, true, "76512"},
+    {11, 8, true, "86512"},  {12, 9, false, "765129"}, {14, 0, true, "65129"}, {15, 1, false, "651291"},
+    {15, 2, true, "265129"}, {0, 2, true, "2"},        {18, 0, true, ""},      {19, 4, true, "4"},
+    {19, 5, false, "5"},
+};
+enum { CHANGES = sizeof changes / sizeof *changes };
+
+static void add_change(int i, message *all)
+{
+    const struct change *change = &changes[i];
+    char inputs[32], list[8], number[8], joined[8];
+    const char *position = change->front ? "number" : "";
+    snprintf(list, sizeof list, "q%d", i + 1);
+    snprintf(number, sizeof number, "n%d", i + 1);
+    snprintf(joined, sizeof joined, "j%d", i + 1);
+    if (change->number) {
+        message constant = plain("Constant", "", number), value = attribute("value_int", ATTR_INT);
+        put_int(&value, 3, change->number);
+        put_message(&constant, 5, &value);
+        add(constant);
+        snprintf(inputs, sizeof inputs, "q%d %s %s", change->from, number, position);
+        add(plain("SequenceInsert", inputs, list));
+    } else {
+        snprintf(inputs, sizeof inputs, "q%d %s", change->from, position);
+        add(plain("SequenceErase", inputs, list));
+    }
+    if (change->list[0] == '\0')
+        return;
+    message join = plain("ConcatFromSequence", list, joined), axis = attribute("axis", ATTR_INT),
+            new_axis = attribute("new_axis", ATTR_INT);
+    put_int(&new_axis, 3, 1);
+    put_message(&join, 5, &axis);
+    put_message(&join, 5, &new_axis);
+    add(join);
+    put_text(all, 1, joined);
+}
+
+START_TEST(ends)
+{
+    static message m;
+    tl_runtime *runtime;
+    tl_session *session = NULL;
+    tl_context *context;
+    tl_tensor out;
+    tl_error error = {TL_OK, ""};
+    message all = {.size = 0}, type = attribute("dtype", ATTR_INT), axis = attribute("axis", ATTR_INT),
+            empty = plain("SequenceEmpty", "", "q0");
+    graph.size = 0;
+    put_int(&type, 3, TL_INT64);
+    put_message(&empty, 5, &type);
+    add(empty);
+    for (int i = 0; i < CHANGES; i++)
+        add_change(i, &all);
+    put_text(&all, 2, "y");
+    put_text(&all, 4, "Concat");
+    put_message(&all, 5, &axis);
+    add(all);
+    m = model(tensor(TL_INT64));
+    ck_assert_int_eq(tl_runtime_create(NULL, &runtime, &error), TL_OK);
+    tl_status status = tl_session_open_memory(runtime, m.bytes, m.size, NULL, &session, &error);
+    ck_assert_msg(status == TL_OK, "%s", error.message);
+    ck_assert_msg(run(session, &context, &error) == TL_OK, "%s", error.message);
+    ck_assert_int_eq(tl_context_output(context, 0, &out, &error), TL_OK);
+    const int64_t *y = out.data;
+    for (int i = 0; i < CHANGES; i++)
+        for (const char *digit = changes[i].list; *digit; digit++)
+            ck_assert_msg(*y++ == *digit - '0', "list %d: %d, not %c", i + 1, (int)y[-1], *digit);
+    ck_assert_int_eq(y - (const int64_t *)out.data, out.dims[0]);
+    tl_context_destroy(context);
+    tl_session_destroy(session);
+    tl_runtime_destroy(runtime);
 }
 END_TEST
 
@@ -394,5 +476,8 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, refused, 0, (int)(sizeof cases / sizeof *cases));
     suite_add_tcase(suite, tests);
+    TCase *shared = tcase_create("shared");
+    tcase_add_test(shared, ends);
+    suite_add_tcase(suite, shared);
     return run_suite(suite);
 }
