@@ -7,24 +7,26 @@ typedef struct bounds {
     bool has_low, has_high;
 } bounds;
 
-#define CLIP(name, T, field)                                                     \
+#define CLIP(name, T, field, lowest, highest)                                    \
     static void name(const void *px, void *py, int64_t n, const void *parameter) \
     {                                                                            \
         const bounds *b = parameter;                                             \
         const T *x = px;                                                         \
         T *y = py;                                                               \
-        const T low = b->low.field[0], high = b->high.field[0];                  \
-        const bool has_low = b->has_low, has_high = b->has_high;                 \
+        const T low = b->has_low ? (T)b->low.field[0] : (T)(lowest);             \
+        const T high = b->has_high ? (T)b->high.field[0] : (T)(highest);         \
         OP_INDEPENDENT for (int64_t i = 0; i < n; i++)                           \
         {                                                                        \
-            T u = x[i];                                                          \
-            u = has_low && u < low ? low : u;                                    \
-            y[i] = has_high && u > high ? high : u;                              \
+            const T u = x[i] < low ? low : x[i];                                 \
+            y[i] = u > high ? high : u;                                          \
         }                                                                        \
     }
-CLIP(clip_f64, double, f64)
-CLIP(clip_i64, int64_t, i64)
-CLIP(clip_u64, uint64_t, u64)
+CLIP(clip_f64, double, f64, -INFINITY, INFINITY)
+CLIP(clip_i64, int64_t, i64, INT64_MIN, INT64_MAX)
+CLIP(clip_u64, uint64_t, u64, 0, UINT64_MAX)
+CLIP(clip_int32, int32_t, i64, INT32_MIN, INT32_MAX)
+CLIP(clip_uint8, uint8_t, i64, 0, UINT8_MAX)
+CLIP(clip_int8, int8_t, i64, INT8_MIN, INT8_MAX)
 
 static void clip_f32(const void *x, void *y, int64_t n, const void *parameter)
 {
@@ -34,7 +36,7 @@ static void clip_f32(const void *x, void *y, int64_t n, const void *parameter)
     tlk_get()->activate(&clip, x, y, n);
 }
 
-static const op_unary clip = {.kernels = {clip_f32, clip_f64, clip_i64, clip_u64}};
+static const op_unary clip = {.kernels = {clip_f32, clip_f64, clip_i64, clip_u64, clip_int32, clip_uint8, clip_int8}};
 
 static tl_status run_6(tl_call *call)
 {

@@ -38,7 +38,7 @@ typedef void (*op_kernel2)(const void *a, const void *b, void *y, int64_t n, con
 
 /* Besides those of the domains, an operator may have kernels for what stands in memory: faster than by way of a domain,
  * to which elements must be converted. */
-enum { OP_IN_INT32 = OP_DOMAIN_COUNT, OP_IN_UINT8, OP_IN_BOOL, OP_KERNEL_COUNT };
+enum { OP_IN_INT32 = OP_DOMAIN_COUNT, OP_IN_UINT8, OP_IN_INT8, OP_IN_BOOL, OP_KERNEL_COUNT };
 
 typedef struct op_binary {
     op_kernel2 kernels[OP_KERNEL_COUNT]; /* none for OP_U64: that of OP_I64 */
