@@ -190,20 +190,21 @@ typedef struct choice {
     int64_t size; /* of elements that stand as the kernel has them, else 0 */
 } choice;
 
-#define CHOOSE(kernels, type)                                                                                   \
-    choose(type, (kernels)[OP_IN_INT32] != NULL, (kernels)[OP_IN_UINT8] != NULL, (kernels)[OP_IN_BOOL] != NULL, \
-           (kernels)[OP_U64] != NULL)
+#define HAS(kernels, k) ((unsigned)((kernels)[k] != NULL) << (k))
+#define CHOOSE(kernels, type)                                                                   \
+    choose(type, HAS(kernels, OP_U64) | HAS(kernels, OP_IN_INT32) | HAS(kernels, OP_IN_UINT8) | \
+                     HAS(kernels, OP_IN_INT8) | HAS(kernels, OP_IN_BOOL))
 
-static choice choose(tl_type type, bool int32, bool uint8, bool truth, bool u64)
+static choice choose(tl_type type, unsigned there)
 {
-    if (type == TL_INT32 && int32)
-        return (choice){OP_IN_INT32, 4};
-    if (type == TL_UINT8 && uint8)
-        return (choice){OP_IN_UINT8, 1};
-    if (type == TL_BOOL && truth)
-        return (choice){OP_IN_BOOL, 1};
+    static const uint8_t in_memory[TL_TYPE_COUNT] = {
+        [TL_INT32] = OP_IN_INT32, [TL_UINT8] = OP_IN_UINT8, [TL_INT8] = OP_IN_INT8, [TL_BOOL] = OP_IN_BOOL};
+    const size_t own = in_memory[type];
+    if (own && there >> own & 1)
+        return (choice){own, (int64_t)op_type_size(type)};
     const op_domain domain = op_domain_of(type);
-    return (choice){domain == OP_U64 && !u64 ? OP_I64 : domain, op_is_native(type) ? (int64_t)op_type_size(type) : 0};
+    return (choice){domain == OP_U64 && !(there >> OP_U64 & 1) ? OP_I64 : domain,
+                    op_is_native(type) ? (int64_t)op_type_size(type) : 0};
 }
 
 typedef struct pair {
