@@ -32,6 +32,14 @@ static bool is_widened(const sepconv_engine *engine)
     return engine->type != engine->form.type;
 }
 
+static void add_part(sepconv_size *size, size_t count, size_t bytes)
+{
+    size_t part = 0;
+    if (__builtin_mul_overflow(count, bytes, &part) || part > SIZE_MAX - ALIGNMENT ||
+        __builtin_add_overflow(size->bytes, (part + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT, &size->bytes))
+        size->overflow = true;
+}
+
 void sepconv_engine_init(sepconv_engine *engine, const sepconv_params *params, const sepconv_shape *shape, tl_type type)
 {
     const bool element = params->activation.over == SEPCONV_ELEMENT;
@@ -49,14 +57,8 @@ void sepconv_engine_init(sepconv_engine *engine, const sepconv_params *params, c
         .activation = params->activation.element, /* linear for those over an axis */
     };
     engine->kernel = tlk_get()->sepconv[engine->form.type];
-}
-
-static void add_part(sepconv_size *size, size_t count, size_t bytes)
-{
-    size_t part = 0;
-    if (__builtin_mul_overflow(count, bytes, &part) || part > SIZE_MAX - ALIGNMENT ||
-        __builtin_add_overflow(size->bytes, (part + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT, &size->bytes))
-        size->overflow = true;
+    engine->thread = (sepconv_size){0, false};
+    add_part(&engine->thread, engine->kernel->workspace_size(&engine->form), 1);
 }
 
 /* Takes a part off the front of a buffer, as add_part() counted it. */
@@ -135,22 +137,11 @@ static int64_t count_y(const sepconv_shape *shape)
     return shape->batch * shape->output_length * shape->filters;
 }
 
-static sepconv_size thread_size(const sepconv_engine *engine)
-{
-    sepconv_size size = {0, false};
-    add_part(&size, engine->kernel->workspace_size(&engine->form), 1);
-    return size;
-}
-
 sepconv_size sepconv_workspace_size(const sepconv_engine *engine, const sepconv_shape *shape, int32_t threads,
                                     bool packed)
 {
-    sepconv_size size = thread_size(engine);
-    if (size.overflow)
-        return size;
-    const size_t thread = size.bytes;
-    size.bytes = 0;
-    add_part(&size, (size_t)threads, thread);
+    sepconv_size size = {0, engine->thread.overflow};
+    add_part(&size, (size_t)threads, engine->thread.bytes);
     if (!packed) {
         const sepconv_size weights = sepconv_packed_size(engine);
         const sepconv_size packing = sepconv_packing_size(engine);
@@ -173,7 +164,6 @@ typedef struct sepconv_run {
     tlk_sepconv_data data;
     const int64_t *sample_step; /* of data.steps */
     char *threads;
-    size_t thread_bytes;
     int64_t piece;  /* time steps */
     int64_t pieces; /* of one batch */
     int64_t row;    /* elements of the last axis */
@@ -182,7 +172,7 @@ typedef struct sepconv_run {
 static void convolve(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const sepconv_run *run = context;
-    void *workspace = run->threads + (size_t)thread * run->thread_bytes;
+    void *workspace = run->threads + (size_t)thread * run->engine->thread.bytes;
     const int64_t size = run->engine->form.type == TLK_F64 ? 8 : run->engine->form.type == TLK_F32 ? 4 : 2;
     for (int64_t i = begin; i < end; i++) {
         const int64_t from = i % run->pieces * run->piece;
@@ -269,10 +259,9 @@ void sepconv_compute(const sepconv_job *job, sepconv_parallel parallel, void *ho
                  .out_length = shape->output_length,
                  .steps = job->steps},
         .sample_step = job->sample_step,
-        .thread_bytes = thread_size(engine).bytes,
         .row = count_y(shape) / rows,
     };
-    run.threads = take_part(&room, (size_t)job->threads * run.thread_bytes);
+    run.threads = take_part(&room, (size_t)job->threads * engine->thread.bytes);
     if (run.packed == NULL) {
         void *packed = take_part(&room, sepconv_packed_size(engine).bytes);
         void *packing = take_part(&room, sepconv_packing_size(engine).bytes);
