@@ -13,8 +13,8 @@
 #define COMBINE_PRODUCT(p, v) ((p) * (v))
 
 /* name: of n <= SEGMENT elements, a vector of partial results. Lanes beyond the end hold the neutral element. */
-#define SEGMENT_OF(name, neutral, combine, function)                                       \
-    TLK_INLINE vecf name(const float *x, int64_t n, float bound)                           \
+#define SEGMENT_OF(kind, name, neutral, combine, function)                                 \
+    kind vecf name(const float *x, int64_t n, float bound)                                 \
     {                                                                                      \
         const vecf top = vf_set1(bound);                                                   \
         vecf part[LANES_COUNT];                                                            \
@@ -44,11 +44,11 @@
         return part[0];                                                                    \
     }
 
-SEGMENT_OF(sum_segment, 0.0F, COMBINE_SUM, v)
-SEGMENT_OF(sum_abs_segment, 0.0F, COMBINE_SUM, vf_abs(v))
-SEGMENT_OF(sum_square_segment, 0.0F, COMBINE_SUM, v *v)
-SEGMENT_OF(sum_exp_segment, 0.0F, COMBINE_SUM, vf_exp(v - top))
-SEGMENT_OF(product_segment, 1.0F, COMBINE_PRODUCT, v)
+SEGMENT_OF(TLK_INLINE, sum_segment, 0.0F, COMBINE_SUM, v)
+SEGMENT_OF(TLK_INLINE, sum_abs_segment, 0.0F, COMBINE_SUM, vf_abs(v))
+SEGMENT_OF(TLK_INLINE, sum_square_segment, 0.0F, COMBINE_SUM, v *v)
+SEGMENT_OF(static TLK_NOINLINE, sum_exp_segment, 0.0F, COMBINE_SUM, vf_exp(v - top))
+SEGMENT_OF(TLK_INLINE, product_segment, 1.0F, COMBINE_PRODUCT, v)
 
 /* The minimum is the maximum of what has the other sign. */
 TLK_INLINE vecf flipped(vecf v, int minimum)

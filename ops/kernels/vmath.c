@@ -113,7 +113,6 @@ void TLK_FN(tlk_activate)(const tlk_activation *activation, const float *x, floa
         ACTIVATE(TLK_HARD_SWISH, MAP);
         ACTIVATE(TLK_ELU, MAP_LONG);
         ACTIVATE(TLK_SELU, MAP_LONG);
-        ACTIVATE(TLK_EXPONENTIAL, MAP_LONG);
         ACTIVATE(TLK_GELU, MAP_LONG);
         ACTIVATE(TLK_GELU_TANH, MAP_LONG);
         ACTIVATE(TLK_MISH, MAP_LONG);
@@ -122,6 +121,9 @@ void TLK_FN(tlk_activate)(const tlk_activation *activation, const float *x, floa
         ACTIVATE(TLK_SOFTSIGN, MAP_LONG);
         ACTIVATE(TLK_SWISH, MAP_LONG);
         ACTIVATE(TLK_TANH, MAP_LONG);
+    case TLK_EXPONENTIAL:
+        TLK_FN(tlk_unary)(TLK_EXP, x, y, n);
+        break;
     }
 }
 
