@@ -6,6 +6,7 @@
 #include "kernels/vbytes.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 #if defined __clang__
 #define ONE_COPY __attribute__((noinline))
@@ -555,15 +556,63 @@ TLK_INLINE quads_b shuffle_bytes(const uint8_t *b, uint32_t quad)
 #endif
 }
 
-TLK_INLINE void multiply_narrow(const tlk_bytes *p, const int32_t *a, const uint8_t *b, veci *sum)
+/* Sums of the row, of even quads and of odd ones, which need not wait for each other; and of the ones. */
+typedef struct narrow_sums {
+    veci row[2][GROUPS], ones[GROUPS];
+} narrow_sums;
+
+/* `count` quads, of which each one's bytes follow those of the one before: then a group's bytes are those of the next
+ * group at the quad before, and are shuffled once. */
+TLK_INLINE void add_quads(const uint8_t *b, uint32_t quad, const int32_t *a, const int32_t *ones, int count,
+                          narrow_sums *sums)
 {
     TLK_UNROLL
-    for (int g = 0; g < GROUPS; g++)
-        sum[g] = vi_set1(p->start != NULL ? *p->start : 0);
-    for (int64_t t = 0; t < p->taps; t++, a += WORDS)
+    for (int at = 0; at < count + GROUPS - 1; at++) {
+        const quads_b quads = shuffle_bytes(b + at * TLK_QUAD, quad);
         TLK_UNROLL
+        for (int g = 0; g < GROUPS; g++) {
+            const int t = at - g;
+            if (t < 0 || t >= count)
+                continue;
+            sums->row[t % 2][g] = multiply_add(a + t * WORDS, quads, sums->row[t % 2][g]);
+            if (ones != NULL)
+                sums->ones[g] = multiply_add(ones + t * WORDS, quads, sums->ones[g]);
+        }
+    }
+}
+
+TLK_LONG void multiply_narrow(const tlk_bytes *p, const int32_t *a, const int32_t *ones, const uint8_t *b, veci *sum)
+{
+#if defined TLK_ISA_PORTABLE
+    enum { MANY = 1 };
+#else
+    enum { MANY = 4 };
+#endif
+    const int64_t *offsets = p->offsets;
+    const int64_t taps = p->taps, follow = p->follow;
+    const vecu start = (vecu)vi_set1(p->start != NULL ? *p->start : 0);
+    narrow_sums sums;
+    TLK_UNROLL
     for (int g = 0; g < GROUPS; g++)
-        sum[g] = multiply_add(a, shuffle_bytes(b + p->offsets[t] + g * TLK_QUAD, p->quad), sum[g]);
+        sums.row[0][g] = sums.row[1][g] = sums.ones[g] = (veci){0};
+    for (int64_t t = 0, left = follow; t<taps; left = left> 0 ? left : follow) {
+        const int step = MANY > 1 && ones == NULL && left >= MANY ? MANY : 1;
+        if (step > 1)
+            add_quads(b + offsets[t], p->quad, a, NULL, MANY, &sums);
+        else
+            add_quads(b + offsets[t], p->quad, a, ones, 1, &sums);
+        a += step * WORDS;
+        ones += ones == NULL ? 0 : WORDS;
+        t += step;
+        left -= step;
+    }
+    TLK_UNROLL
+    for (int g = 0; g < GROUPS; g++) {
+        vecu x = start + (vecu)sums.row[0][g] + (vecu)sums.row[1][g];
+        if (ones != NULL)
+            x += (vecu)sums.ones[g] * (vecu)vi_set1(*p->terms[0].row);
+        sum[g] = (veci)x;
+    }
 }
 
 /* The sums in order. */
@@ -576,7 +625,7 @@ TLK_INLINE void order_sums(const veci *unordered, int32_t *to)
             memcpy((char *)to + GROUPS * i + g * 16, (const char *)&sum[g] + i, 16);
 }
 
-/* All lanes, where nothing is added to the sums. */
+/* Lines fill vectors together; but not long ones in front of steps, which take each line by itself. */
 static ONE_COPY void run_narrow(const tlk_bytes *p, const int32_t *a, int64_t lane, int64_t lane_end)
 {
     enum { LANES = GROUPS * TLK_W };
@@ -588,30 +637,58 @@ static ONE_COPY void run_narrow(const tlk_bytes *p, const int32_t *a, int64_t la
     const vecf add = vf_set1(floats && p->add != NULL ? *p->add : -0.0F);
     const float low = (float)(p->low - p->zero);
     const float high = (float)(p->high - p->zero);
-    int64_t line = lane > 0 ? lane / p->pitch : 0;
-    int64_t inside = lane - line * p->pitch;
-    for (; lane < lane_end; lane += p->pitch - inside, line++, inside = 0) {
-        const int64_t n = MIN(p->width - inside, lane_end - lane);
-        for (int64_t i = 0; i < n; i += LANES) {
-            char *to = (char *)p->c + (size_t)(line * p->width + inside + i) * size;
-            int32_t some[LANES];
-            veci sum[GROUPS];
-            multiply_narrow(p, a, (const uint8_t *)p->b + lane + i, sum);
-            void *whole = n - i >= LANES && !steps ? to : (void *)some;
-            if (p->form != TLK_BYTES_SUMS)
-                TLK_UNROLL
-            for (int g = 0; g < GROUPS; g++) {
-                const vecf x = vf_from_int(sum[g]) * scale;
-                sum[g] = floats ? (veci)(x + add) : ints_from_floats(x, low, high, p->zero);
+    const int64_t width = p->width, pitch = p->pitch;
+    const int64_t most = steps && width >= LANES / 4 * 3 ? 0 : LANES; /* that lines have together */
+    int64_t line = lane > 0 ? lane / pitch : 0;
+    int64_t inside = lane - line * pitch;
+    while (lane < lane_end) {
+        const int64_t count = MIN(MIN(LANES, lane_end - lane), MAX(most, width - inside));
+        int32_t stage[LANES];
+        char *to = (char *)p->c + (size_t)(line * width + inside) * size;
+        const bool whole = !steps && MIN(count, width - inside) == LANES;
+        veci sum[GROUPS];
+        if (inside >= width) {
+            lane += pitch - inside;
+            inside = 0;
+            line++;
+            continue;
+        }
+        if (p->ones == NULL)
+            multiply_narrow(p, a, NULL, (const uint8_t *)p->b + lane, sum);
+        else
+            multiply_narrow(p, a, p->ones, (const uint8_t *)p->b + lane, sum);
+        if (p->form != TLK_BYTES_SUMS)
+            TLK_UNROLL
+        for (int g = 0; g < GROUPS; g++) {
+            const vecf x = vf_from_int(sum[g]) * scale;
+            sum[g] = floats ? (veci)(x + add) : ints_from_floats(x, low, high, p->zero);
+        }
+        if (p->form == TLK_BYTES_BYTES)
+            bytes_pack(sum, whole ? to : (char *)stage);
+        else
+            order_sums(sum, whole ? (int32_t *)(void *)to : stage);
+        lane += count;
+        if (whole) {
+            inside += LANES;
+            continue;
+        }
+        for (int64_t at = 0; at < count;) {
+            const int64_t n = MIN(count - at, width - inside), next = MIN(count - at, pitch - inside);
+            const char *from = (const char *)stage + (size_t)at * size;
+            const int64_t index = line * width + inside;
+            float some[LANES];
+            if (n > 0 && n < count && steps) /* what is behind the n is written over */
+                finish_output(&output, memcpy(some, from, (size_t)(LANES - at) * size), LANES, 0, index, 1, (int)n);
+            else if (n > 0 && steps)
+                finish_output(&output, (float *)(void *)stage, LANES, 0, index, 1, (int)n);
+            else if (n > 0)
+                copy_some((char *)p->c + (size_t)index * size, from, (size_t)n * size);
+            at += next;
+            inside += next;
+            if (inside == pitch) {
+                inside = 0;
+                line++;
             }
-            if (p->form == TLK_BYTES_BYTES)
-                bytes_pack(sum, whole);
-            else
-                order_sums(sum, whole);
-            if (steps)
-                finish_output(&output, whole, LANES, 0, line * p->width + inside + i, 1, (int)MIN(n - i, LANES));
-            else if (n - i < LANES)
-                copy_some(to, (const char *)some, (size_t)(n - i) * size);
         }
     }
 }
@@ -621,7 +698,7 @@ static void run(const tlk_bytes *p, const void *packed_a, int64_t block_begin, i
 {
     int32_t sums[BLOCK * PANEL];
     panel_lanes lanes;
-    if (p->narrow && p->terms[0].lane == NULL) {
+    if (p->narrow) {
         run_narrow(p, packed_a, lane_begin, lane_end);
         return;
     }
@@ -633,7 +710,7 @@ static void run(const tlk_bytes *p, const void *packed_a, int64_t block_begin, i
         if (p->start != NULL)
             memcpy(start, p->start + row, (size_t)rows * sizeof *start);
         int64_t lane = lane_begin;
-        if (rows == 1 && p->form == TLK_BYTES_FLOATS && p->steps.count == 0 && p->pitch >= p->lanes && !p->narrow)
+        if (rows == 1 && p->form == TLK_BYTES_FLOATS && p->steps.count == 0 && p->pitch >= p->lanes)
             for (; lane + PANEL <= lane_end; lane += PANEL) {
                 multiply_1(p, a, (const uint32_t *)p->b + lane * p->b_lane_step, start, sums);
                 finish_row(p, row, lane, sums);
@@ -641,16 +718,7 @@ static void run(const tlk_bytes *p, const void *packed_a, int64_t block_begin, i
         lanes.line = lane / p->pitch;
         for (; lane < lane_end; lane += PANEL) {
             load_lanes(p, lane, (int)MIN(PANEL, lane_end - lane), &lanes);
-            if (p->narrow) {
-                tlk_bytes unfinished = *p;
-                unfinished.form = TLK_BYTES_SUMS;
-                unfinished.c = sums;
-                unfinished.b = (const uint8_t *)p->b + lane;
-                unfinished.pitch = unfinished.width = PANEL;
-                run_narrow(&unfinished, a, 0, PANEL);
-            } else {
-                multiply_block(rows, lanes.count, p, a, (const uint32_t *)p->b + lane * p->b_lane_step, start, sums);
-            }
+            multiply_block(rows, lanes.count, p, a, (const uint32_t *)p->b + lane * p->b_lane_step, start, sums);
             finish_rows(p, row, rows, &lanes, sums);
         }
     }

@@ -40,8 +40,10 @@ typedef struct tlk_bytes {
     int64_t rows, lanes;
     int64_t depth, taps; /* quads in each run */
     const void *b;       /* quad q of run t for lane j is at offsets[t] + q * b_step + j * b_lane_step */
-    bool narrow; /* B has bytes, and a quad for each tap; C has one row, no terms but the first, no summands of lanes */
-    uint32_t quad; /* then: how far behind the quad's beginning its bytes are, at most 12: as four bytes itself */
+    bool narrow;      /* B has bytes, and a quad for each tap; C has one row, no summands of lanes, and no terms but: */
+    const void *ones; /* NULL, or an A of ones, packed, whose results are the lanes of term 0 */
+    uint32_t quad;    /* how far behind the quad's beginning its bytes are, at most 12: as four bytes itself */
+    int64_t follow;   /* of so many quads each one's bytes follow those of the one before; divides `taps` */
     const int64_t *offsets;
     int64_t b_step, b_lane_step;
     const int32_t *start; /* NULL: 0 */

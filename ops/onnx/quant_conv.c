@@ -211,18 +211,20 @@ static int32_t packed_zero(const tl_call *call, const quant_conv *c)
 
 enum { TERMS_SIZE = 3 * sizeof(int32_t) }; /* of each filter */
 
-static filter_terms prepare_terms(const tl_call *call, const quant_conv *c, int64_t filters, const int32_t *sums,
+static filter_terms prepare_terms(const tl_call *call, const quant_conv *c, const quant_filters *f, const void *packed,
                                   void *memory)
 {
+    const int64_t filters = f->groups * f->filters;
+    const int32_t *sums = filter_sums(f, packed);
     filter_terms terms = {false, memory, (int32_t *)memory + filters, (float *)memory + 2 * filters};
     const tl_tensor *zero = op_input(call, c->w_zero), *bias = is_linear(c) ? op_input(call, LINEAR_BIAS) : NULL;
     const int32_t w_shift = call->inputs[c->w]->type == TL_INT8 ? 0 : 128;
-    const uint32_t x_zero = (uint32_t)packed_zero(call, c);
+    const uint32_t x_zero = (uint32_t)packed_zero(call, c), depth = (uint32_t)(f->channels * f->taps);
     const int64_t zero_step = zero && op_elements(zero) > 1;
     for (int64_t i = 0; i < filters; i++) {
         const uint32_t from = bias ? (uint32_t)((const int32_t *)bias->data)[i] : 0;
-        terms.starts[i] = (int32_t)(from - x_zero * (uint32_t)sums[i]);
         terms.factors[i] = w_shift - (zero ? quant_byte(zero, i * zero_step) : 0);
+        terms.starts[i] = (int32_t)(from - x_zero * ((uint32_t)sums[i] + depth * (uint32_t)terms.factors[i]));
         terms.window_sums |= terms.factors[i] != 0;
     }
     if (!is_linear(c))
@@ -291,7 +293,7 @@ static tl_status create(tl_call *call, const quant_conv *c)
     pack_filters(&f, w, state->packed);
     call->packed = (uint64_t)1 << c->w;
     if (constant)
-        state->terms = prepare_terms(call, c, w->dims[0], filter_sums(&f, state->packed), state->memory);
+        state->terms = prepare_terms(call, c, &f, state->packed, state->memory);
     return TL_OK;
 }
 
@@ -340,7 +342,7 @@ static void make_plan(tl_call *call, const quant_conv *c, const conv_window *win
     plan->filters = filters_of(call->inputs[c->w], g->group, window);
     plan->pixel = plan->filters.narrow > 0 ? 1 : sizeof(uint32_t);
     if (!plan_pixels(plan) || !nn_mul(quads, plan->plane, &quads) || !nn_add(quads, room(), &quads) ||
-        !nn_mul(g->group * plan->slabs, plan->lanes, &sums))
+        !nn_mul(g->group * plan->slabs, plan->filters.narrow > 0 ? 0 : plan->lanes, &sums))
         quads = sums = INT64_MAX;
     /* Tiles whose data stays in the second-level cache while all filters go over it; enough of them for all threads,
      * each large enough for the filters to come from further away. */
@@ -446,12 +448,14 @@ static void fill_rows(const conv_job *job, int64_t begin, int64_t end, int64_t f
         int64_t group = at;
         const int64_t first = take_digit(&group, quads) * TLK_QUAD;
         char *pixels = job->pixels + (size_t)(at * plan->plane + to) * plan->pixel;
-        fill_outside(job, pixels, left);
+        if (plan->pixel > 1)
+            fill_outside(job, pixels, left);
         if (right > left)
             fill_inside(job, job->x + (group * g->channels + first) * g->in_area + from,
                         (int)nn_min(TLK_QUAD, g->channels - first), stride, right - left,
                         pixels + (size_t)left * plan->pixel);
-        fill_outside(job, pixels + (size_t)right * plan->pixel, n - right);
+        if (plan->pixel > 1)
+            fill_outside(job, pixels + (size_t)right * plan->pixel, n - right);
     }
 }
 
@@ -467,6 +471,8 @@ static void fill_planes(const conv_job *job, int64_t begin, int64_t end)
         fill_rows(job, begin, end, 0, 1, 0, g->in_area, g->in_area, 0);
         return;
     }
+    if (plan->pixel == 1) /* at once: rows may be short */
+        fill_outside(job, job->pixels + begin * plan->plane, (end - begin) * plan->plane);
     for (int32_t i = 0; i <= last; i++)
         phase[i] = index[i] = 0;
     do {
@@ -527,13 +533,14 @@ static void product_task(void *context, int64_t begin, int64_t end, int32_t thre
                       first = tile * plan->tile, last = nn_min(first + plan->tile, plan->lanes),
                       filter = group * g->filters;
         product.b = job->pixels + (size_t)(group * quads * plan->plane + slab_offset(plan, slab)) * plan->pixel;
-        if (job->terms.window_sums) {
-            const int32_t depth = (int32_t)(0 - (uint32_t)(g->channels * g->taps) * (uint32_t)job->x_zero);
+        if (job->terms.window_sums && product.narrow) {
+            product.ones = nn_at(job->call, plan->ones);
+            product.terms[0].row = job->terms.factors + filter;
+        } else if (job->terms.window_sums) {
             int32_t *sums = (int32_t *)nn_at(job->call, plan->window_sums) + (group * plan->slabs + slab) * plan->lanes;
             tlk_bytes window = job->product;
             window.b = product.b;
             window.rows = 1;
-            window.start = &depth;
             window.form = TLK_BYTES_SUMS;
             window.c = sums;
             window.pitch = window.width = plan->lanes;
@@ -575,6 +582,12 @@ static uint32_t quad_of(const quant_filters *f)
     return quad;
 }
 
+/* Neighbouring quads along a last axis of `size` taps. */
+static int64_t following(const quant_filters *f, int64_t size)
+{
+    return f->remainders == 1 && f->apart == 1 ? nn_ceil_div(size, TLK_QUAD) : 1;
+}
+
 static tl_status run(tl_call *call, const quant_conv *c)
 {
     const quant_plan *plan = call->plan;
@@ -584,6 +597,7 @@ static tl_status run(tl_call *call, const quant_conv *c)
     const int64_t quads = nn_ceil_div(g->channels, TLK_QUAD), last = g->spatial - 1;
     if (op_elements(y) == 0)
         return TL_OK;
+    const bool lines = plan->sizes[last] > g->out_size[last]; /* whose ends are left out */
     conv_job job = {.call = call,
                     .plan = plan,
                     .kernel = kernel(),
@@ -602,10 +616,11 @@ static tl_status run(tl_call *call, const quant_conv *c)
                                 .b_lane_step = 1,
                                 .narrow = plan->filters.narrow > 0,
                                 .quad = quad_of(&plan->filters),
+                                .follow = following(&plan->filters, g->kernel[last]),
                                 .form = c->form,
                                 .c_row_step = g->out_area,
-                                .pitch = plan->sizes[last],
-                                .width = g->out_size[last],
+                                .pitch = lines ? plan->sizes[last] : plan->lanes,
+                                .width = lines ? g->out_size[last] : plan->lanes,
                                 .scale_row_step = 1,
                                 .zero = is_linear(c) ? quant_byte(call->inputs[LINEAR_Y_ZERO], 0) : 0,
                                 .low = quant_low(y->type),
@@ -616,8 +631,7 @@ static tl_status run(tl_call *call, const quant_conv *c)
     }
     set_offsets(plan, nn_at(call, plan->offsets));
     if (!state->memory)
-        job.terms = prepare_terms(call, c, g->group * g->filters, filter_sums(&plan->filters, job.packed),
-                                  nn_at(call, plan->terms));
+        job.terms = prepare_terms(call, c, &plan->filters, job.packed, nn_at(call, plan->terms));
     /* What the last panel reads beyond goes nowhere; valgrind, which takes neighbours together, is to see that. */
     memset(job.pixels + (size_t)(g->group * quads * plan->plane) * plan->pixel, 0, (size_t)room() * plan->pixel);
     if (job.terms.window_sums)

@@ -15,10 +15,15 @@ static bool is_quantized(const tl_host *host, const tl_node *conv)
     return rules_is(host, conv, "QLinearConv");
 }
 
+static tl_value *weights_of(const tl_host *host, const tl_node *conv)
+{
+    return host->node_input(conv, is_quantized(host, conv) ? 3 : 1);
+}
+
 /* What a Conv adds around its input; false: it depends on the input's size. */
 static bool read_pads(const tl_host *host, const tl_node *conv, window_pads *w)
 {
-    const tl_value *weights = host->node_input(conv, is_quantized(host, conv) ? 3 : 1);
+    const tl_value *weights = weights_of(host, conv);
     const char *automatic = host->attribute_string(conv, "auto_pad", NULL);
     size_t count;
     const int64_t *pads = host->attribute_ints(conv, "pads", &count);
@@ -172,7 +177,7 @@ static bool is_held(const tl_host *host, const tl_node *conv, const window_pads 
 {
     size_t count;
     const int64_t *dilations = host->attribute_ints(conv, "dilations", &count);
-    const int64_t kernel = host->value_tensor(host->node_input(conv, 1))->dims[axis], i = axis - 2;
+    const int64_t kernel = host->value_tensor(weights_of(host, conv))->dims[axis], i = axis - 2;
     int64_t reach, padding;
     return kernel >= 1 && (!dilations || count == (size_t)w->spatial) &&
            nn_mul(kernel - 1, dilations ? dilations[i] : 1, &reach) &&
@@ -211,7 +216,7 @@ static const tl_node *climb(const tl_host *host, tl_value *y, int64_t axis, way_
     for (way->nodes = 0; way->nodes < 8; way->nodes++) {
         const tl_node *node = host->value_use_count(y) == 1 ? host->value_producer(y) : NULL;
         way->values[way->nodes] = y;
-        if (!node || rules_is(host, node, "Conv") || rules_is(host, node, "ConvInteger"))
+        if (!node || rules_is(host, node, "Conv") || rules_is(host, node, "ConvInteger") || is_quantized(host, node))
             return node;
         const int k = long_input(host, node, y, axis);
         if (k < 0)

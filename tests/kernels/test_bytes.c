@@ -279,23 +279,28 @@ END_TEST
 static void check_narrow(const tlk_bytes_kernel *kernel, tlk_bytes_form form, bool term, int64_t width, uint32_t *state)
 {
     const tlk_step steps[] = {{.kind = TLK_STEP_UNARY, .function = TLK_NEG}};
-    enum { MOST_TAPS = 7 };
-    const int apart = (int)(next(state) % 13), count = apart > 4 ? 1 + 12 / apart : 1 + (int)(next(state) % 4);
+    enum { MOST_TAPS = 11 };
+    const int apart = (int)(next(state) % 2 != 0 ? 1 : next(state) % 13),
+              count = apart > 4 ? 1 + 12 / apart : 1 + (int)(next(state) % 4);
     const int64_t taps = 1 + next(state) % MOST_TAPS, lines = 1 + next(state) % 3, pitch = width + next(state) % 5,
                   lanes = (lines - 1) * pitch + width, size = form == TLK_BYTES_BYTES ? 1 : 4;
     const problem any = {.extreme = 0};
     int64_t offsets[MOST_TAPS], last = 0;
+    const int64_t follow = count == 4 && apart == 1 && next(state) % 2 != 0 ? taps : 1;
     for (int64_t t = 0; t < taps; t++) {
-        offsets[t] = next(state) % 70;
+        offsets[t] = follow > 1 && t > 0 ? offsets[t - 1] + 4 : next(state) % 70;
         last = offsets[t] > last ? offsets[t] : last;
     }
     guarded a = random_bytes(&any, true, taps * count, 0, state),
             b = random_bytes(&any, false, lanes + last + kernel->panel * TLK_QUAD, 0, state),
-            packed = guarded_alloc(kernel->packed_size(1, taps, TLK_QUAD), 0),
-            sums = random_ints(lanes, 1U << 20, 0, state), c = guarded_alloc((size_t)(lines * width * size), 0);
+            packed = guarded_alloc(kernel->packed_size(1, taps, TLK_QUAD), 0), ones = guarded_alloc(packed.size, 0),
+            c = guarded_alloc((size_t)(lines * width * size), 0);
     const tlk_bytes_left left = {
         .data = a.data, .is_signed = true, .rows = 1, .taps = taps, .depth = count, .tap_step = count, .step = 1};
     kernel->pack(&left, 0, 1, packed.data, NULL);
+    static const int8_t one = 1;
+    const tlk_bytes_left left_ones = {.data = &one, .is_signed = true, .rows = 1, .taps = taps, .depth = count};
+    kernel->pack(&left_ones, 0, 1, ones.data, NULL);
     const int32_t start = -1234, factor = 5;
     const float scale = 0x1.7p-8F, add = 0.1F;
     tlk_bytes product = {.rows = 1,
@@ -306,6 +311,7 @@ static void check_narrow(const tlk_bytes_kernel *kernel, tlk_bytes_form form, bo
                          .narrow = true,
                          .quad = (uint32_t)((count > 1 ? apart << 8 : 0) | (count > 2 ? apart << 17 : 0)) |
                                  (count > 3 ? (uint32_t)(3 * apart) << 24 : 0),
+                         .follow = follow,
                          .offsets = offsets,
                          .b_lane_step = 1,
                          .start = &start,
@@ -321,17 +327,18 @@ static void check_narrow(const tlk_bytes_kernel *kernel, tlk_bytes_form form, bo
                          .high = 250};
     if (term) {
         product.terms[0].row = &factor;
-        product.terms[0].lane = sums.data;
+        product.ones = ones.data;
     }
     const int64_t half = lanes / 2 / kernel->panel * kernel->panel;
     kernel->run(&product, packed.data, 0, 1, 0, half);
     kernel->run(&product, packed.data, 0, 1, half, lanes);
     for (int64_t i = 0; i < lines * width; i++) {
         const int64_t lane = i / width * pitch + i % width;
-        int64_t sum = start + (term ? factor * int_at(&sums, lane) : 0);
+        int64_t sum = start;
         for (int64_t t = 0; t < taps; t++)
             for (int k = 0; k < count; k++)
-                sum += byte_at(&a, true, t * count + k) * byte_at(&b, false, lane + offsets[t] + k * apart);
+                sum += (byte_at(&a, true, t * count + k) + (term ? factor : 0)) *
+                       byte_at(&b, false, lane + offsets[t] + k * apart);
         const float y = (float)sum * scale + (product.add != NULL ? add : 0);
         if (form == TLK_BYTES_SUMS)
             ck_assert_int_eq(int_at(&c, i), sum);
@@ -341,7 +348,7 @@ static void check_narrow(const tlk_bytes_kernel *kernel, tlk_bytes_form form, bo
             ck_assert_int_eq(byte_at(&c, false, i),
                              (int64_t)fmin(fmax(rint((double)sum * (double)scale) + 100, 10), 250));
     }
-    guarded *all[] = {&a, &b, &packed, &sums, &c};
+    guarded *all[] = {&a, &b, &packed, &ones, &c};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         guarded_free(all[i]);
 }
