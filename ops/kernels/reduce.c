@@ -113,6 +113,13 @@ static float lanes_product(vecf v)
     return (float)product;
 }
 
+/* Rows of two elements, the parts of complex numbers above all. */
+static void sum_pairs(const float *from, float *y, int64_t rows)
+{
+    for (int64_t row = 0; row < rows; row++)
+        y[row] = (0.0F + from[2 * row]) + (0.0F + from[2 * row + 1]); /* as long ones: of -0 it is 0 */
+}
+
 #define ROWS(value)                            \
     for (int64_t row = 0; row < rows; row++) { \
         const float *x = from + row * n;       \
@@ -122,6 +129,10 @@ static float lanes_product(vecf v)
 void TLK_FN(tlk_reduce_rows)(tlk_reduction reduction, const float *from, float *y, int64_t rows, int64_t n,
                              const float *bounds)
 {
+    if (n == 2 && reduction == TLK_SUM) {
+        sum_pairs(from, y, rows);
+        return;
+    }
     switch (reduction) {
     case TLK_SUM:
         ROWS(sum_of(x, n));

@@ -2,7 +2,9 @@
 
 #include "onnx/tensor.h"
 
-#define TILE  16384 /* elements of a row that stay together */
+#define TILE  4096  /* elements of a row that stay together */
+#define LANES 16    /* of whose multiples tiles are, if there are several: a cache line of floats */
+#define SHORT 16    /* elements of a row that are fewer than a call is worth */
 #define PIECE 32768 /* additions that make a piece of a parallel loop worth it */
 
 /* ---- Maps */
@@ -56,8 +58,9 @@ void op_map_init(op_map *map, const tl_tensor *out, const tl_tensor *const *inpu
         for (int32_t i = 0; i < last; i++)
             map->strides[k][i] = strides[k][i];
     }
-    map->tile = map->row < TILE ? map->row : TILE;
-    map->tiles = (map->row + map->tile - 1) / map->tile;
+    map->tiles = (map->row - 1) / TILE + 1;
+    map->tile = map->tiles == 1 ? map->row : ((map->row - 1) / map->tiles + LANES) / LANES * LANES;
+    map->tiles = (map->row - 1) / map->tile + 1;
     map->units *= map->tiles;
     map->grain = PIECE / (map->tile * cost);
     if (map->grain < 1)
@@ -116,7 +119,7 @@ void op_map_run(tl_call *call, const op_map *map, op_row row, const void *contex
     if (map->units <= map->grain || call->thread_count <= 1)
         walk_units(&w, 0, map->units, 0);
     else
-        call->host->parallel_for(call, walk_units, &w, map->units, map->grain);
+        call->host->parallel_for(call, walk_units, &w, map->units, op_even_grain(call, map->units, map->grain));
 }
 
 /* ---- Two operands */
@@ -262,12 +265,49 @@ static void any_pair(const void *context, const int64_t *in, int64_t at, int64_t
     }
 }
 
+typedef struct joined_rows {
+    op_map map;
+    tl_tensor still;
+    op_block elements;
+} joined_rows;
+
+/* Calls for very short rows would cost more than the rows. Where one operand stands still on them, and is the same
+ * wherever else they lie, it is written out for all rows along the axis around them, which then are one. */
+static bool join_rows(pair *p, const op_map *map, joined_rows *joined)
+{
+    const int32_t last = map->rank - 1, k = map->step[0] != 0;
+    const int64_t row = map->row, rows = last < 0 ? 0 : map->dims[last];
+    if (last < 0 || row > SHORT || map->units == 0 || p->size == 0 ||
+        rows * row * p->size > (int64_t)sizeof joined->elements || map->step[k] != 0 || map->step[!k] != 1 ||
+        map->strides[!k][last] != row)
+        return false;
+    for (int32_t i = 0; i < last; i++)
+        if (map->strides[k][i] != 0)
+            return false;
+    const tl_tensor *still = k ? p->b : p->a;
+    for (int64_t i = 0; i < rows; i++)
+        op_fill((char *)&joined->elements + i * row * p->size,
+                (const char *)still->data + i * map->strides[k][last] * p->size, (size_t)p->size, row);
+    joined->still = *still;
+    joined->still.data = &joined->elements;
+    *(k ? &p->b : &p->a) = &joined->still;
+    joined->map = *map;
+    joined->map.units /= rows;
+    joined->map.rank = last;
+    joined->map.row = joined->map.tile = rows * row;
+    joined->map.grain = PIECE / (rows * row) + 1;
+    joined->map.step[k] = 1;
+    p->step = joined->map.step;
+    return true;
+}
+
 tl_status op_binary_run(tl_call *call, const op_binary *binary, const void *parameter)
 {
     const op_map *map = call->plan;
+    joined_rows joined;
     const tl_type type = call->inputs[0]->type;
     const choice chosen = CHOOSE(binary->kernels, type);
-    const pair p = {
+    pair p = {
         .binary = binary,
         .kernels = tlk_get(),
         .kernel = binary->kernels[chosen.kernel],
@@ -280,6 +320,8 @@ tl_status op_binary_run(tl_call *call, const op_binary *binary, const void *para
     };
     if (!p.kernel && !(chosen.kernel == OP_F32 && binary->vectorised))
         return tl_fail(call, TL_UNSUPPORTED, "elements of type %d are not there for this operator", (int)type);
+    if (join_rows(&p, map, &joined))
+        map = &joined.map;
     op_map_run(call, map, type == TL_FLOAT && binary->vectorised ? float_pair : any_pair, &p);
     return TL_OK;
 }
@@ -332,8 +374,8 @@ tl_status op_unary_run(tl_call *call, const op_unary *unary, const void *paramet
     };
     if (!s.kernel)
         return tl_fail(call, TL_UNSUPPORTED, "elements of type %d are not there for this operator", (int)type);
-    const int64_t cost = unary->cost > 0 ? unary->cost : 1;
-    s.unit = PIECE / cost > OP_BLOCK ? PIECE / cost / OP_BLOCK * OP_BLOCK : OP_BLOCK;
+    const int64_t cost = unary->cost > 0 ? unary->cost : 1, most = PIECE / cost > OP_BLOCK ? PIECE / cost : OP_BLOCK;
+    s.unit = (op_even_grain(call, s.n, most) + OP_BLOCK - 1) / OP_BLOCK * OP_BLOCK;
     const int64_t units = (s.n + s.unit - 1) / s.unit;
     if (units <= 1 || call->thread_count <= 1)
         single_units(&s, 0, units, 0);

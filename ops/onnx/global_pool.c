@@ -102,7 +102,8 @@ static tl_status global_real(tl_call *call, global_kind kind, int64_t p)
     const tl_tensor *x = call->inputs[0], *y = call->outputs[0];
     global_job job = {x->data, y->data, op_product(x, 2, x->rank), p, kind};
     const tl_task task = x->type == TL_DOUBLE ? task_f64 : kind == GLOBAL_LP || job.area == 0 ? task_f32 : rows_task;
-    call->host->parallel_for(call, task, &job, op_elements(y), nn_grain(job.area, 1 << 14));
+    const int64_t rows = op_elements(y);
+    call->host->parallel_for(call, task, &job, rows, op_even_grain(call, rows, nn_grain(job.area, 1 << 14)));
     return TL_OK;
 }
 

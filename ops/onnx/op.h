@@ -106,6 +106,12 @@ static inline int64_t op_product(const tl_tensor *tensor, int32_t begin, int32_t
         n *= (uint64_t)tensor->dims[i];
     return (int64_t)n;
 }
+/* A parallel loop's grain, at most `grain`, with which all threads get equally many of its pieces. */
+static inline int64_t op_even_grain(const tl_call *call, int64_t range, int64_t grain)
+{
+    const int64_t rounds = (range - 1) / grain / call->thread_count + 1;
+    return range <= grain ? grain : (range - 1) / (rounds * call->thread_count) + 1;
+}
 /* Elements of a tensor whose dims are all known. */
 static inline int64_t op_elements(const tl_tensor *tensor)
 {

@@ -206,7 +206,7 @@ static tl_status run(tl_call *call, op_reduce_kind kind)
     if (units <= grain || call->thread_count <= 1)
         task(&job, 0, units, 0);
     else
-        call->host->parallel_for(call, task, &job, units, grain);
+        call->host->parallel_for(call, task, &job, units, op_even_grain(call, units, grain));
     if (p->staged)
         op_unstage(out->type, out->data, op_elements(out), staged_out);
     return TL_OK;

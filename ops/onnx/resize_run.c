@@ -250,7 +250,7 @@ static tl_status compute_nearest(tl_call *call, const resize_plan *plan)
     int64_t rows = op_product(out, 0, job.inner), each = plan->axes[job.inner].out;
     int64_t grain = 1 + PIECE / each;
     if (rows > grain && call->thread_count > 1)
-        call->host->parallel_for(call, nearest_rows, &job, rows, grain);
+        call->host->parallel_for(call, nearest_rows, &job, rows, op_even_grain(call, rows, grain));
     else
         nearest_rows(&job, 0, rows, 0);
     return TL_OK;
@@ -349,7 +349,7 @@ static void run_pass(tl_call *call, const resize_plan *plan, int32_t which, int6
     tl_task task = lines ? (wide ? pass_double_lines : pass_float_lines) : (wide ? pass_double_rows : pass_float_rows);
     int64_t range = lines ? outer : outer * axis->out, grain = 1 + PIECE / (lines ? axis->out : inner);
     if (range > grain && call->thread_count > 1)
-        call->host->parallel_for(call, task, &job, range, grain);
+        call->host->parallel_for(call, task, &job, range, op_even_grain(call, range, grain));
     else
         task(&job, 0, range, 0);
 }

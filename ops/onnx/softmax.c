@@ -211,7 +211,7 @@ static void run_floats(tl_call *call, job *j)
     if (count <= grain || call->thread_count <= 1)
         units(j, 0, count, 0);
     else
-        call->host->parallel_for(call, units, j, count, grain);
+        call->host->parallel_for(call, units, j, count, op_even_grain(call, count, grain));
 }
 
 static tl_status run(tl_call *call, kind what)

@@ -2,6 +2,7 @@
 
 #define STRIP_BYTES    ((int64_t)1 << 17) /* a long inner axis is cut, so that threads can share it */
 #define PARALLEL_BYTES ((int64_t)1 << 16) /* a piece of a parallel loop moves at least this much */
+#define LONG_ROW       1024               /* of what is transposed, in elements */
 #define TILE           16                 /* columns of a transposed tile: a cache line of floats */
 
 unsigned op_type_bits(tl_type type)
@@ -145,6 +146,20 @@ static void cut(op_copy *copy, int64_t inner, int64_t strip, int64_t strip_bytes
     copy->grain = strip_bytes >= PARALLEL_BYTES ? 1 : PARALLEL_BYTES / (strip_bytes > 0 ? strip_bytes : 1);
 }
 
+/* A long row of few columns becomes several that are as long, so that threads can share it. */
+static void cut_row(op_copy *copy)
+{
+    for (int64_t parts = copy->columns > TILE ? 0 : copy->row / LONG_ROW; parts > 1; parts--) {
+        if (copy->row % parts != 0)
+            continue;
+        copy->row /= parts;
+        copy->dims[copy->rank] = parts;
+        copy->to[copy->rank] = copy->row * copy->row_to;
+        copy->from[copy->rank++] = copy->row * copy->row_from;
+        return;
+    }
+}
+
 void op_copy_init(op_copy *copy, size_t element, int32_t rank, const int64_t *dims, const int64_t *to,
                   const int64_t *from)
 {
@@ -184,6 +199,7 @@ void op_copy_init(op_copy *copy, size_t element, int32_t rank, const int64_t *di
             copy->columns = copy->dims[k];
             copy->column_to = copy->to[k];
             remove_axis(copy, k);
+            cut_row(copy);
             int64_t tiles = copy->row < 32 ? 32 / copy->row : 1;
             cut(copy, copy->columns, tiles * TILE, tiles * TILE * copy->row * size);
             return;
@@ -496,7 +512,7 @@ void op_copy_run(tl_call *call, const op_copy *copy, void *to, const void *from)
         return;
     copy_job job = {copy, to, from};
     if (copy->units > copy->grain && call->thread_count > 1)
-        call->host->parallel_for(call, copy_units, &job, copy->units, copy->grain);
+        call->host->parallel_for(call, copy_units, &job, copy->units, op_even_grain(call, copy->units, copy->grain));
     else
         copy_units(&job, 0, copy->units, 0);
 }

@@ -63,6 +63,7 @@ START_TEST(transpose_large)
         for (int64_t narrow = 2; narrow <= 5; narrow++) { /* pixels */
             check_transpose(sized_types[k], 2, (int64_t[]){517, narrow}, (int64_t[]){1, 0});
             check_transpose(sized_types[k], 2, (int64_t[]){narrow, 517}, (int64_t[]){1, 0});
+            check_transpose(sized_types[k], 2, (int64_t[]){6150, narrow}, (int64_t[]){1, 0}); /* in equal parts */
             check_transpose(sized_types[k], 3, (int64_t[]){narrow, 23, 7}, (int64_t[]){1, 0, 2});
             check_transpose(sized_types[k], 4, (int64_t[]){3, narrow, 2, 19}, (int64_t[]){3, 0, 2, 1});
         }
@@ -352,7 +353,7 @@ START_TEST(concat_and_split_are_inverse)
         int32_t rank = (int32_t)random_int(1, 4);
         int64_t dims[4], axis = random_int(0, rank - 1), lengths[3], sum = 0;
         tl_tensor parts[3];
-        random_dims(rank, 1, 9, dims);
+        random_dims(rank, 1, round % 10 == 0 && rank < 3 ? 9000 : 9, dims);
         for (int k = 0; k < 3; k++) {
             lengths[k] = dims[axis] = random_int(0, 5);
             sum += lengths[k];
