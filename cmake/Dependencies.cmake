@@ -12,6 +12,8 @@ find_program(TAPLINE_PROTOC_C protoc-c)
 tapline_need(TAPLINE_PROTOC_C "the compiler protoc-c" protobuf-c-compiler)
 find_path(TAPLINE_PROTOBUF_C_INCLUDE protobuf-c/protobuf-c.h)
 tapline_need(TAPLINE_PROTOBUF_C_INCLUDE "the headers of protobuf-c" libprotobuf-c-dev)
+find_path(TAPLINE_PROTOBUF_INCLUDE google/protobuf/descriptor.proto)
+tapline_need(TAPLINE_PROTOBUF_INCLUDE "descriptor.proto, of protobuf" libprotobuf-dev)
 
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)

@@ -3,7 +3,7 @@
 
 # What the library, the program and the examples are built from.
 tapline_build_packages=(gcc libc6-dev cmake ninja-build protobuf-c-compiler libprotobuf-c-dev
-    libcjson-dev libzip-dev)
+    libprotobuf-dev libcjson-dev libzip-dev)
 # What the tests need besides: Check, and a consumer's tools.
 tapline_test_packages=(check g++ pkg-config strace)
 # What the checks of .ci/run need besides.
