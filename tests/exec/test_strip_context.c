@@ -162,7 +162,7 @@ START_TEST(test_refused_memory)
     const tl_runtime_options options = {
         .size = sizeof options, .threads = 1, .allocator = {count_alloc, count_free, NULL}};
     tl_runtime *runtime;
-    tl_tensor x = floats(3, 1, 64, 4000, 0), y;
+    tl_tensor x = floats(3, 1, 64, 2000, 0), y;
     begin();
     conv("x", "a", "w0", 64, 64, 1, "pads=[2,0]");
     add("Relu", "a", "b", "");
@@ -183,7 +183,7 @@ START_TEST(test_refused_memory)
         if (status == TL_OK)
             status = tl_context_create(session, &context, &test_error);
         if (status == TL_OK) {
-            tl_context_set_strips(context, 1 << 17);
+            tl_context_set_strips(context, 1 << 15);
             status = tl_context_set_input(context, 0, &x, &test_error);
         }
         if (status == TL_OK)
