@@ -61,6 +61,14 @@ static size_t workspace_size(int64_t m, int64_t n, int64_t depth)
     return (size_t)(sums + (s.most[s.held] + 1) * (SIDE / LINES) * s.steps * (int64_t)sizeof(tlk_tile) + 64);
 }
 
+/* Sums of a square. */
+struct block {
+    const tlk_output *output;
+    float *sums; /* [32][32] */
+    int64_t row, lane;
+    int rows, lanes;
+};
+
 struct job {
     tlk_gemm gemm;
     const tlk_gemm_lines *lines[2];
@@ -72,6 +80,8 @@ struct job {
     unsigned special[2][MOST_PIECE * SIDE / LINES];
     int64_t k, depth, steps; /* the part of the depth */
     float *deep;             /* sums, [streamed][held][32][32], of a depth in several parts; else NULL */
+    float *sums;             /* of two squares */
+    struct block last;       /* goes to C while the next one is multiplied */
 };
 
 static void split(struct job *job, int side, int64_t line, int64_t end)
@@ -87,15 +97,27 @@ static void split(struct job *job, int side, int64_t line, int64_t end)
     }
 }
 
+static void put(const void *context)
+{
+    const struct block *block = context;
+    if (block->rows > 0)
+        output_sums(block->output, block->sums, SIDE, block->row, block->lane, block->rows, block->lanes);
+}
+
 /* One square of C, or of its sums so far. `from`: the first of its lines in tiles, in units of 16. */
 static void multiply(struct job *job, const int64_t at[2], const int64_t end[2], const int64_t from[2], float *deep)
 {
-    float start[SIDE * SIDE] __attribute__((aligned(64))), sums[SIDE * SIDE] __attribute__((aligned(64)));
+    float start[SIDE * SIDE] __attribute__((aligned(64)));
     const int count[2] = {(int)MIN(SIDE, end[0] - at[0]), (int)MIN(SIDE, end[1] - at[1])};
     const bool last = job->k + job->depth == job->gemm.depth;
     const bool plain = last && job->plain && count[0] % LINES == 0 && count[1] % LINES == 0;
-    tlk_tile_block block = {
-        .steps = job->steps, .start = start, .start_right = LINES, .sums = deep != NULL ? deep : sums};
+    float *sums = deep != NULL ? deep : job->sums + (job->last.sums == job->sums ? SIDE * SIDE : 0);
+    tlk_tile_block block = {.steps = job->steps,
+                            .start = start,
+                            .start_right = LINES,
+                            .sums = sums,
+                            .meanwhile = put,
+                            .context = &job->last};
     if (job->k > 0) {
         memcpy(start, deep, sizeof start);
         block.start_row = SIDE;
@@ -115,8 +137,7 @@ static void multiply(struct job *job, const int64_t at[2], const int64_t end[2],
             block.special[side][i] = job->special[side][from[side] + i];
         }
     TLK_FN(tlk_tiles_multiply)(&block);
-    if (last && !plain)
-        output_sums(&job->output, block.sums, SIDE, at[0], at[1], count[0], count[1]);
+    job->last = (struct block){&job->output, sums, at[0], at[1], last && !plain ? count[0] : 0, count[1]};
 }
 
 /* Lines that go together. */
@@ -138,12 +159,15 @@ static void run_piece(struct job *job, const int64_t begin[2], const int64_t end
             }
         }
     }
+    put(&job->last);
+    job->last.rows = 0;
 }
 
 static void run(const tlk_gemm *gemm, const tlk_gemm_lines *a, const tlk_gemm_lines *b, int64_t row_begin,
                 int64_t row_end, int64_t column_begin, int64_t column_end, void *workspace)
 {
-    struct job job = {.gemm = *gemm, .lines = {a, b}, .sizes = sizes_of(gemm->m, gemm->n, gemm->depth)};
+    float sums[2 * SIDE * SIDE] __attribute__((aligned(64)));
+    struct job job = {.gemm = *gemm, .lines = {a, b}, .sizes = sizes_of(gemm->m, gemm->n, gemm->depth), .sums = sums};
     const sizes *s = &job.sizes;
     if (gemm->alpha == 1 && gemm->beta == 1 && gemm->add_row_step == 0 && gemm->add_column_step == 1) {
         job.bias = gemm->add;
