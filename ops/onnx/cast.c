@@ -6,6 +6,7 @@
 
 #define T_CAST (TL_T_ALL & ~(TL_T(TL_COMPLEX64) | TL_T(TL_COMPLEX128)))
 #define T_BITS (TL_T_ALL & ~(OP_T_STRING | OP_T_FLOAT6))
+#define BYTES  (OP_T_BOOL | TL_T(TL_INT8) | TL_T(TL_UINT8))
 #define PIECE  (16 * OP_BLOCK) /* elements of a piece of a parallel loop; whole bytes of any packed type */
 
 /* ---- Numbers to numbers, block by block */
@@ -134,6 +135,27 @@ static bool convert_by_int32(const cast *c, int64_t at, int64_t n)
     return true;
 }
 
+/* Integers that are floats, too, so that they are rounded but once on the way to half types. */
+static bool small_integers(const tl_tensor *from, int64_t at, int64_t n, float *y)
+{
+    const int32_t most = 1 << 24;
+    int32_t x[OP_BLOCK];
+    uint64_t over = 0;
+    if (from->type == TL_INT64)
+        for (int64_t i = 0; i < n; i++) {
+            const uint64_t v = ((const uint64_t *)from->data)[at + i];
+            over |= (v + (uint64_t)most) >> 25;
+            x[i] = (int32_t)v;
+        }
+    else if (!(TL_T(from->type) & (TL_T_INTEGERS | OP_T_BOOL)) || !as_int32(from->type, from->data, at, n, x))
+        return false;
+    for (int64_t i = 0; i < n; i++) {
+        over |= ((uint32_t)x[i] + (uint32_t)most) >> 25;
+        y[i] = (float)x[i];
+    }
+    return over == 0;
+}
+
 static void store_small_floats(const cast *c, op_domain from, const void *x, int64_t at, int64_t n)
 {
     uint8_t *y = c->y->data;
@@ -183,8 +205,19 @@ static void convert_block(const cast *c, int64_t at, int64_t n)
         bytes_to_floats(c->x->type, (const uint8_t *)c->x->data + at, (float *)c->y->data + at, n);
         return;
     }
+    if ((TL_T(to) & BYTES) && (TL_T(c->x->type) & BYTES)) { /* one of them is bool */
+        const uint8_t *x = (const uint8_t *)c->x->data + at;
+        uint8_t *y = (uint8_t *)c->y->data + at;
+        for (int64_t i = 0; i < n; i++)
+            y[i] = x[i] != 0;
+        return;
+    }
     if (convert_by_int32(c, at, n))
         return;
+    if ((TL_T(to) & TL_T_HALFS) && small_integers(c->x, at, n, out.f32)) {
+        op_store_block(to, c->y->data, at, n, &out);
+        return;
+    }
     const void *x = op_load_block(c->x->type, c->x->data, at, n, &in);
     switch (to) {
     case TL_FLOAT:
@@ -289,12 +322,19 @@ static tl_status run_from_text(tl_call *call, const cast *c)
 
 /* ---- Operators */
 
+/* Integers of one size wrap, so that they are but read in another way. */
+static bool same_bits(tl_type from, tl_type to)
+{
+    return from == to ||
+           ((TL_T(from) & TL_T_INTEGERS) && (TL_T(to) & TL_T_INTEGERS) && op_type_bits(from) == op_type_bits(to));
+}
+
 static tl_status run(tl_call *call, bool saturate, op_round round)
 {
     const tl_tensor *x = call->inputs[0];
     cast c = {x, call->outputs[0], saturate, round};
     const int64_t n = op_elements(x), count = (n + PIECE - 1) / PIECE;
-    if (x->type == c.y->type)
+    if (same_bits(x->type, c.y->type))
         op_copy_bytes(call, c.y->data, x->data, op_bytes(x->type, n));
     else if (c.y->type == TL_STRING)
         return run_to_text(call);
@@ -328,7 +368,7 @@ static tl_status shape(tl_call *call, int64_t type)
 {
     op_copy_shape(call->outputs[0], call->inputs[0]);
     call->outputs[0]->type = (tl_type)type;
-    call->view = call->inputs[0]->type == (tl_type)type;
+    call->view = same_bits(call->inputs[0]->type, (tl_type)type);
     return TL_OK;
 }
 static tl_status check_mode(const tl_call *call)

@@ -73,12 +73,36 @@ int64_t quantize_run(const quantize_plan *plan, int64_t at, int64_t n, int64_t *
     return run < n ? run : n;
 }
 
+#define WIDEN(T)                                        \
+    for (int64_t i = 0; i < n; i++)                     \
+        to[i] = (float)((const T *)from->data)[at + i]; \
+    return
+
 void quantize_load(const tl_tensor *from, int64_t at, int64_t step, int64_t n, float *to)
 {
     op_block buffer;
     op_domain domain = op_domain_of(from->type);
-    const void *block = step ? op_load_block(from->type, from->data, at, n, &buffer)
-                             : op_fill_block(from->type, from->data, at, n, &buffer);
+    if (step == 0 && n > 1) {
+        float one;
+        quantize_load(from, at, 1, 1, &one);
+        op_fill(to, &one, sizeof one, n);
+        return;
+    }
+    switch ((int)from->type) {
+    case TL_INT8:
+        WIDEN(int8_t);
+    case TL_UINT8:
+        WIDEN(uint8_t);
+    case TL_INT16:
+        WIDEN(int16_t);
+    case TL_UINT16:
+        WIDEN(uint16_t);
+    case TL_INT32:
+        WIDEN(int32_t);
+    default:
+        break;
+    }
+    const void *block = op_load_block(from->type, from->data, at, n, &buffer);
     if (domain == OP_F32)
         memcpy(to, block, (size_t)n * sizeof *to);
     else
