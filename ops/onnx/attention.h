@@ -5,7 +5,7 @@
 #include "kernels/kernels.h"
 #include "onnx/nn.h"
 
-enum { IN_Q, IN_K, IN_V, IN_MASK, IN_PAST_KEY, IN_PAST_VALUE, IN_LENGTHS };
+enum { IN_Q, IN_K, IN_V, IN_MASK, IN_PAST_KEY, IN_PAST_VALUE, IN_LENGTHS, IN_HIDDEN = IN_PAST_KEY };
 enum { OUT_Y, OUT_KEY, OUT_VALUE, OUT_SCORES };
 
 /* Sizes as far as known, else negative. */
@@ -37,9 +37,11 @@ typedef struct attention_job {
     double scale, softcap;
     int64_t mode, left, right; /* windows: -1 is none */
     bool causal, is_double;
-    bool is_fused, nan_is_zero; /* FusedAttention; see there */
+    bool is_fused, nan_is_zero, clears; /* FusedAttention; see there, also for the next two */
+    double fill;
+    bool shown; /* what stands in `hidden` where a score stays */
     size_t element;
-    int64_t mask_strides[4], mask_width;
+    int64_t mask_strides[4], hidden_strides[4], mask_width;
     int64_t shares; /* that the queries of a head are cut into */
 } attention_job;
 

@@ -47,6 +47,19 @@ static void set_score(const attention_job *job, char *row, int64_t j, double val
         ((float *)row)[j] = (float)value;
 }
 
+/* Where the row's part of `hidden` begins; NULL: there is none. */
+static const uint8_t *hidden_at(const attention_job *job, int64_t b, int64_t h, int64_t i)
+{
+    const tl_tensor *hidden = job->is_fused ? op_input(job->call, IN_HIDDEN) : NULL;
+    const int64_t *strides = job->hidden_strides;
+    return hidden ? (const uint8_t *)hidden->data + b * strides[0] + h * strides[1] + i * strides[2] : NULL;
+}
+
+static bool is_hidden(const attention_job *job, const uint8_t *hidden, int64_t j)
+{
+    return hidden && (hidden[j * job->hidden_strides[3]] != 0) != job->shown;
+}
+
 /* One row of scores, from products to probabilities; and the optional output. */
 static void score_row(const attention_job *job, int64_t b, int64_t h, int64_t i, char *row)
 {
@@ -55,6 +68,7 @@ static void score_row(const attention_job *job, int64_t b, int64_t h, int64_t i,
     const int64_t at = b * job->mask_strides[0] + h * job->mask_strides[1] + i * job->mask_strides[2];
     const size_t bytes = (size_t)s->total * job->element;
     char *copy = out ? (char *)out->data + (size_t)((b * s->query_heads + h) * s->queries + i) * bytes : NULL;
+    const uint8_t *hidden = hidden_at(job, b, h, i);
     int64_t first, last;
     if (copy && job->mode == 0)
         memcpy(copy, row, bytes);
@@ -67,7 +81,9 @@ static void score_row(const attention_job *job, int64_t b, int64_t h, int64_t i,
     for (int64_t j = 0; j < s->total; j++) {
         const bool seen = j >= first && j < last && (!mask || j < job->mask_width);
         const double bias = !seen ? -INFINITY : mask ? mask_value(mask, at + j * job->mask_strides[3]) : 0;
-        const double sc = bias == -INFINITY && !job->is_fused ? -INFINITY : score(job, row, j) + bias;
+        const double sc = is_hidden(job, hidden, j)             ? job->fill
+                          : bias == -INFINITY && !job->is_fused ? -INFINITY
+                                                                : score(job, row, j) + bias;
         set_score(job, row, j, sc);
         greatest = sc > greatest || isnan(sc) ? sc : greatest;
     }
@@ -79,7 +95,10 @@ static void score_row(const attention_job *job, int64_t b, int64_t h, int64_t i,
         sum += e;
     }
     for (int64_t j = 0; j < s->total; j++)
-        set_score(job, row, j, sum == 0 || (job->nan_is_zero && isnan(sum)) ? 0 : score(job, row, j) / sum);
+        set_score(job, row, j,
+                  sum == 0 || (job->nan_is_zero && isnan(sum)) || (job->clears && is_hidden(job, hidden, j))
+                      ? 0
+                      : score(job, row, j) / sum);
     if (copy && job->mode == 3)
         memcpy(copy, row, bytes);
 }
@@ -115,8 +134,18 @@ static void score_row_f32(const attention_job *job, int64_t b, int64_t h, int64_
         memset(row + first, 0, (size_t)(last - first) * sizeof row[0]);
 }
 
-/* As Add and Softmax have them, in the private form. All rows get their mask before one is read again, because what was
- * stored by parts of a vector is not there at once. */
+static void hide_f32(const attention_job *job, const uint8_t *hidden, float number, float *row)
+{
+    const int64_t total = job->plan->s.total;
+    const bool shown = job->shown;
+    for (int64_t j = 0; hidden && job->hidden_strides[3] && j < total; j++)
+        row[j] = (hidden[j] != 0) != shown ? number : row[j];
+    for (int64_t j = 0; !job->hidden_strides[3] && is_hidden(job, hidden, j) && j < total; j++)
+        row[j] = number;
+}
+
+/* As Add, Where and Softmax have them, in the private form. All rows get their mask before one is read again, because
+ * what was stored by parts of a vector is not there at once. */
 static void fused_rows_f32(const attention_job *job, int64_t b, int64_t h, int64_t first, int64_t rows, float *scores)
 {
     const tl_tensor *mask = op_input(job->call, IN_MASK);
@@ -128,6 +157,7 @@ static void fused_rows_f32(const attention_job *job, int64_t b, int64_t h, int64
             kernels->binary(TLK_ADD, row, 1,
                             (const float *)mask->data + b * strides[0] + h * strides[1] + (first + i) * strides[2],
                             strides[3], row, total);
+        hide_f32(job, hidden_at(job, b, h, first + i), (float)job->fill, row);
         for (int64_t j = total; j < step; j++)
             row[j] = -INFINITY;
     }
@@ -135,6 +165,8 @@ static void fused_rows_f32(const attention_job *job, int64_t b, int64_t h, int64
     for (int64_t i = 0; i < rows && job->nan_is_zero; i++)
         if (isnan(scores[i * step])) /* so are the others */
             memset(scores + i * step, 0, (size_t)total * sizeof *scores);
+    for (int64_t i = 0; i < rows && job->clears; i++)
+        hide_f32(job, hidden_at(job, b, h, first + i), 0, scores + i * step);
 }
 
 static void score_rows(const attention_job *job, int64_t b, int64_t h, int64_t first, int64_t rows, char *scores)
