@@ -134,21 +134,22 @@ static const real *column_of(const struct job *job, int step)
 /* The last few steps go with the whole panels, one with each; what is left of them comes behind. */
 static void pointwise_first(const struct job *job, int64_t t, int steps)
 {
-    const int64_t blocks = rowblock_count(job->s->filters);
+    const int64_t filters = job->s->filters;
+    const int64_t blocks = rowblock_count(filters);
     const int tail = steps % VW;
     const int few = TLK_MR <= VW && tail <= VW / 2 ? tail : 0;
     const int whole = steps - few;
-    const int beside = job->s->filters / blocks < TLK_COLUMN_ROWS ? 0 : MIN(few, whole / TLK_NR);
-    for (int64_t b = 0; b < blocks; b++) {
-        const int64_t f = rowblock_begin(job->s->filters, b);
-        const int rows = (int)(rowblock_begin(job->s->filters, b + 1) - f);
+    const int beside = filters / blocks < TLK_COLUMN_ROWS ? 0 : MIN(few, whole / TLK_NR);
+    tlk_block block = {.depth = job->depth, TLK_BLOCK_PANEL};
+    for (int64_t b = 0, f = 0, end; b < blocks; b++, f = end) {
+        end = rowblock_begin(filters, b + 1);
+        const int rows = (int)(end - f);
+        block.a = job->pointwise + f * job->depth;
+        block.bias = job->biases + f;
         for (int step = 0, last = whole; step < whole; step += TLK_NR, last++) {
             vec sum;
-            tlk_block block = {.depth = job->depth,
-                               .a = job->pointwise + f * job->depth,
-                               .b = job->h + step * job->depth,
-                               TLK_BLOCK_PANEL,
-                               .bias = job->biases + f};
+            block.b = job->h + step * job->depth;
+            block.column = NULL;
             if (last < whole + beside) {
                 block.column = column_of(job, last);
                 block.column_sums = &sum;
