@@ -41,6 +41,21 @@ bool rules_clip(const tl_host *host, const tl_node *node, double bounds[2])
     return true;
 }
 
+uint32_t rules_axes(const tl_host *host, const tl_node *node, int32_t rank)
+{
+    size_t count;
+    const int64_t *axes = host->attribute_ints(node, "axes", &count);
+    tl_value *given = host->node_input(node, 1);
+    if (given) {
+        axes = host->value_data(given);
+        count = axes ? (size_t)op_elements(host->value_tensor(given)) : 0;
+    }
+    uint32_t bits = 0;
+    for (size_t i = 0; i < count && rank > 0; i++) /* that they are in range, inference has checked */
+        bits |= 1u << (axes[i] < 0 ? axes[i] + rank : axes[i]);
+    return bits;
+}
+
 int rules_other_input(const tl_host *host, const tl_node *node, const tl_value *value)
 {
     if (host->node_input_count(node) != 2)

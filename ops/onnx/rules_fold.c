@@ -284,16 +284,7 @@ static tl_value *folded_bias(const affine *a, const linear *l, bool behind, tl_r
     return value;
 }
 
-/* Gives the squeezed `x` to `y`, as `squeeze` did. */
-static bool squeeze_again(const tl_host *host, tl_rewrite *rewrite, const tl_node *squeeze, tl_value *x, tl_value *y)
-{
-    tl_value *inputs[2] = {x, host->node_input_count(squeeze) > 1 ? host->node_input(squeeze, 1) : NULL};
-    tl_node *made = host->new_node(rewrite, "", "Squeeze", host->node_name(squeeze), inputs, inputs[1] ? 2 : 1, &y, 1);
-    return made && host->copy_attributes(rewrite, made, squeeze) == TL_OK;
-}
-
-/* `squeeze`: NULL, or what stands between the two and drops none of the axes up to the channels'. */
-static tl_status fold(affine *a, const linear *l, bool behind, const tl_node *squeeze, tl_rewrite *rewrite)
+static tl_status fold(affine *a, const linear *l, bool behind, tl_rewrite *rewrite)
 {
     const tl_host *host = a->host;
     const bool loaded = fill_affine(a) && host->value_data(l->weights) && (!l->bias || host->value_data(l->bias));
@@ -301,36 +292,18 @@ static tl_status fold(affine *a, const linear *l, bool behind, const tl_node *sq
         tl_value *inputs[3] = {behind ? host->node_input(l->node, 0) : a->x, scaled_weights(a, l, behind, rewrite),
                                folded_bias(a, l, behind, rewrite)};
         tl_value *y = host->node_output(behind ? a->node : l->node, 0);
-        tl_value *own = squeeze ? NULL : y;
         const size_t count = inputs[2] ? 3 : 2;
         tl_node *made = inputs[1] && (inputs[2] || (!a->shifts && !l->bias))
                             ? host->new_node(rewrite, "", host->node_operator(l->node), host->node_name(l->node),
-                                             inputs, count, &own, 1)
+                                             inputs, count, &y, 1)
                             : NULL;
+        host->copy_attributes(rewrite, made, l->node);
         if (made)
-            host->copy_attributes(rewrite, made, l->node);
-        if (made && (!squeeze || squeeze_again(host, rewrite, squeeze, host->node_output(made, 0), y)))
             host->commit(rewrite);
     }
     if (a->scale)
         host->free(host, a->scale);
     return TL_OK;
-}
-
-/* The rank that a Squeeze of rank `rank` leaves, if batch and channels stay where they are; else 0. */
-static int32_t keeps_channels(const tl_host *host, const tl_node *squeeze, int32_t rank)
-{
-    size_t count;
-    const int64_t *axes = host->attribute_ints(squeeze, "axes", &count);
-    if (host->node_input_count(squeeze) > 1) {
-        tl_value *given = host->node_input(squeeze, 1);
-        axes = given ? host->value_data(given) : NULL;
-        count = axes ? (size_t)op_elements(host->value_tensor(given)) : 0;
-    }
-    for (size_t i = 0; i < count; i++)
-        if ((axes[i] < 0 ? axes[i] + rank : axes[i]) < 2)
-            return 0;
-    return count > 0 && count < (size_t)rank - 1 ? rank - (int32_t)count : 0;
 }
 
 static tl_status fold_affine(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
@@ -342,20 +315,13 @@ static tl_status fold_affine(const tl_host *host, tl_rewrite *rewrite, tl_node *
     const tl_type type = host->value_tensor(l.weights)->type;
     const tl_value *y = host->node_output(node, 0);
     const tl_node *after = rules_only_user(host, y);
-    const tl_node *squeeze = after && l.axis == 1 && rules_is(host, after, "Squeeze") ? after : NULL;
-    int32_t rank = l.rank;
-    if (squeeze) { /* as Keras' Conv1D is exported: over a plane of height 1 */
-        y = host->node_output(squeeze, 0);
-        rank = keeps_channels(host, squeeze, l.rank);
-        after = rank > 0 ? rules_only_user(host, y) : NULL;
-    }
-    if (after && read_affine(host, after, y, rank, l.axis, l.outputs, type, &a))
-        return fold(&a, &l, true, squeeze, rewrite);
+    if (after && read_affine(host, after, y, l.rank, l.axis, l.outputs, type, &a))
+        return fold(&a, &l, true, rewrite);
     tl_value *x = host->node_input(node, 0);
     const tl_node *before = host->value_use_count(x) == 1 ? host->value_producer(x) : NULL;
     if (before && read_affine(host, before, NULL, l.rank, l.axis, l.inputs, type, &a) &&
         host->value_tensor(a.x)->rank == l.rank && host->value_tensor(a.x)->dims[l.axis] == l.inputs)
-        return fold(&a, &l, false, NULL, rewrite);
+        return fold(&a, &l, false, rewrite);
     return TL_OK;
 }
 

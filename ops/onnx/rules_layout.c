@@ -99,7 +99,7 @@ static tl_value *untransposed(const sinking *s, tl_value *operand)
     tl_node *producer = host->value_producer(operand);
     permutation p;
     if (is_transpose(host, producer) && read_permutation(host, producer, &p) && p.rank == s->axes.rank &&
-        memcmp(p.axes, s->axes.axes, (size_t)p.rank * sizeof p.axes[0]) == 0 && host->value_use_count(operand) == 1)
+        memcmp(p.axes, s->axes.axes, (size_t)p.rank * sizeof p.axes[0]) == 0)
         return host->node_input(producer, 0);
     const tl_tensor *tensor = host->value_tensor(operand);
     bool scalar = tensor->rank >= 0;
@@ -204,3 +204,125 @@ const tl_rule tl_rule_sink_transpose = {.size = sizeof(tl_rule),
                                         .anchor_domain = "",
                                         .anchor_name = "Transpose",
                                         .apply = sink};
+
+/* ---- Cancelling through what pads, drops and inserts axes */
+
+enum { MOST_BETWEEN = 3 };
+
+static bool is_between(const tl_host *host, const tl_node *node)
+{
+    const char *op = node && *host->node_domain(node) == '\0' ? host->node_operator(node) : "";
+    return strcmp(op, "Pad") == 0 || strcmp(op, "Squeeze") == 0 || strcmp(op, "Unsqueeze") == 0;
+}
+
+/* The pads or axes of such a node; NULL: they are not known. */
+static const int64_t *read_list(const tl_host *host, const tl_node *node, size_t *count)
+{
+    tl_value *given = host->node_input(node, 1);
+    if (!given)
+        return host->attribute_ints(node, *host->node_operator(node) == 'P' ? "pads" : "axes", count);
+    const int64_t *list = host->value_data(given);
+    *count = list ? (size_t)op_elements(host->value_tensor(given)) : 0;
+    return list;
+}
+
+/* A node like `like`, of x and another list; `y` as above. */
+static tl_value *add_like(const tl_host *host, tl_rewrite *rewrite, const tl_node *like, tl_value *x,
+                          const int64_t *list, size_t count, tl_value *y)
+{
+    const tl_tensor tensor = {.data = (void *)(uintptr_t)list, .type = TL_INT64, .rank = 1, .dims = {(tl_dim)count}};
+    const bool given = host->node_input(like, 1) != NULL;
+    tl_value *inputs[] = {x, given ? host->new_constant(rewrite, "list", &tensor) : NULL, host->node_input(like, 2)};
+    tl_node *made = host->new_node(rewrite, "", host->node_operator(like), host->node_name(like), inputs,
+                                   inputs[2] ? 3
+                                   : given   ? 2
+                                             : 1,
+                                   &y, 1);
+    host->copy_attributes(rewrite, made, like);
+    if (made && !given)
+        host->set_ints(rewrite, made, *host->node_operator(like) == 'P' ? "pads" : "axes", list, count);
+    return made ? host->node_output(made, 0) : NULL;
+}
+
+/* Follows a node from a value whose axis i is to[i] of x: `list` becomes the pads or axes that do the same to x. Those
+ * that it inserts, which are -1 then, are `last` transposed: they come where that puts them. 0: it cannot be. */
+static size_t follow(const tl_host *host, const tl_node *node, const permutation *last, permutation *to, int64_t *list)
+{
+    size_t count, n = 0;
+    const int64_t *own = read_list(host, node, &count);
+    const char kind = *host->node_operator(node);
+    const int32_t rank = kind == 'U' ? last->rank : to->rank;
+    if (!own || count == 0 || count > 2 * TL_MAX_RANK || (kind == 'U' && (size_t)to->rank + count != (size_t)rank))
+        return 0;
+    if (kind == 'P') {
+        for (int32_t i = 0; i < rank && count == 2 * (size_t)rank; i++) {
+            list[to->axes[i]] = own[i];
+            list[rank + to->axes[i]] = own[rank + i];
+        }
+        return count == 2 * (size_t)rank && !host->node_input(node, 3) ? count : 0;
+    }
+    permutation next = {.rank = 0};
+    uint32_t chosen = 0, dropped = 0;
+    for (size_t i = 0; i < count; i++)
+        chosen |= 1u << (own[i] < 0 ? own[i] + rank : own[i]);
+    for (int32_t i = 0, from = 0; i < rank; i++)
+        if (kind == 'U') {
+            next.axes[next.rank++] = chosen >> i & 1 ? -1 : to->axes[from++];
+            if (chosen >> last->axes[i] & 1)
+                list[n++] = i;
+        } else if (chosen >> i & 1) {
+            dropped |= 1u << to->axes[i];
+            list[n++] = to->axes[i];
+        }
+    for (int32_t i = 0; i < rank && kind == 'S'; i++)
+        if (!(chosen >> i & 1))
+            next.axes[next.rank++] = to->axes[i] - __builtin_popcount(dropped & ((1u << to->axes[i]) - 1));
+    *to = next;
+    return n;
+}
+
+static bool is_in_order(const permutation *last, const permutation *to)
+{
+    int32_t n = 0;
+    for (int32_t i = 0; i < last->rank; i++)
+        if (to->axes[last->axes[i]] >= 0 && to->axes[last->axes[i]] != n++)
+            return false;
+    return last->rank == to->rank;
+}
+
+/* Transpose(V(Transpose(x))) -> V'(x), where V is what is_between, and the transposes cancel. The first stays for those
+ * that read it, too. */
+static tl_status cancel(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
+{
+    const tl_node *path[MOST_BETWEEN];
+    int count = 0;
+    tl_value *x = host->node_input(node, 0);
+    const tl_node *producer;
+    while (!is_transpose(host, producer = host->value_producer(x))) {
+        if (count == MOST_BETWEEN || host->value_use_count(x) != 1 || !is_between(host, producer) ||
+            (count > 0 && *host->node_operator(producer) == 'U'))
+            return TL_OK;
+        path[count++] = producer;
+        x = host->node_input(producer, 0);
+    }
+    permutation last, to = {.rank = 0};
+    if (count == 0 || !read_permutation(host, node, &last) || !read_permutation(host, producer, &to))
+        return TL_OK;
+    x = host->node_input(producer, 0);
+    while (x && count-- > 0) {
+        int64_t list[2 * TL_MAX_RANK];
+        const size_t n = follow(host, path[count], &last, &to, list);
+        if (n == 0 || (count == 0 && !is_in_order(&last, &to)))
+            return TL_OK;
+        x = add_like(host, rewrite, path[count], x, list, n, count == 0 ? host->node_output(node, 0) : NULL);
+    }
+    return x ? host->commit(rewrite) : TL_OK;
+}
+
+extern const tl_rule tl_rule_cancel_transposes;
+const tl_rule tl_rule_cancel_transposes = {.size = sizeof(tl_rule),
+                                           .name = "onnx.cancel_transposes",
+                                           .phase = TL_PHASE_LAYOUT,
+                                           .anchor_domain = "",
+                                           .anchor_name = "Transpose",
+                                           .apply = cancel};

@@ -119,23 +119,35 @@ static tl_status pad_into_conv(const tl_host *host, tl_rewrite *rewrite, tl_node
     size_t count;
     const bool integer = rules_is(host, conv, "ConvInteger");
     const tl_node *source = integer ? dynamic_source(host, conv) : conv;
-    const tl_node *pad = source ? host->value_producer(host->node_input(source, 0)) : NULL;
+    const tl_node *pad = source ? host->value_producer(host->node_input(source, 0)) : NULL, *view = NULL;
+    if (rules_is(host, pad, "Unsqueeze")) { /* as in front of a convolution over a plane of height 1 */
+        view = pad;
+        pad = host->value_producer(host->node_input(view, 0));
+    }
     if (!rules_is(host, pad, "Pad") || !read_pads(host, conv, &w))
         return TL_OK;
-    const int64_t *added = zeros_added(host, pad, conv, &count);
+    const int64_t *added = zeros_added(host, pad, conv, &count), *next = added;
     const size_t rank = (size_t)w.spatial + 2;
-    if (!added || count != 2 * rank)
+    const uint32_t made = view ? rules_axes(host, view, (int32_t)rank) : 0;
+    if (!added || count != 2 * (rank - (size_t)__builtin_popcount(made)))
         return TL_OK;
     for (size_t i = 0; i < 2 * rank; i++) {
         const bool spatial = i % rank >= 2;
-        if (added[i] < 0 || (!spatial && added[i] != 0))
+        const int64_t more = made >> i % rank & 1 ? 0 : *next++;
+        if (more < 0 || (!spatial && more != 0))
             return TL_OK;
         int64_t *sum = &w.pads[spatial ? i / rank * (size_t)w.spatial + i % rank - 2 : 0];
-        if (spatial && !nn_add(*sum, added[i], sum))
+        if (spatial && !nn_add(*sum, more, sum))
             return TL_OK;
     }
     tl_value *x = host->node_input(pad, 0);
-    if (integer)
+    if (view) {
+        tl_value *inputs[] = {x, host->node_input(view, 1)};
+        tl_node *again = host->new_node(rewrite, "", "Unsqueeze", "", inputs, inputs[1] ? 2 : 1, NULL, 1);
+        host->copy_attributes(rewrite, again, view);
+        x = again ? host->node_output(again, 0) : NULL;
+    }
+    if (integer && x)
         x = quantize(host, rewrite, source, x);
     return x && repeat(host, rewrite, conv, x, &w, host->node_output(conv, 0)) ? host->commit(rewrite) : TL_OK;
 }

@@ -32,7 +32,7 @@ static const graph graphs[] = {
      .ops = "Conv Squeeze", .opset = 11},
     {"the same, where the channels are gone", "1,3,5,N", .constants = "w:1,3,2,2 v:4,1",
      .steps = {{"Conv", "x w", "y", ""}, {"Squeeze", "y", "u", "axes=[1]"}, {"Add", "u v", "z", ""}},
-     .ops = "Conv Squeeze Add", .opset = 11},
+     .ops = "Conv Add Squeeze", .opset = 11},
     {"in front, unpadded", "1,4,9", .constants = "w:6,2,3 v:4,1",
      .steps = {{"Mul", "x v", "u", ""}, {"Add", "u v", "t", ""}, {"Conv", "t w", "z", "group=2"}}, .ops = "Conv"},
     {"in front, padded: only the scale", "1,4,9", .constants = "w:6,2,3 v:4,1",
