@@ -306,6 +306,15 @@ typedef struct cone {
     int visits;
 } cone;
 
+/* What all bytes x become on the way to `numbers`, if that is a Lookup; else NULL. */
+static tl_value *table_of(const tl_host *host, const tl_value *numbers, const tl_value *x)
+{
+    const tl_node *node = host->value_producer(numbers);
+    const bool found = node && strcmp(host->node_operator(node), "Lookup") == 0 &&
+                       strcmp(host->node_domain(node), STEPS_DOMAIN) == 0 && host->node_input(node, 0) == x;
+    return found ? host->node_input(node, 1) : NULL;
+}
+
 /* `value` as a function of x, for all 256 bytes; not NULL, while nothing is made, if it is one. */
 static tl_value *evaluate(cone *c, tl_value *value) // NOLINT(misc-no-recursion): at most `visits` deep
 {
@@ -316,14 +325,21 @@ static tl_value *evaluate(cone *c, tl_value *value) // NOLINT(misc-no-recursion)
     quantized x;
     if (!value || ++c->visits > MOST_VISITS)
         return NULL;
-    if (host->value_is_constant(value)) {
+    if (host->value_is_constant(value) || (read_bytes(host, value, &x) && host->value_is_constant(x.numbers))) {
         const tl_tensor *tensor = host->value_tensor(value);
-        return op_elements(tensor) == 1 && tensor->rank <= host->value_tensor(c->x.numbers)->rank ? value : NULL;
+        return tensor->rank >= 0 && op_elements(tensor) == 1 && tensor->rank <= host->value_tensor(c->x.numbers)->rank
+                   ? value
+                   : NULL;
     }
     if (!node)
         return NULL;
-    if (read_bytes(host, value, &x))
-        return x.numbers == c->x.numbers && are_alike(host, &x, &c->x) ? c->rewrite ? c->floats : value : NULL;
+    if (read_bytes(host, value, &x)) {
+        if (x.numbers == c->x.numbers && are_alike(host, &x, &c->x))
+            return c->rewrite ? c->floats : value;
+        tl_value *table = table_of(host, x.numbers, c->x.numbers);
+        tl_node *made = table && c->rewrite ? copy_node(host, c->rewrite, node, table, NULL) : NULL;
+        return made ? output(host, made) : table && !c->rewrite ? value : NULL;
+    }
     const size_t count = host->node_input_count(node);
     if (!(host->node_descriptor(node)->flags & TL_OP_ELEMENTWISE) || *host->node_domain(node) || count > MOST_INPUTS ||
         host->node_output_count(node) != 1)
@@ -355,14 +371,27 @@ static bool find_source(const tl_host *host, tl_value *value, quantized *x)
     return false;
 }
 
+/* Whether `value` is a function of one byte, which may be what any input of its node comes from. */
+static bool find_cone(cone *c, tl_value *value)
+{
+    const tl_node *node = c->host->value_producer(value);
+    const size_t count = node ? c->host->node_input_count(node) : 0;
+    for (size_t k = 0; k < (count > 0 ? count : 1); k++) {
+        tl_value *from = k == 0 ? value : c->host->node_input(node, k);
+        c->visits = 0;
+        if (from && find_source(c->host, from, &c->x) && evaluate(c, value))
+            return true;
+    }
+    return false;
+}
+
 static tl_status quantized_table(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
 {
     quantized y;
     cone c = {.host = host};
     tl_value *value = host->node_input(node, 0);
-    if (!read_quantized(host, node, "QuantizeLinear", &y) || y.count > 1 || !is_bytes(&y) ||
-        !find_source(host, value, &c.x) || (host->value_use_count(value) > 1 && value != output(host, c.x.node)) ||
-        !evaluate(&c, value))
+    if (!read_quantized(host, node, "QuantizeLinear", &y) || y.count > 1 || !is_bytes(&y) || !find_cone(&c, value) ||
+        (host->value_use_count(value) > 1 && value != output(host, c.x.node)))
         return TL_OK;
     if (value == output(host, c.x.node) && are_alike(host, &c.x, &y)) {
         host->new_node(rewrite, "", "Identity", host->node_name(node), &c.x.numbers, 1, &y.numbers, 1);
@@ -554,7 +583,9 @@ static tl_status quantized_operator(const tl_host *host, tl_rewrite *rewrite, tl
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (rules_is(host, node, names[i][0]))
             op = names[i][1];
-    if (!op || count > MOST || host->node_output_count(node) != 1 || !read_result(host, output(host, node), &y))
+    cone c = {.host = host};
+    if (!op || count > MOST || host->node_output_count(node) != 1 || !read_result(host, output(host, node), &y) ||
+        find_cone(&c, output(host, node))) /* that becomes a table */
         return TL_OK;
     const bool in_front = rules_is(host, node, "Concat");
     size_t at = in_front ? 2 : 0;
