@@ -12,29 +12,6 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define CACHED    (131072 / (int64_t)sizeof(real)) /* elements of panels, roughly, that all blocks go over together */
 
-static int64_t blocks(int64_t m)
-{
-    return rowblock_count(m);
-}
-
-static int64_t panels(int64_t n)
-{
-    return (n + TLK_NR - 1) / TLK_NR;
-}
-
-static size_t packed_a_size(int64_t m, int64_t depth)
-{
-    const size_t bytes = tlk_size_mul(tlk_size_mul((size_t)m, (size_t)depth), sizeof(real));
-    return bytes > INT64_MAX ? SIZE_MAX : bytes;
-}
-
-static size_t packed_b_size(int64_t n, int64_t depth)
-{
-    const size_t columns = tlk_size_round_up((size_t)n, TLK_NR);
-    const size_t bytes = tlk_size_mul(tlk_size_mul(columns, (size_t)depth), sizeof(real));
-    return bytes > INT64_MAX ? SIZE_MAX : bytes;
-}
-
 TLK_INLINE vec load_some(tlk_type type, const elem *from, int64_t n)
 {
     return n >= VW ? e_load(type, from) : e_load_n(type, from, (int)(n > 0 ? n : 0));
@@ -78,24 +55,48 @@ void pack_lines(tlk_type type, const elem *source, int64_t step, int64_t depth_s
             packed[i] = i < count ? e_get(type, source + i * step) : 0;
 }
 
-static void pack_a(tlk_type type, const void *a, int64_t row_step, int64_t column_step, int64_t m, int64_t depth,
-                   int64_t begin, int64_t end, void *packed)
+#if E_IS_REAL /* half types are only packed, for other kernels */
+static int64_t blocks(int64_t m)
+{
+    return rowblock_count(m);
+}
+
+static int64_t panels(int64_t n)
+{
+    return (n + TLK_NR - 1) / TLK_NR;
+}
+
+static size_t packed_a_size(int64_t m, int64_t depth)
+{
+    const size_t bytes = tlk_size_mul(tlk_size_mul((size_t)m, (size_t)depth), sizeof(real));
+    return bytes > INT64_MAX ? SIZE_MAX : bytes;
+}
+
+static size_t packed_b_size(int64_t n, int64_t depth)
+{
+    const size_t columns = tlk_size_round_up((size_t)n, TLK_NR);
+    const size_t bytes = tlk_size_mul(tlk_size_mul(columns, (size_t)depth), sizeof(real));
+    return bytes > INT64_MAX ? SIZE_MAX : bytes;
+}
+
+static void pack_a(const void *a, int64_t row_step, int64_t column_step, int64_t m, int64_t depth, int64_t begin,
+                   int64_t end, void *packed)
 {
     for (int64_t block = begin; block < end; block++) {
         const int64_t row = rowblock_begin(m, block);
         const int64_t rows = rowblock_begin(m, block + 1) - row;
-        pack_lines(type, (const elem *)a + row * row_step, row_step, column_step, rows, rows, depth,
+        pack_lines(V_TYPE, (const elem *)a + row * row_step, row_step, column_step, rows, rows, depth,
                    (real *)packed + row * depth);
     }
 }
 
-static void pack_b(tlk_type type, const void *b, int64_t row_step, int64_t column_step, int64_t n, int64_t depth,
-                   int64_t begin, int64_t end, void *packed)
+static void pack_b(const void *b, int64_t row_step, int64_t column_step, int64_t n, int64_t depth, int64_t begin,
+                   int64_t end, void *packed)
 {
     for (int64_t panel = begin; panel < end; panel++) {
         const int64_t column = panel * TLK_NR;
-        pack_lines(type, (const elem *)b + column * column_step, column_step, row_step, MIN(TLK_NR, n - column), TLK_NR,
-                   depth, (real *)packed + column * depth);
+        pack_lines(V_TYPE, (const elem *)b + column * column_step, column_step, row_step, MIN(TLK_NR, n - column),
+                   TLK_NR, depth, (real *)packed + column * depth);
     }
 }
 
@@ -227,22 +228,6 @@ static void run_few(const tlk_gemm *gemm, const void *a, int64_t a_row_step, con
     }
 }
 
-#define PACK(side, tag, type)                                                                                         \
-    static void side##_##tag(const void *source, int64_t row_step, int64_t column_step, int64_t lines, int64_t depth, \
-                             int64_t begin, int64_t end, void *packed)                                                \
-    {                                                                                                                 \
-        side(type, source, row_step, column_step, lines, depth, begin, end, packed);                                  \
-    }
-#define KERNEL(tag, type)                                                                                          \
-    PACK(pack_a, tag, type)                                                                                        \
-    PACK(pack_b, tag, type)                                                                                        \
-    const tlk_gemm_kernel TLK_FN(TLK_JOIN(tlk_gemm, tag)) = {packed_a_size, packed_b_size, TLK_NR, blocks, panels, \
-                                                             pack_a_##tag,  pack_b_##tag,  run,    run_few};
-#if defined TLK_HALF
-KERNEL(f16, TLK_F16)
-KERNEL(bf16, TLK_BF16)
-#elif defined TLK_DOUBLE
-KERNEL(f64, V_TYPE)
-#else
-KERNEL(f32, V_TYPE)
+const tlk_gemm_kernel TLK_ELEMENT_FN(tlk_gemm) = {packed_a_size, packed_b_size, TLK_NR, blocks, panels,
+                                                  pack_a,        pack_b,        run,    run_few};
 #endif

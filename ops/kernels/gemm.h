@@ -34,7 +34,7 @@ typedef struct tlk_gemm {
     tlk_activation activation;
     tlk_steps steps; /* behind the activation; rows are C's, lanes its columns */
 
-    const void *b_in_place; /* not for half types. NULL, or B with a column step of 1 and this row step: */
+    const void *b_in_place; /* NULL, or B with a column step of 1 and this row step: */
     int64_t b_row_step;     /* then packed_b holds only the columns behind the last whole panel */
 } tlk_gemm;
 

@@ -17,13 +17,10 @@ TLK_KERNEL_LIST(TLK_PROTOTYPE)
 #define TLK_RARE_FN(name) TLK_FN(name)
 #endif
 
-#define TLK_BY_TYPE(kind, name, f16, bf16) \
-    extern const kind TLK_FN(name##_f32), TLK_RARE_FN(name##_f64), TLK_RARE_FN(name##f16), TLK_RARE_FN(name##bf16);
-TLK_BY_TYPE(tlk_sepconv_kernel, tlk_sepconv, _half, _half)
-TLK_BY_TYPE(tlk_gemm_kernel, tlk_gemm, _f16, _bf16)
-TLK_BY_TYPE(tlk_conv_kernel, tlk_conv, _half, _half)
-TLK_BY_TYPE(tlk_steps_kernel, tlk_steps, _half, _half)
-#undef TLK_BY_TYPE
+extern const tlk_sepconv_kernel TLK_FN(tlk_sepconv_f32), TLK_RARE_FN(tlk_sepconv_f64), TLK_RARE_FN(tlk_sepconv_half);
+extern const tlk_gemm_kernel TLK_FN(tlk_gemm_f32), TLK_RARE_FN(tlk_gemm_f64);
+extern const tlk_conv_kernel TLK_FN(tlk_conv_f32), TLK_RARE_FN(tlk_conv_f64);
+extern const tlk_steps_kernel TLK_FN(tlk_steps_f32), TLK_RARE_FN(tlk_steps_f64), TLK_RARE_FN(tlk_steps_half);
 
 extern const tlk_bytes_kernel TLK_FN(tlk_bytes);
 extern const tlk_kernels TLK_FN(tlk_table);

@@ -12,20 +12,20 @@
 #endif
 
 #define TLK_ENTRY(type, name, parameters) .name = TLK_FN(tlk_##name),
-#define TLK_BY_TYPE(name, f16, bf16)                                                                                \
-    {                                                                                                               \
-        [TLK_F32] = &TLK_FN(name##_f32), [TLK_F64] = &TLK_RARE_FN(name##_f64), [TLK_F16] = &TLK_RARE_FN(name##f16), \
-        [TLK_BF16] = &TLK_RARE_FN(name##bf16),                                                                      \
+#define TLK_REALS(name)                   [TLK_F32] = &TLK_FN(name##_f32), [TLK_F64] = &TLK_RARE_FN(name##_f64)
+#define TLK_BY_TYPE(name)                                                                               \
+    {                                                                                                   \
+        TLK_REALS(name), [TLK_F16] = &TLK_RARE_FN(name##_half), [TLK_BF16] = &TLK_RARE_FN(name##_half), \
     }
 
 /* clang-format off */
 #define TLK_ENTRIES                         \
     .vector_bytes = TLK_VBYTES,             \
     TLK_KERNEL_LIST(TLK_ENTRY)              \
-    .sepconv = TLK_BY_TYPE(tlk_sepconv, _half, _half),    \
-    .gemm = TLK_BY_TYPE(tlk_gemm, _f16, _bf16),          \
-    .conv = TLK_BY_TYPE(tlk_conv, _half, _half),          \
-    .steps = TLK_BY_TYPE(tlk_steps, _half, _half),        \
+    .sepconv = TLK_BY_TYPE(tlk_sepconv),    \
+    .gemm = {TLK_REALS(tlk_gemm)},          \
+    .conv = {TLK_REALS(tlk_conv)},          \
+    .steps = TLK_BY_TYPE(tlk_steps),        \
     .bytes = &TLK_FN(tlk_bytes)
 
 const tlk_kernels TLK_FN(tlk_table) = {.isa = THIS_ISA, TLK_ENTRIES};

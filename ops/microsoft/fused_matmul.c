@@ -28,7 +28,7 @@ static void make_order(const tl_call *call, size_t k, int32_t rank, int32_t *ord
 static tl_tensor factor_shape(const tl_call *call, size_t k)
 {
     const tl_tensor *in = call->inputs[k];
-    tl_tensor shape = *in;
+    tl_tensor shape = product_operand(in);
     int32_t order[TL_MAX_RANK];
     make_order(call, k, in->rank, order);
     for (int32_t i = 0; i < in->rank; i++)
@@ -47,7 +47,7 @@ static void place_factor(tl_call *call, fused_plan *plan, size_t k)
         plan->moved[k] = plan->moved[k] || order[i] != i;
     if (!plan->moved[k] || !op_plannable(in))
         return;
-    const size_t size = nn_type_size(in->type);
+    const size_t size = nn_type_size(to.type);
     op_strides(in, size, strides);
     op_strides(&to, size, to_strides);
     for (int32_t i = 0; i < in->rank; i++)
@@ -67,6 +67,7 @@ static tl_status fused_reshape(tl_call *call)
     if (status != TL_OK || !plan)
         return status;
     call->workspace_size = 0;
+    nn_widen_place(call, 0);
     place_factor(call, plan, 0);
     place_factor(call, plan, 1);
     product_set(&plan->product, a.type, product_factor_a(&a, false), product_factor_b(&b, false));
@@ -75,7 +76,7 @@ static tl_status fused_reshape(tl_call *call)
     return TL_OK;
 }
 
-static tl_status fused_run(tl_call *call)
+static tl_status fused_real(tl_call *call)
 {
     const fused_plan *plan = call->plan;
     const product_result result = {.c = call->outputs[0]->data, .alpha = op_float(call, "alpha")};
@@ -91,6 +92,11 @@ static tl_status fused_run(tl_call *call)
     }
     product_run(call, &plan->product, factors[0], factors[1], NULL, &result);
     return TL_OK;
+}
+
+static tl_status fused_run(tl_call *call)
+{
+    return nn_widen_run(call, 0, fused_real);
 }
 
 static const tl_param fused_input[] = {OP_IN("A", MICROSOFT_FLOATS, 'T'), OP_IN("B", MICROSOFT_FLOATS, 'T')};

@@ -1,6 +1,6 @@
 /* Conv: versions 1, 11 and 22 say the same; 22 adds bfloat16. Over one or two axes by the kernels of ops/kernels, over
- * more by plain loops. FusedConv of the domain com.microsoft, which ONNX Runtime writes into the models that it
- * optimizes, adds Z and applies an activation; the private one does any steps. */
+ * more by plain loops; half types in float. FusedConv of the domain com.microsoft, which ONNX Runtime writes into the
+ * models that it optimizes, adds Z and applies an activation; the private one does any steps. */
 #include "onnx/conv.h"
 
 #include "onnx/conv_batch.h"
@@ -112,9 +112,11 @@ static conv_kernel choose_kernel(const conv_window *window, int64_t group, const
 {
     const int32_t spatial = w->rank - 2;
     const conv_kernel none = {0};
-    conv_kernel k = {
-        .conv = {
-            .type = nn_kernel_type(w->type), .groups = group, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}}};
+    conv_kernel k = {.conv = {.type = w->type == TL_DOUBLE ? TLK_F64 : TLK_F32,
+                              .groups = group,
+                              .kernel = {1, 1},
+                              .stride = {1, 1},
+                              .dilation = {1, 1}}};
     if (spatial < 1 || spatial > 2 || group < 1 || w->dims[0] % group != 0 || nn_product(w, 0, w->rank) < 1)
         return none;
     for (int32_t i = 0; i < spatial; i++) {
@@ -161,6 +163,17 @@ static tl_status conv_parse(const tl_call *call, conv_state *state)
     return conv_window_parse(call, CONV_DILATIONS, &state->window);
 }
 
+/* Those that a run does not read. */
+static uint64_t packed_inputs(const conv_state *state)
+{
+    return state->packed ? 1 << IN_W | 1 << IN_B : 0;
+}
+
+static const void *data_of(const tl_tensor *tensor)
+{
+    return tensor ? tensor->data : NULL;
+}
+
 /* Shapes that do not fit each other are not packed: reshape reports them. */
 static tl_status conv_pack(tl_call *call, conv_state *state)
 {
@@ -170,13 +183,22 @@ static tl_status conv_pack(tl_call *call, conv_state *state)
     conv_kernel kernel = choose_kernel(&state->window, state->group, w);
     if (!kernel.kernel)
         return TL_OK;
-    state->packed = call->host->alloc(call->host, kernel.packed, 64);
-    if (!state->packed)
-        return tl_fail(call, TL_NO_MEMORY, "no memory for the packed weights");
-    kernel.kernel->pack(&kernel.conv, w->data, bias ? bias->data : NULL, state->packed);
+    float *w_floats, *bias_floats = NULL;
+    tl_status status = nn_pack_half(call, IN_W, &w_floats);
+    if (status == TL_OK)
+        status = nn_pack_half(call, IN_B, &bias_floats);
+    if (status == TL_OK && !(state->packed = call->host->alloc(call->host, kernel.packed, 64)))
+        status = tl_fail(call, TL_NO_MEMORY, "no memory for the packed weights");
+    if (status == TL_OK)
+        kernel.kernel->pack(&kernel.conv, w_floats ? w_floats : w->data, bias_floats ? bias_floats : data_of(bias),
+                            state->packed);
+    if (w_floats)
+        call->host->free(call->host, w_floats);
+    if (bias_floats)
+        call->host->free(call->host, bias_floats);
     state->kernel = kernel;
     call->packed = bias ? 1 << IN_W | 1 << IN_B : 1 << IN_W;
-    return TL_OK;
+    return status;
 }
 
 /* com.microsoft's attributes: Z is added first. */
@@ -261,6 +283,7 @@ static void conv_plan_steps(tl_call *call, const conv_state *state, conv_steps *
 {
     const tl_tensor *x = call->inputs[IN_X];
     call->workspace_size = 0;
+    nn_widen_place(call, packed_inputs(state));
     steps->kernel = state->packed ? state->kernel : choose_kernel(&state->window, state->group, call->inputs[IN_W]);
     steps->kernel.conv.activation = state->activation;
     if (steps->kernel.kernel && x->dims[0] > 0 && steps->general.g.out_area > 0) {
@@ -270,13 +293,12 @@ static void conv_plan_steps(tl_call *call, const conv_state *state, conv_steps *
         (void)round_size(&steps->scratch_size); /* a size that does not exist is refused below */
     }
     if (!steps->kernel.kernel) {
-        nn_widen_place(call, 0);
         conv_make_plan(call, &steps->general, x->type == TL_DOUBLE ? CONV_F64 : CONV_F32);
         return;
     }
     if (!state->packed)
         steps->packed = nn_place(call, 1, steps->kernel.packed);
-    if (x->type == TL_FLOAT && state->steps.count == 0 && steps->scratch_size > 0)
+    if (x->type != TL_DOUBLE && state->steps.count == 0 && steps->scratch_size > 0)
         conv_batch_plan(call, &steps->batch, &steps->general.g, steps->kernel.kernel, &steps->kernel.conv);
     if (steps->batch.samples == 0)
         steps->scratch = nn_place(call, call->thread_count, steps->scratch_size);
@@ -336,34 +358,25 @@ static void conv_task(void *context, int64_t begin, int64_t end, int32_t thread)
     }
 }
 
-static tl_status conv_general(tl_call *call)
-{
-    const tl_tensor *x = call->inputs[IN_X], *bias = op_input(call, IN_B);
-    conv_execute(call, &((const conv_steps *)call->plan)->general, x->type == TL_DOUBLE ? CONV_F64 : CONV_F32, x->data,
-                 call->inputs[IN_W]->data, bias ? bias->data : NULL, call->outputs[0]->data);
-    return TL_OK;
-}
-
 /* The general way knows of no steps. */
 static tl_status run_general(tl_call *call, const conv_state *state, const conv_steps *steps)
 {
+    const tl_tensor *x = call->inputs[IN_X];
     steps_program first = {.count = state->activation.kind != TLK_LINEAR};
     first.steps[0].activation = state->activation;
-    tl_status status = nn_widen_run(call, 0, conv_general);
-    if (status == TL_OK) {
-        steps_run(call, &first, IN_OPERANDS, steps->places, 1, 2);
-        steps_run(call, &state->steps, IN_OPERANDS, steps->places, 1, 2);
-    }
-    return status;
+    conv_execute(call, &steps->general, x->type == TL_DOUBLE ? CONV_F64 : CONV_F32, x->data, call->inputs[IN_W]->data,
+                 data_of(op_input(call, IN_B)), call->outputs[0]->data);
+    steps_run(call, &first, IN_OPERANDS, steps->places, 1, 2);
+    steps_run(call, &state->steps, IN_OPERANDS, steps->places, 1, 2);
+    return TL_OK;
 }
 
-static tl_status conv_run(tl_call *call)
+static tl_status conv_real(tl_call *call)
 {
     const conv_state *state = call->state;
     const conv_steps *steps = call->plan;
     const conv_geometry *g = &steps->general.g;
     const conv_kernel *k = &steps->kernel;
-    const tl_tensor *bias = op_input(call, IN_B);
     conv_job job = {.call = call, .steps = steps, .packed = state->packed};
     if (!k->kernel)
         return run_general(call, state, steps);
@@ -371,7 +384,7 @@ static tl_status conv_run(tl_call *call)
         return TL_OK;
     if (!state->packed) {
         job.packed = nn_at(call, steps->packed);
-        k->kernel->pack(&k->conv, call->inputs[IN_W]->data, bias ? bias->data : NULL, nn_at(call, steps->packed));
+        k->kernel->pack(&k->conv, call->inputs[IN_W]->data, data_of(op_input(call, IN_B)), nn_at(call, steps->packed));
     }
     if (steps->batch.samples > 0) {
         conv_batch_run(call, &steps->batch, g, k->kernel, job.packed, call->inputs[IN_X]->data, call->outputs[0]->data);
@@ -384,6 +397,12 @@ static tl_status conv_run(tl_call *call)
     const int64_t all = g->batch * job.pieces;
     call->host->parallel_for(call, conv_task, &job, all, nn_even_grain(call->thread_count, all, cost));
     return TL_OK;
+}
+
+static tl_status conv_run(tl_call *call)
+{
+    return nn_is_half(call->outputs[0]->type) ? nn_widen_run(call, packed_inputs(call->state), conv_real)
+                                              : conv_real(call);
 }
 
 /* Along batches, and under the window; operands of the steps are added where they lie. */

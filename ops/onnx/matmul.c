@@ -1,5 +1,5 @@
-/* MatMul and Gemm, and the private forms with steps. Floating types by the kernels of ops/kernels, integers by plain
- * loops. */
+/* MatMul and Gemm, and the private forms with steps. Floating types by the kernels of ops/kernels, halves as float;
+ * integers by plain loops. */
 #include "onnx/matmul.h"
 #include "onnx/product.h"
 #include "onnx/steps.h"
@@ -14,23 +14,29 @@ typedef struct matrix_state {
 
 static tl_status matrix_create(tl_call *call, bool transposed)
 {
-    const tl_tensor *b = call->inputs[1];
+    tl_tensor b = product_operand(call->inputs[1]);
+    float *floats;
     size_t bytes;
-    if (!b->data || b->rank < 1 || !(TL_T(b->type) & TL_T_FLOATS))
+    if (!b.data || b.rank < 1 || !(TL_T(b.type) & TL_T_FLOATS))
         return TL_OK;
-    product_factor factor = product_factor_b(b, transposed);
+    product_factor factor = product_factor_b(&b, transposed);
     if (factor.lines < 1 || factor.depth < 1 || factor.matrices < 1)
         return TL_OK;
     matrix_state *state = nn_new_state(call, sizeof *state);
     if (!state)
         return TL_NO_MEMORY;
-    if (factor.each != SIZE_MAX && !__builtin_mul_overflow((size_t)factor.matrices, factor.each, &bytes))
+    tl_status status = nn_pack_half(call, 1, &floats);
+    if (status == TL_OK && factor.each != SIZE_MAX &&
+        !__builtin_mul_overflow((size_t)factor.matrices, factor.each, &bytes))
         state->packed = call->host->alloc(call->host, bytes, 64);
+    if (state->packed)
+        product_pack(&factor, b.type, floats ? floats : b.data, 0, factor.matrices * factor.pieces, state->packed);
+    if (floats)
+        call->host->free(call->host, floats);
     if (!state->packed) {
         call->host->free(call->host, state);
-        return tl_fail(call, TL_NO_MEMORY, "no memory for packed weights");
+        return status != TL_OK ? status : tl_fail(call, TL_NO_MEMORY, "no memory for packed weights");
     }
-    product_pack(&factor, b->type, b->data, 0, factor.matrices * factor.pieces, state->packed);
     state->b = factor;
     call->state = state;
     call->packed = 1 << 1;
@@ -50,6 +56,12 @@ static const void *packed_b(const tl_call *call)
 {
     const matrix_state *state = call->state;
     return state ? state->packed : NULL;
+}
+
+/* A factor packed at create is none of the inputs to be widened. */
+static uint64_t unread(const tl_call *call)
+{
+    return packed_b(call) ? 1 << 1 : 0;
 }
 
 static bool is_float(const tl_tensor *tensor)
@@ -95,14 +107,15 @@ static tl_status matmul_reshape(tl_call *call)
     if (!is_float(a))
         return TL_OK;
     product_plan *plan = call->plan;
-    product_factor left = product_factor_a(a, false), right = product_factor_b(b, false);
-    product_set(plan, a->type, left, right);
+    const tl_tensor real = product_operand(b);
+    nn_widen_place(call, unread(call));
+    product_set(plan, real.type, product_factor_a(a, false), product_factor_b(&real, false));
     product_batch(plan, a, b, out);
     product_place(call, plan, packed_b(call) != NULL);
     return TL_OK;
 }
 
-static tl_status matmul_run(tl_call *call)
+static tl_status matmul_real(tl_call *call)
 {
     const tl_tensor *a = call->inputs[0], *b = call->inputs[1], *out = call->outputs[0];
     const product_result result = {.c = out->data, .alpha = 1};
@@ -111,6 +124,11 @@ static tl_status matmul_run(tl_call *call)
     else
         matmul_integers(call, a, b, out);
     return TL_OK;
+}
+
+static tl_status matmul_run(tl_call *call)
+{
+    return nn_is_half(call->outputs[0]->type) ? nn_widen_run(call, unread(call), matmul_real) : matmul_real(call);
 }
 
 static tl_status matmul_create(tl_call *call)
@@ -166,7 +184,9 @@ static tl_status gemm_reshape(tl_call *call)
     gemm_plan *plan = call->plan;
     call->workspace_size = 0;
     if (is_float(a)) {
-        product_set(&plan->product, a->type, product_factor_a(a, trans_a), product_factor_b(b, trans_b));
+        const tl_tensor real = product_operand(b);
+        nn_widen_place(call, unread(call));
+        product_set(&plan->product, real.type, product_factor_a(a, trans_a), product_factor_b(&real, trans_b));
         product_place(call, &plan->product, packed_b(call) != NULL);
     } else if (trans_b)
         plan->transposed = nn_place(call, nn_product(b, 0, 2), nn_type_size(b->type));
@@ -189,7 +209,7 @@ static product_result gemm_result(const tl_call *call)
     return result;
 }
 
-static tl_status gemm_run(tl_call *call)
+static tl_status gemm_real(tl_call *call)
 {
     const tl_tensor *c = op_input(call, 2), *out = call->outputs[0];
     const gemm_plan *plan = call->plan;
@@ -208,6 +228,11 @@ static tl_status gemm_run(tl_call *call)
     const product_result result = gemm_result(call);
     product_run(call, &plan->product, call->inputs[0]->data, call->inputs[1]->data, packed_b(call), &result);
     return TL_OK;
+}
+
+static tl_status gemm_run(tl_call *call)
+{
+    return nn_is_half(call->outputs[0]->type) ? nn_widen_run(call, unread(call), gemm_real) : gemm_real(call);
 }
 
 /* ---- Either of them with steps behind it */
@@ -254,7 +279,7 @@ static tl_status fused_reshape(tl_call *call)
     return steps_set_places(call, &state->steps, first_operand(call), out, 0, out->rank - 1, plan->places);
 }
 
-static tl_status fused_run(tl_call *call)
+static tl_status fused_real(tl_call *call)
 {
     const matrix_state *state = call->state;
     const fused_plan *plan = call->plan;
@@ -269,6 +294,11 @@ static tl_status fused_run(tl_call *call)
     result.matrix_steps = matrix_steps;
     product_run(call, &plan->gemm.product, call->inputs[0]->data, call->inputs[1]->data, packed_b(call), &result);
     return TL_OK;
+}
+
+static tl_status fused_run(tl_call *call)
+{
+    return nn_is_half(call->outputs[0]->type) ? nn_widen_run(call, unread(call), fused_real) : fused_real(call);
 }
 
 /* Along A's rows, and batches; an operand of the steps, and C, are added where they lie. */

@@ -1,7 +1,7 @@
 #include "onnx/nn.h"
 #include "kernels/kernels.h"
 
-#define MAX_WIDENED 16 /* inputs, and outputs, of an operator that computes halves in float */
+#define MAX_WIDENED 24 /* inputs, and outputs, of an operator that computes halves in float */
 
 size_t nn_place(tl_call *call, int64_t count, size_t size)
 {

@@ -27,6 +27,14 @@ product_factor product_factor_b(const tl_tensor *b, bool transposed);
 /* product_factor_b has chosen already, product_set does for A. */
 void product_factor_side(product_factor *factor, tl_type type, product_side side);
 
+/* A tensor in the type that is multiplied: a half type is widened to float by whoever calls. */
+static inline tl_tensor product_operand(const tl_tensor *tensor)
+{
+    tl_tensor real = *tensor;
+    real.type = nn_is_half(tensor->type) ? TL_FLOAT : tensor->type;
+    return real;
+}
+
 /* Packs pieces [begin, end) of all matrices one after the other, at `data`. */
 void product_pack(const product_factor *factor, tl_type type, const void *data, int64_t begin, int64_t end,
                   void *packed);
