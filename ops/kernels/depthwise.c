@@ -148,25 +148,6 @@ static struct tile tile_at(const tlk_depthwise *depthwise, const elem *x, int64_
 
 /* ---- channels_first ---- */
 
-/* Whether a tile reads all there is of a channel. Then channel after channel is one run. */
-static bool is_whole(const struct tile *tile)
-{
-    return tile->start <= 0 && tile->start + tile->span >= tile->length;
-}
-
-/* What this tile of each of these channels has and the tile before had not. A channel is too short a
- * run for the hardware to see where the next one lies. */
-static void prefetch_channels(const struct tile *tile, int64_t c, int64_t count)
-{
-    const tlk_sepconv *s = tile->depthwise->sepconv;
-    const int64_t line = 64 / (int64_t)sizeof(elem);
-    const int64_t begin = CLAMP(tile->start + (s->kernel_size - 1) * s->dilation, 0, tile->length);
-    const int64_t end = is_whole(tile) ? begin : MIN(begin + tile->steps * s->stride, tile->length);
-    for (int64_t i = 0; i < count; i++)
-        for (int64_t t = begin; t < end; t += line)
-            __builtin_prefetch(tile->x + (c + i) * tile->length + t);
-}
-
 /* VW positions of VW channels, from position `from` and channel c on; zero where there are none. */
 TLK_INLINE void load_square(const struct tile *tile, int64_t c, int64_t from, vec square[VW])
 {
@@ -234,33 +215,14 @@ static void first_windows(const struct tile *tile, const tlk_row_tile *rows)
     const int64_t next_output = (s->channels + VW - 1) / VW * VW * s->kernel_size;
     for (int64_t c = 0; c < s->channels; c += VW, weights += VW * s->kernel_size) {
         const int lanes = (int)MIN(VW, s->channels - c);
-        int64_t next = c + VW; /* channels to prefetch: a few at a time, or the loads of this window wait for theirs */
         fill_first(tile, c);
-        for (int t = 0; t < tile->steps; t += TLK_LANE_STEPS) {
-            const int64_t end = MIN(s->channels, c + VW + VW * (t + TLK_LANE_STEPS) / TLK_FIRST_TILE);
-            prefetch_channels(tile, next, end - next);
-            next = end;
+        for (int t = 0; t < tile->steps; t += TLK_LANE_STEPS)
             for (int64_t m = 0; m < s->multiplier; m++)
                 TLK_REAL_FN(tlk_depthwise_steps)
-            (depthwise, depthwise->window + t * VW, weights + m * next_output, lanes, rows, m * s->channels + c, t,
-             tile->steps - t);
-        }
+        (depthwise, depthwise->window + t * VW, weights + m * next_output, lanes, rows, m * s->channels + c, t,
+         tile->steps - t);
     }
 }
-
-#if E_IS_REAL
-/* With lanes of steps. */
-static void first_rows(const struct tile *tile, const tlk_row_tile *rows)
-{
-    const int64_t channels = tile->depthwise->sepconv->channels;
-    const int64_t together = is_whole(tile) ? channels : 8;
-    for (int64_t c = 0; c < channels; c += together) {
-        const int64_t count = MIN(together, channels - c);
-        prefetch_channels(tile, c + count, MIN(together, channels - c - count));
-        TLK_REAL_FN(tlk_depthwise_rows)(rows, tile->x + c * tile->length, tile->length, tile->start, c, count);
-    }
-}
-#endif
 
 /* VW steps of one tap, the first of them at `start`: zero outside x. */
 static vec first_lanes(const struct tile *tile, const elem *x, int64_t start)
@@ -311,7 +273,7 @@ void TLK_ELEMENT_FN(tlk_depthwise_first)(const tlk_depthwise *depthwise, const e
     const int64_t read = rows.vectors * VW + (s->kernel_size - 1) * s->dilation;
     const bool inside = tile.start >= 0 && tile.start + read <= length;
     if (depthwise->has_rows && (tlk_taps_are_near(s) || (inside && s->stride == 1))) {
-        first_rows(&tile, &rows);
+        TLK_REAL_FN(tlk_depthwise_rows)(&rows, x, length, tile.start, 0, s->channels);
         return;
     }
 #endif
