@@ -102,7 +102,7 @@ static void pack_b(const void *b, int64_t row_step, int64_t column_step, int64_t
 
 tlk_output TLK_ELEMENT_FN(tlk_gemm_output)(const tlk_gemm *gemm)
 {
-    tlk_output output = {.type = gemm->type,
+    tlk_output output = {.type = V_TYPE,
                          .y = gemm->c,
                          .row_step = gemm->c_row_step,
                          .lane_step = gemm->c_column_step,
@@ -223,7 +223,7 @@ static void run_few(const tlk_gemm *gemm, const void *a, int64_t a_row_step, con
         const int columns = (int)MIN(VW, column_end - column);
         for (int c = 0; c < VW; c++)
             b_columns[c] = (const elem *)b + (column + MIN(c, columns - 1)) * b_column_step;
-        (rows == 1 ? dot_one : dot_few)(gemm->type, a_rows, b_columns, gemm->depth, stage);
+        (rows == 1 ? dot_one : dot_few)(V_TYPE, a_rows, b_columns, gemm->depth, stage);
         TLK_ELEMENT_FN(tlk_output_finish)(&output, stage, VW, 0, column, rows, columns);
     }
 }

@@ -24,7 +24,6 @@
 #include "kernels/steps.h"
 
 typedef struct tlk_gemm {
-    tlk_type type;       /* of all operands, which only half types need to tell apart */
     int64_t m, n, depth; /* >= 1; a depth of 0 is the caller's to treat */
     void *c;
     int64_t c_row_step, c_column_step; /* fastest with a column step of 1 */

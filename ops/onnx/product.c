@@ -339,8 +339,7 @@ static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_
                   at_b = operand_at(plan, &plan->b, job->b, b);
     const operand l = swapped ? at_b : at_a, r = swapped ? at_a : at_b;
     tlk_step steps[TLK_MAX_STEPS];
-    const tlk_gemm gemm = {.type = nn_kernel_type(plan->type),
-                           .m = swapped ? n : m,
+    const tlk_gemm gemm = {.m = swapped ? n : m,
                            .n = swapped ? m : n,
                            .depth = nn_max(plan->b.depth, 1),
                            .c = (char *)result->c + matrix * m * n * (int64_t)nn_type_size(plan->type),

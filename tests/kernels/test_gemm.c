@@ -28,8 +28,7 @@ typedef struct buffers {
 
 static tlk_gemm describe(const problem *p, const buffers *b)
 {
-    tlk_gemm gemm = {.type = p->type,
-                     .m = p->m,
+    tlk_gemm gemm = {.m = p->m,
                      .n = p->n,
                      .depth = p->depth,
                      .c = b->c.data,
