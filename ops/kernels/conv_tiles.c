@@ -19,7 +19,8 @@
 
 #define LINES          TLK_TILE_LINES
 #define BLOCK          (2 * LINES)  /* filters, and outputs, of a block of sums */
-#define LEAST_OUTPUTS  64           /* for which splitting the weights pays */
+#define LEAST_OUTPUTS  96           /* for which splitting the weights pays */
+#define LEAST_PIXELS   128          /* of an image, where there is one tap */
 #define WINDOW_BYTES   (896 * 1024) /* in parts: with weights and sums, inside the second-level cache */
 #define MOST_POSITIONS 2048
 #define STEPS          24  /* of weights at a time */
@@ -77,14 +78,14 @@ static bool fits(const tlk_conv *conv, int64_t rows, int64_t columns)
 
 /* Tiles pay where splitting the weights and the data costs less than the products save, and little of them is zeros. It
  * is a matter of the attributes, and of whether there are few outputs in all; never of what a piece has of them. A
- * strip of a signal has at least 64 (runtime/exec/strips.c), one of an image so many rows or columns. */
+ * strip of a signal has at least 96 (runtime/exec/strips.c), one of an image so many rows or columns. */
 static bool pays(const tlk_conv *conv, const tlk_conv_data *data)
 {
     tlk_conv_data flat = *data;
     const bool single = window_flatten(conv, &flat);
     const int64_t *out = data->out_size;
     const bool image = out[0] > 1 && out[1] > 1;
-    const int64_t least = single && image ? 2 * LEAST_OUTPUTS : LEAST_OUTPUTS;
+    const int64_t least = single && image ? LEAST_PIXELS : LEAST_OUTPUTS;
     const int64_t filters = (conv->filters + LINES - 1) / LINES * LINES;
     const double weights = (double)conv->channels * (double)conv->filters;
     const double share = weights / ((double)(tlk_tile_steps(conv->channels) * TLK_TILE_DEPTH) * (double)filters);

@@ -18,7 +18,7 @@
 #define LEAST_HALOS 16
 /* Steps of a value that is cut: kernels choose how they sum by whether there is a vector or a tile of outputs, and must
  * choose for a strip as for the whole. */
-#define LEAST_STEPS 64
+#define LEAST_STEPS 96
 /* Values of so many bytes a sample lie in hundreds of rows, which no processor fetches ahead. The fewer rows there are,
  * the more of the memory's time it hides, while copying the outputs takes the same: measured, strips then begin to be
  * worth it at lengths that grow with the inverse. */

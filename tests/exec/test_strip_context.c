@@ -13,7 +13,7 @@ static void small_network(void)
     finish("A,B,C");
 }
 
-/* However few samples of so many channels fill a strip: no value in it has fewer than 64 steps. */
+/* However few samples of so many channels fill a strip: no value in it has fewer than 96 steps. */
 START_TEST(test_least_steps)
 {
     tl_runtime *runtime;
@@ -36,11 +36,11 @@ START_TEST(test_least_steps)
     const tl_plan *plan = context->main->runner->plans;
     for (size_t i = 0; i < graph->value_count; i++)
         if (!(graph->values[i]->flags & TL_VALUE_CONSTANT))
-            ck_assert_int_ge(plan->slots[i].dims[2], 64);
-    ck_assert_int_le(plan->slots[graph->outputs[0]->index].dims[2], 80);
+            ck_assert_int_ge(plan->slots[i].dims[2], 96);
+    ck_assert_int_le(plan->slots[graph->outputs[0]->index].dims[2], 112);
     tl_context_destroy(context);
     tl_context_create(session, &context, &test_error);
-    tl_context_set_strips(context, 1 << 12); /* 64 steps are too many */
+    tl_context_set_strips(context, 1 << 12); /* 96 steps are too many */
     run_once(context, &x, &y);
     ck_assert(!is_cut(context));
     tl_context_destroy(context);
