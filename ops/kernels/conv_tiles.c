@@ -19,8 +19,6 @@
 
 #define LINES          TLK_TILE_LINES
 #define BLOCK          (2 * LINES)  /* filters, and outputs, of a block of sums */
-#define LEAST_OUTPUTS  96           /* for which splitting the weights pays */
-#define LEAST_PIXELS   128          /* of an image, where there is one tap */
 #define WINDOW_BYTES   (896 * 1024) /* in parts: with weights and sums, inside the second-level cache */
 #define MOST_POSITIONS 2048
 #define STEPS          24  /* of weights at a time */
@@ -76,6 +74,14 @@ static bool fits(const tlk_conv *conv, int64_t rows, int64_t columns)
     return window_size(conv, rows, columns) <= most;
 }
 
+/* For which splitting the weights pays: measured. With one tap the data is split for that alone. */
+static int64_t least_outputs(const tlk_conv *conv, bool single, bool image)
+{
+    if (!single)
+        return 64;
+    return image ? 128 : conv->channels < 512 ? 96 : 80;
+}
+
 /* Tiles pay where splitting the weights and the data costs less than the products save, and little of them is zeros. It
  * is a matter of the attributes, and of whether there are few outputs in all; never of what a piece has of them. A
  * strip of a signal has at least 96 (runtime/exec/strips.c), one of an image so many rows or columns. */
@@ -85,7 +91,7 @@ static bool pays(const tlk_conv *conv, const tlk_conv_data *data)
     const bool single = window_flatten(conv, &flat);
     const int64_t *out = data->out_size;
     const bool image = out[0] > 1 && out[1] > 1;
-    const int64_t least = single && image ? LEAST_PIXELS : LEAST_OUTPUTS;
+    const int64_t least = least_outputs(conv, single, image);
     const int64_t filters = (conv->filters + LINES - 1) / LINES * LINES;
     const double weights = (double)conv->channels * (double)conv->filters;
     const double share = weights / ((double)(tlk_tile_steps(conv->channels) * TLK_TILE_DEPTH) * (double)filters);
@@ -93,8 +99,8 @@ static bool pays(const tlk_conv *conv, const tlk_conv_data *data)
         (single && (filters < 3 * LINES || (!image && weights < 65536))) || out[0] < 1 || out[1] < 1 ||
         out[0] < (least + out[1] - 1) / out[1])
         return false;
-    const int64_t columns = MIN(LEAST_OUTPUTS, out[1]);
-    return fits(conv, (LEAST_OUTPUTS + columns - 1) / columns, columns);
+    const int64_t columns = MIN(2 * BLOCK, out[1]);
+    return fits(conv, (2 * BLOCK + columns - 1) / columns, columns);
 }
 
 static void choose_tiles(struct job *job)
