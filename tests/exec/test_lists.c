@@ -1,12 +1,14 @@
-/* Sequences, optionals and maps: in graphs that say wrong things of them each is refused, or the run fails; and lists
- * that share their memory stay what they were. */
+/* Sequences, optionals and maps: in graphs that say wrong things of them each is refused, or the run fails; lists that
+ * share their memory stay what they were; and maps become the rows that the standard says. */
 #include <check.h>
 #undef fail /* Check's old name for ck_abort */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/run.h"
+#include "exec/inspect.h"
 #include "load/message.h"
 #include "tapline/tapline.h"
 
@@ -333,11 +335,23 @@ static const struct {
     {state_that_is_absent, floats, TL_INVALID_MODEL, "the body takes 3 values, but gets 2"},
 };
 
+/* The graph, with the operators of ai.onnx.ml. */
+static message model_of_graph(void)
+{
+    static message m, opset;
+    opset.size = 0;
+    m = model_of(&graph);
+    put_text(&opset, 1, "ai.onnx.ml");
+    put_int(&opset, 2, 1);
+    put_message(&m, 8, &opset);
+    return m;
+}
+
 static message model(message type)
 {
-    static message m, opset, axis;
+    static message axis;
     const int64_t one = 1, zero = 0;
-    axis.size = opset.size = 0;
+    axis.size = 0;
     put_tensor(&axis, "axis", TL_INT64, &one, 1);
     put_blob(&axis, 9, &zero, sizeof zero);
     put_message(&graph, 5, &axis);
@@ -345,11 +359,7 @@ static message model(message type)
     put_value(&graph, GRAPH_INPUT, "flag", tensor(TL_BOOL));
     put_value(&graph, GRAPH_INPUT, "number", tensor(TL_INT64));
     put_value(&graph, GRAPH_OUTPUT, "y", type);
-    m = model_of(&graph);
-    put_text(&opset, 1, "ai.onnx.ml");
-    put_int(&opset, 2, 1);
-    put_message(&m, 8, &opset);
-    return m;
+    return model_of_graph();
 }
 
 static tl_status run(tl_session *session, tl_context **context, tl_error *error)
@@ -469,6 +479,111 @@ START_TEST(ends)
 }
 END_TEST
 
+/* Maps from a word to its position, from 1 on, and what a vocabulary makes of them. Words are strings, or the int64
+ * they write. */
+static const struct row {
+    const char *keys, *vocabulary;
+    float y[7];
+} rows[] = {
+    {"1 2 3", "1 2 3", {1, 2, 3}},
+    {"7 -3 12 5", "12 7 99 -3 12 -30", {3, 1, 0, 2, 3, 0}}, /* absent keys, repeated words; 5 is no word */
+    {"300 2 256 1 -1", "1 -1 2 256 3 300 30", {4, 5, 2, 3, 0, 1, 0}},
+    {"4 7 4", "7 4", {2, 3}}, /* the last one of a key */
+    {"5", "6 4", {0, 0}},
+    {"5", "5", {1}},
+    {"-9223372036854775808 0 9223372036854775807", "9223372036854775807 -9223372036854775808 1", {3, 1, 0}},
+};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+/* With the words between the spaces as an attribute. */
+static message with_words(message to, const char *name, bool strings, const char *words)
+{
+    message a = attribute(name, strings ? ATTR_STRINGS : ATTR_INTS);
+    while (*words) {
+        char word[32];
+        int length = 0;
+        ck_assert_int_eq(sscanf(words, "%31s%n", word, &length), 1);
+        if (strings)
+            put_text(&a, 9, word);
+        else
+            put_int(&a, 8, strtoll(word, NULL, 10));
+        words += length + (words[length] == ' ');
+    }
+    put_message(&to, 5, &a);
+    return to;
+}
+
+/* A graph of one node, in a context that waits for its input. */
+static tl_context *context_of(tl_runtime *runtime, message only, message in, message out, tl_session **session)
+{
+    static message m;
+    tl_context *context;
+    tl_error error = {TL_OK, ""};
+    graph.size = 0;
+    add(only);
+    put_value(&graph, GRAPH_INPUT, "x", in);
+    put_value(&graph, GRAPH_OUTPUT, "y", out);
+    m = model_of_graph();
+    tl_status status = tl_session_open_memory(runtime, m.bytes, m.size, NULL, session, &error);
+    if (status == TL_OK)
+        status = tl_context_create(*session, &context, &error);
+    ck_assert_msg(status == TL_OK, "%s", error.message);
+    return context;
+}
+
+/* The second row of what ZipMap gets, as DictVectorizer gives it back. */
+START_TEST(vectors)
+{
+    const struct row *row = &rows[_i / 2];
+    const bool strings = _i % 2 == 1;
+    const message map = map_of(strings ? TL_STRING : TL_INT64, TL_FLOAT);
+    tl_runtime *runtime;
+    tl_session *zip_session, *session;
+    tl_tensor out;
+    tl_error error = {TL_OK, ""};
+    int64_t keys = 1, words = 1;
+    float x[16];
+    for (const char *c = row->keys; *c; c++)
+        keys += *c == ' ';
+    for (const char *c = row->vocabulary; *c; c++)
+        words += *c == ' ';
+    for (int64_t i = 0; i < 2 * keys; i++)
+        x[i] = (float)(i - keys + 1);
+    ck_assert_int_eq(tl_runtime_create(NULL, &runtime, &error), TL_OK);
+    tl_context *zip = context_of(
+        runtime,
+        with_words(ml("ZipMap", "x", "y"), strings ? "classlabels_strings" : "classlabels_int64s", strings, row->keys),
+        floats(), list_of(TYPE_SEQUENCE, map), &zip_session);
+    tl_context *context =
+        context_of(runtime,
+                   with_words(ml("DictVectorizer", "x", "y"), strings ? "string_vocabulary" : "int64_vocabulary",
+                              strings, row->vocabulary),
+                   map, floats(), &session);
+    const tl_tensor input = {x, TL_FLOAT, 2, {2, keys}};
+    tl_status status = tl_context_set_input(zip, 0, &input, &error);
+    if (status == TL_OK)
+        status = tl_context_run(zip, &error);
+    ck_assert_msg(status == TL_OK, "%s", error.message);
+    const tl_list *maps = tl_context_output_list(zip, 0);
+    ck_assert_uint_eq(maps->count, 2);
+    status = tl_context_set_list(context, 0, maps->items[1]->list, &error);
+    if (status == TL_OK)
+        status = tl_context_run(context, &error);
+    if (status == TL_OK)
+        status = tl_context_output(context, 0, &out, &error);
+    ck_assert_msg(status == TL_OK, "%s", error.message);
+    ck_assert(out.type == TL_FLOAT && out.rank == 2 && out.dims[0] == 1);
+    ck_assert_int_eq(out.dims[1], words);
+    for (int64_t i = 0; i < words; i++)
+        ck_assert_float_eq(((const float *)out.data)[i], row->y[i]);
+    tl_context_destroy(context);
+    tl_context_destroy(zip);
+    tl_session_destroy(session);
+    tl_session_destroy(zip_session);
+    tl_runtime_destroy(runtime);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lists");
@@ -479,5 +594,8 @@ int main(void)
     TCase *shared = tcase_create("shared");
     tcase_add_test(shared, ends);
     suite_add_tcase(suite, shared);
+    TCase *made = tcase_create("maps");
+    tcase_add_loop_test(made, vectors, 0, 2 * ROWS);
+    suite_add_tcase(suite, made);
     return run_suite(suite);
 }
