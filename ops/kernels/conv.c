@@ -55,15 +55,15 @@ static void pack(const tlk_conv *conv, const void *weights, const void *bias, vo
 {
     real *out = packed;
     for (int64_t f = 0; f < (int64_t)padded_filters(conv); f++)
-        *out++ = bias != NULL && f < conv->groups * conv->filters ? e_get(conv->type, (const elem *)bias + f) : 0;
+        *out++ = bias != NULL && f < conv->groups * conv->filters ? ((const real *)bias)[f] : 0;
     const int64_t taps = conv->kernel[0] * conv->kernel[1];
     const int64_t row = conv->channels * taps;
-    const elem *group = weights;
+    const real *group = weights;
     for (int64_t g = 0; g < conv->groups; g++, group += conv->filters * row)
         for (int64_t b = 0; b < block_count(conv); b++) {
             const int64_t f = block_begin(conv, b), filters = block_begin(conv, b + 1) - f;
             for (int64_t k = 0; k < taps; k++, out += conv->channels * filters)
-                pack_lines(conv->type, group + f * row + k, row, taps, filters, filters, conv->channels, out);
+                pack_lines(group + f * row + k, row, taps, filters, filters, conv->channels, out);
         }
     for (int i = 0; i < VW; i++) /* what tlk_block_few_columns reads beyond the last block */
         *out++ = 0;
@@ -212,8 +212,8 @@ static void prepare(struct job *job, const void *packed)
         job->biases = conv->kind == TLK_CONV_MAXIMUM ? &lowest : &zero;
         job->multiply = conv->kind == TLK_CONV_MAXIMUM ? TLK_REAL_FN(tlk_block_maximum) : TLK_REAL_FN(tlk_block_sum);
     }
-    job->output = output_rows(conv->type, job->data.y, job->data.out_size[0] * job->data.out_size[1], &conv->activation,
-                              job->data.steps);
+    job->output =
+        output_rows(job->data.y, job->data.out_size[0] * job->data.out_size[1], &conv->activation, job->data.steps);
 }
 
 static void prepare_window(struct job *job, void *workspace)
@@ -253,12 +253,10 @@ static void store_across(const struct job *job, const struct tile *tile, real *s
         for (int r = 0; r < rows && count > 0; r++)
             for (int i = 0; i < count; i += VW) {
                 const vec v = v_load(sums + r * TLK_NR + lane + i);
-#if E_IS_REAL
                 if (job->output.direct) {
                     v_store_n(job->output.y + (filter + r) * job->output.row_step + at + i, v, MIN(VW, count - i));
                     continue;
                 }
-#endif
                 v_store(part + r * TLK_NR + i, v);
             }
         if (count > 0 && !job->output.direct)
@@ -368,7 +366,7 @@ static int64_t direct_columns(const struct job *job, const struct tile *tile)
     const tlk_conv_data *data = &job->data;
     int64_t begin[2];
     int64_t end[2];
-    if (!E_IS_REAL || job->directly.count == 0 || job->panels)
+    if (job->directly.count == 0 || job->panels)
         return 0;
     for (int i = 0; i < 2; i++) {
         begin[i] = (i == 0 ? tile->row : tile->column) - data->pad[i];
@@ -385,7 +383,7 @@ static int64_t direct_columns(const struct job *job, const struct tile *tile)
 }
 
 /* Copies what the tile reads of x. */
-static void fill(const struct job *job, const struct tile *tile, const elem *x)
+static void fill(const struct job *job, const struct tile *tile, const real *x)
 {
     const tlk_conv *conv = job->conv;
     if (!TLK_PLANES || !job->panels) {
@@ -395,7 +393,7 @@ static void fill(const struct job *job, const struct tile *tile, const elem *x)
         return;
     }
     for (int64_t lane = 0; lane < tile->columns; lane += TLK_NR)
-        pack_lines(conv->type, x + tile->column + lane, 1, job->data.size[1], MIN(TLK_NR, tile->columns - lane), TLK_NR,
+        pack_lines(x + tile->column + lane, 1, job->data.size[1], MIN(TLK_NR, tile->columns - lane), TLK_NR,
                    conv->channels, job->elements + lane * conv->channels);
 }
 
@@ -405,7 +403,7 @@ static void run_piece(const struct job *job, struct tile *tile, int64_t columns,
 {
     const tlk_conv *conv = job->conv;
     const tlk_conv_data *data = &job->data;
-    const elem *x = (const elem *)data->x + tile->group * conv->channels * data->size[0] * data->size[1];
+    const real *x = (const real *)data->x + tile->group * conv->channels * data->size[0] * data->size[1];
     for (; columns > 0; columns -= tile->columns, tile->column += tile->columns) {
         tile->columns = columns;
         tile->lane_step = job->panels ? conv->channels : 1;
@@ -492,4 +490,4 @@ static void run(const tlk_conv *conv, const void *packed, const tlk_conv_data *d
     }
 }
 
-const tlk_conv_kernel TLK_ELEMENT_FN(tlk_conv) = {packed_size, workspace_size, pack, pieces, run};
+const tlk_conv_kernel TLK_REAL_FN(tlk_conv) = {packed_size, workspace_size, pack, pieces, run};

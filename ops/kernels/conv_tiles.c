@@ -28,7 +28,7 @@
 
 static const tlk_conv_kernel *vectors(void)
 {
-    return &TLK_ELEMENT_FN(tlk_conv);
+    return &TLK_REAL_FN(tlk_conv);
 }
 
 struct job {
@@ -294,17 +294,17 @@ static void gather_filters(const struct job *job, const real *group, int64_t fil
         rows[i] = next - first;
         begin[i] = MAX(0, first - filter);
         end[i] = MIN(LINES, next - filter);
-        from[i] = e_outside(group, first * depth + k * rows[i] - (first - filter));
+        from[i] = v_outside(group, first * depth + k * rows[i] - (first - filter));
         i++;
     }
     for (int64_t c = 0; c < channels; c++) {
         veci v = (veci)v_zero();
         TLK_UNROLL
         for (int b = 0; b < 3; b++)
-            v |= (veci)v_load_range(e_outside(from[b], c * rows[b]), (int)begin[b], (int)end[b]);
+            v |= (veci)v_load_range(v_outside(from[b], c * rows[b]), (int)begin[b], (int)end[b]);
         TLK_UNROLL
         for (int b = 0; b < 2; b++)
-            __builtin_prefetch(e_outside(from[b], (c + 2 * TLK_TILE_DEPTH) * rows[b] + begin[b]));
+            __builtin_prefetch(v_outside(from[b], (c + 2 * TLK_TILE_DEPTH) * rows[b] + begin[b]));
         v_store(panel + c * LINES, (vec)v);
     }
 }
@@ -468,8 +468,8 @@ static void prepare(struct job *job, const void *packed, void *workspace)
     const tlk_conv *conv = job->conv;
     job->biases = packed;
     job->weights = job->biases + tlk_size_round_up((size_t)(conv->groups * conv->filters), VW);
-    job->output = output_rows(TLK_F32, job->data.y, job->data.out_size[0] * job->data.out_size[1], &conv->activation,
-                              job->data.steps);
+    job->output =
+        output_rows(job->data.y, job->data.out_size[0] * job->data.out_size[1], &conv->activation, job->data.steps);
     place(job, (uintptr_t)workspace);
     int64_t *offset = job->offsets;
     for (int64_t kh = 0; kh < conv->kernel[0]; kh++)

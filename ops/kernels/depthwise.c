@@ -57,11 +57,11 @@ static bool has_rows(const tlk_sepconv *s)
     const double taps = (double)s->kernel_size;
     const double lanes = (double)(s->channels / VW + (s->channels % VW != 0)) * VW;
     const bool few = s->stride == 1 && 20 * taps * (double)s->channels <= lanes * (9 * taps + 11 * ROW_TAPS);
-    const bool faster = E_IS_REAL && (few || (tlk_taps_are_near(s) && s->kernel_size <= NEAR_TAPS(s->stride)));
+    const bool faster = few || (tlk_taps_are_near(s) && s->kernel_size <= NEAR_TAPS(s->stride));
     return !is_last(s) && (faster || phase_length(s) == SIZE_MAX);
 }
 
-size_t TLK_ELEMENT_FN(tlk_depthwise_weights)(const tlk_sepconv *s)
+size_t TLK_REAL_FN(tlk_depthwise_weights)(const tlk_sepconv *s)
 {
     const size_t taps = tlk_size_mul((size_t)s->multiplier, (size_t)s->kernel_size);
     const size_t by_lanes = tlk_size_mul(tlk_size_round_up((size_t)s->channels, VW), taps);
@@ -69,7 +69,7 @@ size_t TLK_ELEMENT_FN(tlk_depthwise_weights)(const tlk_sepconv *s)
 }
 
 /* By lanes, then by rows. */
-void TLK_ELEMENT_FN(tlk_depthwise_pack)(const tlk_sepconv *s, const elem *depthwise, real *weights)
+void TLK_REAL_FN(tlk_depthwise_pack)(const tlk_sepconv *s, const real *depthwise, real *weights)
 {
     const int64_t apart = period(s);
     for (int64_t m = 0; m < s->multiplier; m++)
@@ -78,20 +78,19 @@ void TLK_ELEMENT_FN(tlk_depthwise_pack)(const tlk_sepconv *s, const elem *depthw
     for (int64_t q = 0; q < taps; q++)
         for (int64_t lane = 0; lane < VW; lane++) {
             const int64_t row = (c + lane) * s->multiplier + m;
-            *weights++ =
-                c + lane < s->channels ? e_get(s->type, depthwise + row * s->kernel_size + first + q * apart) : 0;
+            *weights++ = c + lane < s->channels ? depthwise[row * s->kernel_size + first + q * apart] : 0;
         }
     for (int64_t m = 0; m < s->multiplier && has_rows(s); m++)
         for (int64_t c = 0; c < s->channels; c++)
             for (int64_t k = 0; k < s->kernel_size; k++)
-                *weights++ = e_get(s->type, depthwise + (c * s->multiplier + m) * s->kernel_size + k);
+                *weights++ = depthwise[(c * s->multiplier + m) * s->kernel_size + k];
 }
 
-size_t TLK_ELEMENT_FN(tlk_depthwise_workspace)(const tlk_sepconv *s)
+size_t TLK_REAL_FN(tlk_depthwise_workspace)(const tlk_sepconv *s)
 {
     /* What the taps reach, in bytes, so that no address computed from it overflows. */
     const size_t reach = tlk_size_mul((size_t)s->kernel_size, (size_t)s->dilation);
-    const size_t bytes = tlk_size_mul(tlk_size_mul(reach, (size_t)s->channels), sizeof(elem));
+    const size_t bytes = tlk_size_mul(tlk_size_mul(reach, (size_t)s->channels), sizeof(real));
     if (bytes > INT64_MAX / 2)
         return SIZE_MAX;
     size_t size = tlk_size_mul((size_t)s->kernel_size, sizeof(tlk_tap_group));
@@ -100,8 +99,8 @@ size_t TLK_ELEMENT_FN(tlk_depthwise_workspace)(const tlk_sepconv *s)
     return tlk_size_round_up(size, 64);
 }
 
-void TLK_ELEMENT_FN(tlk_depthwise_prepare)(tlk_depthwise *depthwise, const tlk_sepconv *s, const real *weights,
-                                           void *workspace)
+void TLK_REAL_FN(tlk_depthwise_prepare)(tlk_depthwise *depthwise, const tlk_sepconv *s, const real *weights,
+                                        void *workspace)
 {
     const int64_t apart = period(s);
     const int64_t channels = (int64_t)tlk_size_round_up((size_t)s->channels, VW);
@@ -129,20 +128,18 @@ void TLK_ELEMENT_FN(tlk_depthwise_prepare)(tlk_depthwise *depthwise, const tlk_s
 
 struct tile {
     const tlk_depthwise *depthwise;
-    tlk_type type;
-    const elem *x;
+    const real *x;
     int64_t length;
     int64_t start; /* where in x the first tap of the first step lies; may be negative */
     int64_t span;  /* from there on, positions that taps of the tile read */
     int steps;
 };
 
-static struct tile tile_at(const tlk_depthwise *depthwise, const elem *x, int64_t length, int64_t start, int steps)
+static struct tile tile_at(const tlk_depthwise *depthwise, const real *x, int64_t length, int64_t start, int steps)
 {
     const tlk_sepconv *s = depthwise->sepconv;
     return (struct tile){
-        depthwise,     s->type, x,
-        length,        start,   .span = (steps - 1) * s->stride + (s->kernel_size - 1) * s->dilation + 1,
+        depthwise,     x, length, start, .span = (steps - 1) * s->stride + (s->kernel_size - 1) * s->dilation + 1,
         .steps = steps};
 }
 
@@ -154,7 +151,7 @@ TLK_INLINE void load_square(const struct tile *tile, int64_t c, int64_t from, ve
     const int64_t channels = tile->depthwise->sepconv->channels - c;
     const int begin = (int)CLAMP(-from, 0, VW);
     const int end = (int)CLAMP(tile->length - from, 0, VW);
-    const elem *x = e_outside(tile->x, c * tile->length + from);
+    const real *x = v_outside(tile->x, c * tile->length + from);
     if (begin >= end) {
         TLK_UNROLL
         for (int r = 0; r < VW; r++)
@@ -162,15 +159,15 @@ TLK_INLINE void load_square(const struct tile *tile, int64_t c, int64_t from, ve
     } else if (channels < VW) {
         TLK_UNROLL
         for (int r = 0; r < VW; r++)
-            square[r] = r < channels ? e_load_range(tile->type, e_outside(x, r * tile->length), begin, end) : v_zero();
+            square[r] = r < channels ? v_load_range(v_outside(x, r * tile->length), begin, end) : v_zero();
     } else if (end - begin < VW) {
         TLK_UNROLL
         for (int r = 0; r < VW; r++)
-            square[r] = e_load_range(tile->type, e_outside(x, r * tile->length), begin, end);
+            square[r] = v_load_range(v_outside(x, r * tile->length), begin, end);
     } else {
         TLK_UNROLL
         for (int r = 0; r < VW; r++)
-            square[r] = e_load(tile->type, x + r * tile->length);
+            square[r] = v_load(x + r * tile->length);
     }
 }
 
@@ -225,18 +222,18 @@ static void first_windows(const struct tile *tile, const tlk_row_tile *rows)
 }
 
 /* VW steps of one tap, the first of them at `start`: zero outside x. */
-static vec first_lanes(const struct tile *tile, const elem *x, int64_t start)
+static vec first_lanes(const struct tile *tile, const real *x, int64_t start)
 {
     const int64_t stride = tile->depthwise->sepconv->stride;
     if (stride == 1) {
         const int begin = (int)CLAMP(-start, 0, VW);
         const int end = (int)CLAMP(tile->length - start, 0, VW);
-        return begin < end ? e_load_range(tile->type, e_outside(x, start), begin, end) : v_zero();
+        return begin < end ? v_load_range(v_outside(x, start), begin, end) : v_zero();
     }
     real lanes[VW];
     for (int lane = 0; lane < VW; lane++) {
         const int64_t i = tlk_wrapping_at(start, lane, stride);
-        lanes[lane] = i >= 0 && i < tile->length ? e_get(tile->type, x + i) : 0;
+        lanes[lane] = i >= 0 && i < tile->length ? x[i] : 0;
     }
     return v_load(lanes);
 }
@@ -258,8 +255,8 @@ static void first_far(const struct tile *tile, const tlk_row_tile *rows)
             }
 }
 
-void TLK_ELEMENT_FN(tlk_depthwise_first)(const tlk_depthwise *depthwise, const elem *x, int64_t length,
-                                         int64_t pad_left, int64_t t, int steps, real *h)
+void TLK_REAL_FN(tlk_depthwise_first)(const tlk_depthwise *depthwise, const real *x, int64_t length, int64_t pad_left,
+                                      int64_t t, int steps, real *h)
 {
     const tlk_sepconv *s = depthwise->sepconv;
     const struct tile tile = tile_at(depthwise, x, length, t * s->stride - pad_left, steps);
@@ -269,14 +266,12 @@ void TLK_ELEMENT_FN(tlk_depthwise_first)(const tlk_depthwise *depthwise, const e
                                .vectors = steps <= VW       ? 1
                                           : steps <= 4 * VW ? 4
                                                             : 8};
-#if E_IS_REAL
     const int64_t read = rows.vectors * VW + (s->kernel_size - 1) * s->dilation;
     const bool inside = tile.start >= 0 && tile.start + read <= length;
     if (depthwise->has_rows && (tlk_taps_are_near(s) || (inside && s->stride == 1))) {
         TLK_REAL_FN(tlk_depthwise_rows)(&rows, x, length, tile.start, 0, s->channels);
         return;
     }
-#endif
     if (depthwise->phase_length > 0)
         first_windows(&tile, &rows);
     else
@@ -294,8 +289,8 @@ static void fill_last(const struct tile *tile, int64_t c, int lanes)
         real *at = tile->depthwise->window + phase * tile->depthwise->phase_length * VW;
         for (int64_t i = tile->start + phase; i < end; i += s->stride, at += VW) {
             const bool inside = i >= 0 && i < tile->length;
-            const elem *x = tile->x + (inside ? i : 0) * s->channels + c;
-            v_store(at, !inside ? v_zero() : lanes == VW ? e_load(tile->type, x) : e_load_n(tile->type, x, lanes));
+            const real *x = tile->x + (inside ? i : 0) * s->channels + c;
+            v_store(at, !inside ? v_zero() : lanes == VW ? v_load(x) : v_load_n(x, lanes));
         }
     }
 }
@@ -312,8 +307,8 @@ static void last_far(const struct tile *tile, int64_t c, int lanes, const real *
             for (int64_t q = 0; q < depthwise->groups[g].taps; q++, weight += VW) {
                 const int64_t i = tlk_wrapping_at(tile->start + depthwise->groups[g].position, t + q, s->stride);
                 const bool inside = i >= 0 && i < tile->length;
-                const elem *x = tile->x + (inside ? i : 0) * s->channels + c;
-                sum = v_fma(inside ? e_load_n(tile->type, x, lanes) : v_zero(), v_load(weight), sum);
+                const real *x = tile->x + (inside ? i : 0) * s->channels + c;
+                sum = v_fma(inside ? v_load_n(x, lanes) : v_zero(), v_load(weight), sum);
             }
         v_store(h + t * VW, sum);
     }
@@ -324,7 +319,7 @@ static void last_steps(const struct tile *tile, real *h)
 {
     const tlk_depthwise *depthwise = tile->depthwise;
     const tlk_sepconv *s = depthwise->sepconv;
-    const bool inside = E_IS_REAL && tile->start >= 0 && s->stride <= tile->length &&
+    const bool inside = tile->start >= 0 && s->stride <= tile->length &&
                         tile->start + tile->span + (TLK_LANE_STEPS - tile->steps) * s->stride <= tile->length;
     const real *weights = depthwise->by_lanes;
     const int64_t vectors = (s->channels + VW - 1) / VW;
@@ -346,8 +341,8 @@ static void last_steps(const struct tile *tile, real *h)
     }
 }
 
-void TLK_ELEMENT_FN(tlk_depthwise_last)(const tlk_depthwise *depthwise, const elem *x, int64_t length, int64_t pad_left,
-                                        int64_t t, int steps, real *h)
+void TLK_REAL_FN(tlk_depthwise_last)(const tlk_depthwise *depthwise, const real *x, int64_t length, int64_t pad_left,
+                                     int64_t t, int steps, real *h)
 {
     const int64_t stride = depthwise->sepconv->stride;
     for (int i = 0; i < steps; i += TLK_LANE_STEPS) {

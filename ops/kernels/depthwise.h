@@ -19,7 +19,7 @@
 #include "kernels/block.h"
 #include "kernels/check.h"
 #include "kernels/sepconv.h"
-#include "kernels/velem.h"
+#include "kernels/vreal.h"
 
 /* At most that many taps share their loads. */
 #define TLK_SHARED_TAPS 4
@@ -100,28 +100,28 @@ void TLK_REAL_FN(tlk_depthwise_steps)(const tlk_depthwise *depthwise, const real
                                       const tlk_row_tile *tile, int64_t j, int t, int steps);
 
 /* Elements of the packed weights, and bytes of workspace; SIZE_MAX where there is no such size. */
-size_t TLK_ELEMENT_FN(tlk_depthwise_weights)(const tlk_sepconv *sepconv);
-size_t TLK_ELEMENT_FN(tlk_depthwise_workspace)(const tlk_sepconv *sepconv);
+size_t TLK_REAL_FN(tlk_depthwise_weights)(const tlk_sepconv *sepconv);
+size_t TLK_REAL_FN(tlk_depthwise_workspace)(const tlk_sepconv *sepconv);
 
 /* Elements of a kernel's packed weights before the bias: those of the stage, to a whole vector. SIZE_MAX stays. */
 static inline size_t bias_at(const tlk_sepconv *s)
 {
-    return tlk_size_round_up(TLK_ELEMENT_FN(tlk_depthwise_weights)(s), VW);
+    return tlk_size_round_up(TLK_REAL_FN(tlk_depthwise_weights)(s), VW);
 }
 
 /* depthwise is (C*D, 1, K). */
-void TLK_ELEMENT_FN(tlk_depthwise_pack)(const tlk_sepconv *sepconv, const elem *depthwise, real *weights);
+void TLK_REAL_FN(tlk_depthwise_pack)(const tlk_sepconv *sepconv, const real *depthwise, real *weights);
 
-void TLK_ELEMENT_FN(tlk_depthwise_prepare)(tlk_depthwise *depthwise, const tlk_sepconv *sepconv, const real *weights,
-                                           void *workspace);
+void TLK_REAL_FN(tlk_depthwise_prepare)(tlk_depthwise *depthwise, const tlk_sepconv *sepconv, const real *weights,
+                                        void *workspace);
 
 /* channels_first: x is one sample, h is [TLK_FIRST_TILE / TLK_NR][D*C][TLK_NR]; steps <= TLK_FIRST_TILE. */
-void TLK_ELEMENT_FN(tlk_depthwise_first)(const tlk_depthwise *depthwise, const elem *x, int64_t length,
-                                         int64_t pad_left, int64_t t, int steps, real *h);
+void TLK_REAL_FN(tlk_depthwise_first)(const tlk_depthwise *depthwise, const real *x, int64_t length, int64_t pad_left,
+                                      int64_t t, int steps, real *h);
 
 /* channels_last: x is one sample, h is [D][C in vectors][TLK_LAST_TILE + 1][VW]; steps <= TLK_LAST_TILE. (The odd
  * number of rows keeps the vectors of one step out of each other's cache sets.) */
-void TLK_ELEMENT_FN(tlk_depthwise_last)(const tlk_depthwise *depthwise, const elem *x, int64_t length, int64_t pad_left,
-                                        int64_t t, int steps, real *h);
+void TLK_REAL_FN(tlk_depthwise_last)(const tlk_depthwise *depthwise, const real *x, int64_t length, int64_t pad_left,
+                                     int64_t t, int steps, real *h);
 
 #endif

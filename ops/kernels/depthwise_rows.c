@@ -61,7 +61,7 @@ TLK_INLINE void add_all(int vectors, const vec *x, real weight, vec *sum)
 /* Vector v of a row, of which masks[v] lies in x. */
 TLK_INLINE vec load_row(bool inside, const __mmask16 *masks, const real *row, int v)
 {
-    return inside ? v_load(row + v * VW) : LOAD_MASKED(masks[v], e_outside(row, v * VW));
+    return inside ? v_load(row + v * VW) : LOAD_MASKED(masks[v], v_outside(row, v * VW));
 }
 
 /* Taps that are near: x is loaded once, and a tap has the lanes of two neighbouring vectors. Loads at a tap would
@@ -83,7 +83,7 @@ TLK_INLINE void sum_near_rows(bool inside, int vectors, int stride, const struct
         for (int v = 0; v < (vectors + 1) * stride; v++)
             masks[v] = _mm512_cmplt_epu32_mask((__m512i)(LANES + (v * VW - begin)), _mm512_set1_epi32(count));
     }
-    for (int64_t c = rows->c; c < rows->c + rows->count; c++, data = e_outside(data, rows->length)) {
+    for (int64_t c = rows->c; c < rows->c + rows->count; c++, data = v_outside(data, rows->length)) {
         const real *from = data;
         real copy[18 * VW] __attribute__((aligned(64)));
         if (inside && stride == 2) {
@@ -166,6 +166,6 @@ INSTANCE(8)
 void TLK_REAL_FN(tlk_depthwise_rows)(const tlk_row_tile *tile, const real *x, int64_t length, int64_t start, int64_t c,
                                      int64_t count)
 {
-    const struct rows rows = {tile, e_outside(x, start), length, start, c, count};
+    const struct rows rows = {tile, v_outside(x, start), length, start, c, count};
     (tile->vectors == 1 ? rows_1 : tile->vectors == 4 ? rows_4 : rows_8)(&rows);
 }

@@ -173,7 +173,7 @@ static void run(const tlk_gemm *gemm, const tlk_gemm_lines *a, const tlk_gemm_li
         job.bias = gemm->add;
         job.gemm.add = NULL;
     }
-    job.output = TLK_ELEMENT_FN(tlk_gemm_output)(&job.gemm);
+    job.output = TLK_REAL_FN(tlk_gemm_output)(&job.gemm);
     job.plain = job.output.direct && job.output.low == -(real)INFINITY && job.output.high == (real)INFINITY;
     job.tiles[s->held] = (tlk_tile *)(((uintptr_t)workspace + 63) / 64 * 64);
     job.tiles[s->streamed] = job.tiles[s->held] + s->most[s->held] * (SIDE / LINES) * s->steps;

@@ -17,7 +17,7 @@ TLK_KERNEL_LIST(TLK_PROTOTYPE)
 #define TLK_RARE_FN(name) TLK_FN(name)
 #endif
 
-extern const tlk_sepconv_kernel TLK_FN(tlk_sepconv_f32), TLK_RARE_FN(tlk_sepconv_f64), TLK_RARE_FN(tlk_sepconv_half);
+extern const tlk_sepconv_kernel TLK_FN(tlk_sepconv_f32), TLK_RARE_FN(tlk_sepconv_f64);
 extern const tlk_gemm_kernel TLK_FN(tlk_gemm_f32), TLK_RARE_FN(tlk_gemm_f64);
 extern const tlk_conv_kernel TLK_FN(tlk_conv_f32), TLK_RARE_FN(tlk_conv_f64);
 extern const tlk_steps_kernel TLK_FN(tlk_steps_f32), TLK_RARE_FN(tlk_steps_f64), TLK_RARE_FN(tlk_steps_half);

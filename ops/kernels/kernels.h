@@ -47,7 +47,7 @@ typedef struct tlk_kernels {
 #define TLK_FIELD(type, name, parameters) type(*name) parameters;
     TLK_KERNEL_LIST(TLK_FIELD)
 #undef TLK_FIELD
-    /* by tlk_type; NULL for products and convolutions of half types, which are widened to float first */
+    /* by tlk_type; NULL for half types, but for steps: operators widen them to float */
     const tlk_sepconv_kernel *sepconv[4];
     const tlk_gemm_kernel *gemm[4];
     const tlk_gemm_tiles *gemm_tiles; /* of float; NULL where there are none */

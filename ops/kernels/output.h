@@ -15,7 +15,7 @@
 #include "kernels/velem.h"
 
 typedef struct tlk_output {
-    tlk_type type; /* of y and all operands */
+    tlk_type type; /* of half types: which one */
     elem *y;
     int64_t row_step;  /* elements of y from row to row of a block */
     int64_t lane_step; /* and from lane to lane */
@@ -56,22 +56,16 @@ static inline void output_prepare(tlk_output *output)
 }
 
 /* Of a convolution: the lanes are neighbours in y, and rows lie row_step apart. */
-static inline tlk_output output_rows(tlk_type type, elem *y, int64_t row_step, const tlk_activation *activation,
-                                     tlk_steps steps)
+static inline tlk_output output_rows(elem *y, int64_t row_step, const tlk_activation *activation, tlk_steps steps)
 {
-    tlk_output output = {.type = type,
-                         .y = y,
-                         .row_step = row_step,
-                         .lane_step = 1,
-                         .scale = 1,
-                         .activation = activation,
-                         .steps = steps};
+    tlk_output output = {
+        .y = y, .row_step = row_step, .lane_step = 1, .scale = 1, .activation = activation, .steps = steps};
     output_prepare(&output);
     return output;
 }
 
 /* Of a matrix product; in gemm.c. */
-tlk_output TLK_ELEMENT_FN(tlk_gemm_output)(const tlk_gemm *gemm);
+tlk_output TLK_REAL_FN(tlk_gemm_output)(const tlk_gemm *gemm);
 
 /* rows * lanes sums on the stage, [rows][stage_step] with whole vectors readable, to y from (row, lane) on. */
 void TLK_ELEMENT_FN(tlk_output_finish)(const tlk_output *output, real *stage, int64_t stage_step, int64_t row,

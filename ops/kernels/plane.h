@@ -10,8 +10,8 @@
 #include "kernels/conv.h"
 #include "kernels/output.h"
 
-/* Doubles, half types and the portable kernels do without: less code, less speed, the same bits. */
-#if defined TLK_DOUBLE || !E_IS_REAL || defined TLK_ISA_PORTABLE
+/* Doubles and the portable kernels do without: less code, less speed, the same bits. */
+#if defined TLK_DOUBLE || defined TLK_ISA_PORTABLE
 #define TLK_PLANES 0
 #else
 #define TLK_PLANES 1

@@ -19,9 +19,9 @@ static inline int64_t rowblock_begin(int64_t rows, int64_t block)
 }
 
 /* packed[k][i] = source[i * step + k * depth_step] for i < count, zero up to width. In gemm.c, for all kernels. */
-#define pack_lines TLK_ELEMENT_FN(tlk_pack_lines)
-void pack_lines(tlk_type type, const elem *source, int64_t step, int64_t depth_step, int64_t count, int64_t width,
-                int64_t depth, real *packed);
+#define pack_lines TLK_REAL_FN(tlk_pack_lines)
+void pack_lines(const real *source, int64_t step, int64_t depth_step, int64_t count, int64_t width, int64_t depth,
+                real *packed);
 
 /* Neighbouring blocks for tlk_block_few_columns. */
 typedef struct rowblock_few {

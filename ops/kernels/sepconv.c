@@ -30,12 +30,12 @@ static size_t packed_size(const tlk_sepconv *s)
 }
 
 /* `width` filters from f on, as [depth][stride], the rest zero; depth in the order of the depthwise stage. */
-static void pack_filters(const tlk_sepconv *s, const elem *pointwise, int64_t f, int64_t width, int64_t stride,
+static void pack_filters(const tlk_sepconv *s, const real *pointwise, int64_t f, int64_t width, int64_t stride,
                          real *packed)
 {
     const int64_t depth = s->channels * s->multiplier;
     for (int64_t m = 0; m < s->multiplier; m++, packed += s->channels * stride)
-        pack_lines(s->type, pointwise + f * depth + m, depth, s->multiplier, width, stride, s->channels, packed);
+        pack_lines(pointwise + f * depth + m, depth, s->multiplier, width, stride, s->channels, packed);
 }
 
 static void pack(const tlk_sepconv *s, const void *depthwise, const void *pointwise, const void *bias, void *packed)
@@ -44,9 +44,9 @@ static void pack(const tlk_sepconv *s, const void *depthwise, const void *pointw
     real *biases = weights + bias_at(s);
     real *blocks = weights + pointwise_at(s);
     const int64_t depth = s->channels * s->multiplier;
-    TLK_ELEMENT_FN(tlk_depthwise_pack)(s, depthwise, weights);
+    TLK_REAL_FN(tlk_depthwise_pack)(s, depthwise, weights);
     for (real *b = biases; b < blocks; b++)
-        *b = bias != NULL && b - biases < s->filters ? e_get(s->type, (const elem *)bias + (b - biases)) : 0;
+        *b = bias != NULL && b - biases < s->filters ? ((const real *)bias)[b - biases] : 0;
     if (is_last(s)) {
         for (int64_t f = 0; f < s->filters; f += TLK_NR, blocks += depth * TLK_NR)
             pack_filters(s, pointwise, f, MIN(TLK_NR, s->filters - f), TLK_NR, blocks);
@@ -72,7 +72,7 @@ static size_t workspace_size(const tlk_sepconv *s)
     const size_t rows = tlk_size_mul(channels, (size_t)s->multiplier);
     const size_t row_bytes = (size_t)(is_last(s) ? TLK_LAST_TILE + 1 : TLK_FIRST_TILE) * sizeof(real);
     const size_t bytes =
-        tlk_size_add(TLK_ELEMENT_FN(tlk_depthwise_workspace)(s), tlk_size_add(tlk_size_mul(rows, row_bytes), 128));
+        tlk_size_add(TLK_REAL_FN(tlk_depthwise_workspace)(s), tlk_size_add(tlk_size_mul(rows, row_bytes), 128));
     return bytes > INT64_MAX ? SIZE_MAX : bytes;
 }
 
@@ -91,9 +91,8 @@ struct job {
 static void store_few(const tlk_output *output, const vec *sum, int apart, int64_t f, int64_t t, int rows, int steps)
 {
     real stage[TLK_MR * VW];
-#if E_IS_REAL
     if (output->direct) {
-        elem *y = output->y + f * output->row_step + t;
+        real *y = output->y + f * output->row_step + t;
         for (int s = 0; s < steps; s++) {
             v_store(stage, v_max(v_set1(output->low), v_min(v_set1(output->high), sum[s * apart])));
             for (int r = 0; r < rows; r++)
@@ -101,7 +100,6 @@ static void store_few(const tlk_output *output, const vec *sum, int apart, int64
         }
         return;
     }
-#endif
     memset(stage, 0, sizeof stage);
     for (int s = 0; s < steps; s++)
         for (int r = 0; r < rows; r++)
@@ -189,7 +187,7 @@ static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data
                 int64_t t_end, void *workspace)
 {
     const uintptr_t scratch = ((uintptr_t)workspace + 63) / 64 * 64;
-    real *h = (real *)((scratch + TLK_ELEMENT_FN(tlk_depthwise_workspace)(s) + 63) / 64 * 64);
+    real *h = (real *)((scratch + TLK_REAL_FN(tlk_depthwise_workspace)(s) + 63) / 64 * 64);
     const real *weights = packed;
     const int64_t y_begin = n * s->filters * data->out_length;
     const int64_t row_step = is_last(s) ? s->filters : data->out_length;
@@ -198,20 +196,20 @@ static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data
                       .pointwise = weights + pointwise_at(s),
                       .h = h,
                       .depth = s->channels * s->multiplier,
-                      .output = output_rows(s->type, (elem *)data->y + y_begin, row_step, &s->activation, data->steps)};
-    const elem *x = (const elem *)data->x + n * s->channels * data->length;
+                      .output = output_rows((real *)data->y + y_begin, row_step, &s->activation, data->steps)};
+    const real *x = (const real *)data->x + n * s->channels * data->length;
     tlk_depthwise depthwise = {0};
-    TLK_ELEMENT_FN(tlk_depthwise_prepare)(&depthwise, s, weights, (void *)scratch);
+    TLK_REAL_FN(tlk_depthwise_prepare)(&depthwise, s, weights, (void *)scratch);
     for (int64_t t = t_begin; t < t_end; t += tile_steps(s)) {
         const int steps = (int)MIN(tile_steps(s), t_end - t);
         if (is_last(s)) {
-            TLK_ELEMENT_FN(tlk_depthwise_last)(&depthwise, x, data->length, data->pad_left, t, steps, h);
+            TLK_REAL_FN(tlk_depthwise_last)(&depthwise, x, data->length, data->pad_left, t, steps, h);
             pointwise_last(&job, t, steps);
         } else {
-            TLK_ELEMENT_FN(tlk_depthwise_first)(&depthwise, x, data->length, data->pad_left, t, steps, h);
+            TLK_REAL_FN(tlk_depthwise_first)(&depthwise, x, data->length, data->pad_left, t, steps, h);
             pointwise_first(&job, t, steps);
         }
     }
 }
 
-const tlk_sepconv_kernel TLK_ELEMENT_FN(tlk_sepconv) = {packed_size, workspace_size, pack, run, tile_steps, tile_steps};
+const tlk_sepconv_kernel TLK_REAL_FN(tlk_sepconv) = {packed_size, workspace_size, pack, run, tile_steps, tile_steps};

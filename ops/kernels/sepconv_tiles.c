@@ -23,7 +23,7 @@
 
 static const tlk_sepconv_kernel *vectors(void)
 {
-    return &TLK_ELEMENT_FN(tlk_sepconv);
+    return &TLK_REAL_FN(tlk_sepconv);
 }
 
 /* Rows of h, each channel's vector whole in channels_last; SIZE_MAX if there are too many. */
@@ -108,7 +108,7 @@ static unsigned *packed_special(const tlk_sepconv *s, const void *packed)
 }
 
 /* Row j of h is that of channel j % C and output j / C of it. */
-static void pack_pointwise(const tlk_sepconv *s, const elem *pointwise, real *packed)
+static void pack_pointwise(const tlk_sepconv *s, const real *pointwise, real *packed)
 {
     const int64_t depth = (int64_t)depth_of(s), rows = s->channels * s->multiplier;
     const int64_t channels = depth / s->multiplier;
@@ -117,7 +117,7 @@ static void pack_pointwise(const tlk_sepconv *s, const elem *pointwise, real *pa
     for (int64_t m = 0; m < s->multiplier; m++)
         if (is_last(s))
             for (int64_t f = 0; f < s->filters; f += TLK_NR)
-                pack_lines(s->type, pointwise + f * rows + m, rows, s->multiplier, MIN(TLK_NR, s->filters - f), TLK_NR,
+                pack_lines(pointwise + f * rows + m, rows, s->multiplier, MIN(TLK_NR, s->filters - f), TLK_NR,
                            s->channels, packed + f * depth + m * channels * TLK_NR);
         else
             for (int64_t f = 0; f < s->filters; f++)
@@ -125,7 +125,7 @@ static void pack_pointwise(const tlk_sepconv *s, const elem *pointwise, real *pa
                     packed[f * depth + m * channels + c] = pointwise[f * rows + c * s->multiplier + m];
 }
 
-static void pack_tiles(const tlk_sepconv *s, const elem *pointwise, tlk_tile *tiles, unsigned *special)
+static void pack_tiles(const tlk_sepconv *s, const real *pointwise, tlk_tile *tiles, unsigned *special)
 {
     const int64_t depth = (int64_t)depth_of(s), rows = s->channels * s->multiplier;
     const int64_t channels = depth / s->multiplier;
@@ -156,7 +156,7 @@ static void pack(const tlk_sepconv *s, const void *depthwise, const void *pointw
     }
     real *weights = packed;
     real *biases = weights + bias_at(s);
-    TLK_ELEMENT_FN(tlk_depthwise_pack)(s, depthwise, weights);
+    TLK_REAL_FN(tlk_depthwise_pack)(s, depthwise, weights);
     memset(biases, 0, padded_filters(s) * sizeof(real));
     if (bias != NULL)
         memcpy(biases, bias, (size_t)s->filters * sizeof(real));
@@ -198,7 +198,7 @@ static size_t workspace_size(const tlk_sepconv *s)
     const size_t needed = vectors()->workspace_size(s);
     if (form_of(s) == VECTORS || depth_of(s) > INT64_MAX / 2)
         return needed;
-    const size_t depthwise = tlk_size_round_up(TLK_ELEMENT_FN(tlk_depthwise_workspace)(s), 64);
+    const size_t depthwise = tlk_size_round_up(TLK_REAL_FN(tlk_depthwise_workspace)(s), 64);
     const size_t bytes = tlk_size_add(tlk_size_add(depthwise, h_size(s)),
                                       tlk_size_add(tiles_size(s, most_steps(s) / LINES + 2), SUMS_BYTES + 64));
     return bytes > INT64_MAX || needed == SIZE_MAX ? SIZE_MAX : bytes > needed ? bytes : needed;
@@ -217,7 +217,7 @@ struct block {
 struct job {
     const tlk_sepconv *s;
     const tlk_sepconv_data *data;
-    const elem *x;                  /* one sample */
+    const real *x;                  /* one sample */
     const real *biases, *pointwise; /* of TILES */
     const tlk_tile *packed;         /* of BOTH */
     const unsigned *packed_special;
@@ -234,7 +234,7 @@ struct job {
 /* h of steps from t on, no more than a tile has. */
 static void fill_h(const struct job *job, int64_t t, int steps)
 {
-    (is_last(job->s) ? TLK_ELEMENT_FN(tlk_depthwise_last) : TLK_ELEMENT_FN(tlk_depthwise_first))(
+    (is_last(job->s) ? TLK_REAL_FN(tlk_depthwise_last) : TLK_REAL_FN(tlk_depthwise_first))(
         &job->depthwise, job->x, job->data->length, job->data->pad_left, t, steps, job->h);
 }
 
@@ -353,7 +353,7 @@ static void few_first(const struct job *job, int64_t t, int steps)
         turned[i].row_step = output->steps.steps[i].lane_step;
         turned[i].lane_step = output->steps.steps[i].row_step;
         if (tlk_step_has_operand(&turned[i]))
-            turned[i].operand = (const elem *)turned[i].operand + t * turned[i].row_step;
+            turned[i].operand = (const real *)turned[i].operand + t * turned[i].row_step;
     }
     for (int step = 0; step < steps; step += TLK_FEW) {
         const int count = MIN(TLK_FEW, steps - step);
@@ -373,10 +373,10 @@ static void few_first(const struct job *job, int64_t t, int steps)
                                .beta = 1,
                                .activation = *output->activation,
                                .steps = {turned, output->steps.count}};
-        TLK_ELEMENT_FN(tlk_gemm).run_few(&gemm, rows, job->depth, job->pointwise, job->depth, 0, job->s->filters);
+        TLK_REAL_FN(tlk_gemm).run_few(&gemm, rows, job->depth, job->pointwise, job->depth, 0, job->s->filters);
         for (int i = 0; i < output->steps.count; i++)
             if (tlk_step_has_operand(&turned[i]))
-                turned[i].operand = (const elem *)turned[i].operand + count * turned[i].row_step;
+                turned[i].operand = (const real *)turned[i].operand + count * turned[i].row_step;
     }
 }
 
@@ -420,19 +420,19 @@ static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data
     const real *weights = packed;
     struct job job = {.s = s,
                       .data = data,
-                      .x = (const elem *)data->x + n * s->channels * data->length,
+                      .x = (const real *)data->x + n * s->channels * data->length,
                       .biases = weights + bias_at(s),
                       .pointwise = weights + pointwise_at(s),
                       .depth = (int64_t)depth_of(s),
                       .tile_steps = tlk_tile_steps((int64_t)depth_of(s)),
-                      .output = output_rows(TLK_F32, (elem *)data->y + n * s->filters * data->out_length,
+                      .output = output_rows((real *)data->y + n * s->filters * data->out_length,
                                             is_last(s) ? s->filters : data->out_length, &s->activation, data->steps)};
     if (own == BOTH) {
         job.packed = packed_tiles(s, packed);
         job.packed_special = packed_special(s, packed);
     }
-    TLK_ELEMENT_FN(tlk_depthwise_prepare)(&job.depthwise, s, weights, room);
-    room += tlk_size_round_up(TLK_ELEMENT_FN(tlk_depthwise_workspace)(s), 64);
+    TLK_REAL_FN(tlk_depthwise_prepare)(&job.depthwise, s, weights, room);
+    room += tlk_size_round_up(TLK_REAL_FN(tlk_depthwise_workspace)(s), 64);
     job.h = (real *)room;
     job.lines = (tlk_tile *)(room + h_size(s));
     job.filters = job.lines + most_steps(s) / LINES * job.tile_steps;

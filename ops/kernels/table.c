@@ -22,7 +22,7 @@
 #define TLK_ENTRIES                         \
     .vector_bytes = TLK_VBYTES,             \
     TLK_KERNEL_LIST(TLK_ENTRY)              \
-    .sepconv = TLK_BY_TYPE(tlk_sepconv),    \
+    .sepconv = {TLK_REALS(tlk_sepconv)},    \
     .gemm = {TLK_REALS(tlk_gemm)},          \
     .conv = {TLK_REALS(tlk_conv)},          \
     .steps = TLK_BY_TYPE(tlk_steps),        \

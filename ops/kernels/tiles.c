@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "kernels/velem.h"
+#include "kernels/vreal.h"
 
 /* ---- operands ---- */
 
@@ -36,7 +36,7 @@ struct square {
 /* Zero beyond. */
 TLK_INLINE vec row_of(const struct square *square, int i)
 {
-    return (vec)_mm512_maskz_loadu_ps(i < square->rows ? square->lanes : 0, e_outside(square->at, i * square->step));
+    return (vec)_mm512_maskz_loadu_ps(i < square->rows ? square->lanes : 0, v_outside(square->at, i * square->step));
 }
 
 static TLK_NOINLINE void turn(const struct square *square, vec rows[VW])
@@ -107,7 +107,7 @@ TLK_INLINE struct square square_of(const tlk_lines *lines, bool by_depth, int co
 {
     const int64_t left_over = lines->depth - group * VW;
     const int depth = left_over <= 0 ? 0 : left_over < VW ? (int)left_over : VW;
-    return (struct square){e_outside(lines->at, group * lines->group_step),
+    return (struct square){v_outside(lines->at, group * lines->group_step),
                            by_depth ? lines->line_step : lines->depth_step, by_depth ? count : depth,
                            TLK_MASK16(0, by_depth ? depth : count)};
 }

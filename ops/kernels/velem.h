@@ -1,9 +1,9 @@
 /* How one element type is read and written: e_load and its kin give vectors of `real` (see vreal.h), which is double
  * for double and float for all else; e_store rounds to the element type.
  *
- * Sources named in TLK_ELEMENT_SOURCES (CMakeLists.txt) are compiled for float, for double, and, with TLK_HALF defined,
- * once for both half types; TLK_ELEMENT_FN(tlk_x) is then tlk_x_half_avx2 and so on. Which half type it is they see by
- * `type`, which means nothing to the others. */
+ * steps.c is compiled for float, for double, and, with TLK_HALF defined, once for both half types;
+ * TLK_ELEMENT_FN(tlk_x) is then tlk_x_half_avx2 and so on. Which half type it is it sees by `type`, which means nothing
+ * to the others. The other kernels get floats: operators widen half types for them. */
 #ifndef TLK_VELEM_H
 #define TLK_VELEM_H
 
@@ -23,12 +23,11 @@ typedef real elem;
 #define TLK_ELEMENT_FN(name) TLK_FN(TLK_JOIN(name, TLK_ELEMENT_TAG))
 
 #if E_IS_REAL
-#define e_load(type, p)                   ((void)(type), v_load(p))
-#define e_load_range(type, p, begin, end) ((void)(type), v_load_range(p, begin, end))
-#define e_load_n(type, p, n)              ((void)(type), v_load_n(p, n))
-#define e_store(type, p, v)               ((void)(type), v_store(p, v))
-#define e_store_n(type, p, v, n)          ((void)(type), v_store_n(p, v, n))
-#define e_get(type, p)                    ((void)(type), *(p))
+#define e_load(type, p)          ((void)(type), v_load(p))
+#define e_load_n(type, p, n)     ((void)(type), v_load_n(p, n))
+#define e_store(type, p, v)      ((void)(type), v_store(p, v))
+#define e_store_n(type, p, v, n) ((void)(type), v_store_n(p, v, n))
+#define e_get(type, p)           ((void)(type), *(p))
 #else
 TLK_INLINE vec e_from(tlk_type type, vech h)
 {
@@ -44,13 +43,9 @@ TLK_INLINE vec e_load(tlk_type type, const elem *p)
 }
 /* A call each: few elements are at edges. */
 #define E_EDGE static TLK_NOINLINE __attribute__((unused))
-E_EDGE vec e_load_range(tlk_type type, const elem *p, int begin, int end)
+E_EDGE vec e_load_n(tlk_type type, const elem *p, int n)
 {
-    return e_from(type, vh_load_range(p, begin, end));
-}
-TLK_INLINE vec e_load_n(tlk_type type, const elem *p, int n)
-{
-    return e_load_range(type, p, 0, n);
+    return e_from(type, vh_load_n(p, n));
 }
 TLK_INLINE void e_store(tlk_type type, elem *p, vec v)
 {
@@ -65,11 +60,5 @@ E_EDGE real e_get(tlk_type type, const elem *p)
     return e_load_n(type, p, 1)[0];
 }
 #endif
-
-/* p + offset where the sum may lie outside the array, for loads whose lanes all lie inside. */
-TLK_INLINE const elem *e_outside(const elem *p, int64_t offset)
-{
-    return (const elem *)((uintptr_t)p + (uintptr_t)offset * sizeof(elem));
-}
 
 #endif

@@ -12,7 +12,6 @@
 typedef double real;
 typedef vecd vec;
 typedef vecl vec_mask;
-#define V_TYPE       TLK_F64
 #define VW           TLK_WD
 #define TLK_REAL_TAG f64
 #define v_load       vd_load
@@ -32,7 +31,6 @@ typedef vecl vec_mask;
 typedef float real;
 typedef vecf vec;
 typedef veci vec_mask;
-#define V_TYPE       TLK_F32
 #define VW           TLK_W
 #define TLK_REAL_TAG f32
 #define v_load       vf_load
@@ -88,6 +86,12 @@ TLK_INLINE void v_transpose(vec v[VW])
             v[i] = next[i];
     }
 #endif
+}
+
+/* p + offset where the sum may lie outside the array, for loads whose lanes all lie inside. */
+TLK_INLINE const real *v_outside(const real *p, int64_t offset)
+{
+    return (const real *)((uintptr_t)p + (uintptr_t)offset * sizeof(real));
 }
 
 #endif

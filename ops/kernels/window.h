@@ -14,7 +14,7 @@
 
 #include "kernels/check.h"
 #include "kernels/conv.h"
-#include "kernels/velem.h"
+#include "kernels/vreal.h"
 
 #define MIN(a, b)        ((a) < (b) ? (a) : (b))
 #define MAX(a, b)        ((a) > (b) ? (a) : (b))
@@ -146,32 +146,29 @@ static window_line window_line_of(int64_t start, int64_t step, int64_t steps, in
 
 /* What is copied for each channel. */
 typedef struct window_copy {
-    tlk_type type;
     window_line rows, columns; /* of x */
     int64_t width;             /* from row to row in x */
     int64_t pitch;             /* and in the window */
 } window_copy;
 
 /* Elements [at, at + VW) of a row of x, of which those inside [0, width) exist; the others are 0. */
-TLK_INLINE vec window_load(tlk_type type, const elem *x, int64_t at, int64_t width)
+TLK_INLINE vec window_load(const real *x, int64_t at, int64_t width)
 {
     const int64_t begin = CLAMP(-at, 0, VW);
-    return e_load_range(type, e_outside(x, at), (int)begin, (int)CLAMP(width - at, begin, VW));
+    return v_load_range(v_outside(x, at), (int)begin, (int)CLAMP(width - at, begin, VW));
 }
 
 /* For a step of 1 or 2. */
-TLK_INLINE void window_copy_vectors(tlk_type type, int step, const window_line *line, const elem *x, int64_t width,
-                                    real *out)
+TLK_INLINE void window_copy_vectors(int step, const window_line *line, const real *x, int64_t width, real *out)
 {
     int64_t i = 0;
     int64_t at = line->start;
     while (i < line->steps) {
         for (; at >= 0 && at + step * VW <= width && i < line->steps; i += VW, at += step * VW)
-            v_store(out + i,
-                    step == 1 ? e_load(type, x + at) : v_even(e_load(type, x + at), e_load(type, x + at + VW)));
+            v_store(out + i, step == 1 ? v_load(x + at) : v_even(v_load(x + at), v_load(x + at + VW)));
         if (i < line->steps) {
-            const vec data = window_load(type, x, at, width);
-            v_store(out + i, step == 1 ? data : v_even(data, window_load(type, x, at + VW, width)));
+            const vec data = window_load(x, at, width);
+            v_store(out + i, step == 1 ? data : v_even(data, window_load(x, at + VW, width)));
             i += VW;
             at += step * VW;
         }
@@ -179,16 +176,15 @@ TLK_INLINE void window_copy_vectors(tlk_type type, int step, const window_line *
 }
 
 /* A row of x, up to a vector too far. */
-static void window_copy_row(tlk_type type, const window_line *line, const elem *x, int64_t width, real padding,
-                            real *out)
+static void window_copy_row(const window_line *line, const real *x, int64_t width, real padding, real *out)
 {
     if (line->step == 1)
-        window_copy_vectors(type, 1, line, x, width, out);
+        window_copy_vectors(1, line, x, width, out);
     else if (line->step == 2)
-        window_copy_vectors(type, 2, line, x, width, out);
+        window_copy_vectors(2, line, x, width, out);
     else
         for (int64_t i = 0; i < line->steps; i++)
-            out[i] = i < line->begin || i >= line->end ? 0 : e_get(type, x + line->start + i * line->step);
+            out[i] = i < line->begin || i >= line->end ? 0 : x[line->start + i * line->step];
     if (padding == 0)
         return;
     for (int64_t i = 0; i < line->begin; i++)
@@ -204,22 +200,22 @@ static void window_pad(real padding, int64_t n, real *out)
 }
 
 /* One phase of one channel, each row after the one into which it reaches. */
-static void window_copy_plane(const window_copy *copy, const elem *x, real padding, real *out)
+static void window_copy_plane(const window_copy *copy, const real *x, real padding, real *out)
 {
     const window_line *rows = &copy->rows;
     window_pad(padding, rows->begin * copy->pitch, out);
     for (int64_t row = rows->begin; row < rows->end; row++)
-        window_copy_row(copy->type, &copy->columns, x + (rows->start + row * rows->step) * copy->width, copy->width,
-                        padding, out + row * copy->pitch);
+        window_copy_row(&copy->columns, x + (rows->start + row * rows->step) * copy->width, copy->width, padding,
+                        out + row * copy->pitch);
     window_pad(padding, (rows->steps - rows->end) * copy->pitch, out + rows->end * copy->pitch);
 }
 
 /* All channels of a group, for the tile whose first output on each axis is `first`, and that lacks `less` outputs of a
  * whole one. */
-static inline void window_fill(const tlk_conv *conv, const window *w, const tlk_conv_data *data, const elem *x,
+static inline void window_fill(const tlk_conv *conv, const window *w, const tlk_conv_data *data, const real *x,
                                const int64_t first[2], const int64_t less[2], real padding, real *out)
 {
-    window_copy copy = {.type = conv->type, .width = data->size[1], .pitch = w->axis[1].steps};
+    window_copy copy = {.width = data->size[1], .pitch = w->axis[1].steps};
     for (int64_t p = 0; p < w->axis[0].phases; p++)
         for (int64_t q = 0; q < w->axis[1].phases; q++, out += w->plane) {
             const int64_t top = first[0] * conv->stride[0] - data->pad[0] + p * w->axis[0].phase_step;

@@ -4,7 +4,8 @@
 
 enum {
     ALIGNMENT = 64,
-    PIECES = 4 /* pieces for each thread, so that a slow one does not hold up the rest for long */
+    PIECES = 4,         /* pieces for each thread, so that a slow one does not hold up the rest for long */
+    CONVERTED = 1 << 15 /* elements at a time */
 };
 
 tlk_type sepconv_type(tl_type type)
@@ -21,12 +22,7 @@ tlk_type sepconv_type(tl_type type)
     }
 }
 
-static bool is_half(tlk_type type)
-{
-    return type == TLK_F16 || type == TLK_BF16;
-}
-
-/* A half type with a softmax is computed as float from beginning to end. */
+/* Half types are computed as float from beginning to end, and rounded once. */
 static bool is_widened(const sepconv_engine *engine)
 {
     return engine->type != engine->form.type;
@@ -42,11 +38,10 @@ static void add_part(sepconv_size *size, size_t count, size_t bytes)
 
 void sepconv_engine_init(sepconv_engine *engine, const sepconv_params *params, const sepconv_shape *shape, tl_type type)
 {
-    const bool element = params->activation.over == SEPCONV_ELEMENT;
     engine->type = sepconv_type(type);
     engine->over = params->activation.over;
     engine->form = (tlk_sepconv){
-        .type = !element && is_half(engine->type) ? TLK_F32 : engine->type,
+        .type = engine->type == TLK_F64 ? TLK_F64 : TLK_F32,
         .layout = params->layout,
         .channels = shape->channels,
         .multiplier = params->depth_multiplier,
@@ -95,20 +90,26 @@ sepconv_size sepconv_packing_size(const sepconv_engine *engine)
     return size;
 }
 
-static void widen(tlk_type type, const void *source, float *destination, int64_t count)
+typedef struct conversion {
+    tlk_type type;
+    uint16_t *half;
+    float *real;
+} conversion;
+
+static void widen(void *context, int64_t begin, int64_t end, int32_t thread)
 {
-    if (type == TLK_F16)
-        tlk_get()->f16_to_f32(source, destination, count);
-    else
-        tlk_get()->bf16_to_f32(source, destination, count);
+    const conversion *c = context;
+    (void)thread;
+    (c->type == TLK_F16 ? tlk_get()->f16_to_f32 : tlk_get()->bf16_to_f32)(c->half + begin, c->real + begin,
+                                                                          end - begin);
 }
 
-static void narrow(tlk_type type, const float *source, void *destination, int64_t count)
+static void narrow(void *context, int64_t begin, int64_t end, int32_t thread)
 {
-    if (type == TLK_F16)
-        tlk_get()->f32_to_f16(source, destination, count);
-    else
-        tlk_get()->f32_to_bf16(source, destination, count);
+    const conversion *c = context;
+    (void)thread;
+    (c->type == TLK_F16 ? tlk_get()->f32_to_f16 : tlk_get()->f32_to_bf16)(c->real + begin, c->half + begin,
+                                                                          end - begin);
 }
 
 void sepconv_pack(const sepconv_engine *engine, const sepconv_weights *weights, void *packed, void *packing)
@@ -118,11 +119,11 @@ void sepconv_pack(const sepconv_engine *engine, const sepconv_weights *weights, 
     char *room = packing;
     count_weights(engine, counts);
     for (int i = 0; i < 3 && is_widened(engine); i++) {
-        float *wide = take_part(&room, (size_t)counts[i] * sizeof(float));
+        conversion c = {engine->type, (uint16_t *)from[i], take_part(&room, (size_t)counts[i] * sizeof(float))};
         if (from[i] == NULL)
             continue;
-        widen(engine->type, from[i], wide, counts[i]);
-        from[i] = wide;
+        widen(&c, 0, counts[i], 0);
+        from[i] = c.real;
     }
     engine->kernel->pack(&engine->form, from[0], from[1], from[2], packed);
 }
@@ -173,7 +174,7 @@ static void convolve(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const sepconv_run *run = context;
     void *workspace = run->threads + (size_t)thread * run->engine->thread.bytes;
-    const int64_t size = run->engine->form.type == TLK_F64 ? 8 : run->engine->form.type == TLK_F32 ? 4 : 2;
+    const int64_t size = run->engine->form.type == TLK_F64 ? 8 : 4;
     for (int64_t i = begin; i < end; i++) {
         const int64_t from = i % run->pieces * run->piece;
         const int64_t left = run->shape->output_length - from;
@@ -269,15 +270,17 @@ void sepconv_compute(const sepconv_job *job, sepconv_parallel parallel, void *ho
         run.packed = packed;
     }
     if (is_widened(engine)) {
-        float *x = take_part(&room, (size_t)count_x(shape) * sizeof(float));
-        widen(engine->type, job->x, x, count_x(shape));
-        run.data.x = x;
+        conversion x = {engine->type, (uint16_t *)job->x, take_part(&room, (size_t)count_x(shape) * sizeof(float))};
+        parallel(host, widen, &x, count_x(shape), CONVERTED);
+        run.data.x = x.real;
         run.data.y = take_part(&room, (size_t)count_y(shape) * sizeof(float));
     }
     cut(&run, job->threads);
     parallel(host, convolve, &run, shape->batch * run.pieces, 1);
     if (engine->over != SEPCONV_ELEMENT)
         parallel(host, softmax_rows, &run, rows, rows / ((int64_t)job->threads * PIECES) + 1);
-    if (is_widened(engine))
-        narrow(engine->type, run.data.y, job->y, count_y(shape));
+    if (is_widened(engine)) {
+        conversion y = {engine->type, job->y, run.data.y};
+        parallel(host, narrow, &y, count_y(shape), CONVERTED);
+    }
 }

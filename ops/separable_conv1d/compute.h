@@ -15,7 +15,7 @@ typedef struct sepconv_engine {
     const tlk_sepconv_kernel *kernel;
     tlk_sepconv form;
     sepconv_over over;
-    tlk_type type;       /* of the tensors; form.type is float where a half type needs a softmax, so as to round once */
+    tlk_type type;       /* of the tensors; form.type is float for half types */
     sepconv_size thread; /* workspace of each thread */
 } sepconv_engine;
 

@@ -1,4 +1,4 @@
-/* The fused separable convolution against a naive one in double: all instruction sets of this machine, all types, both
+/* The fused separable convolution against a naive one in double: all instruction sets of this machine, both types, both
  * layouts, shapes around every block size, each buffer with a forbidden page right behind (or before) it; and the same
  * bits however the work is cut. */
 #include <check.h>
@@ -374,7 +374,7 @@ END_TEST
 /* A dilation far longer than the signal, alone and with a stride: most taps see only padding, nothing overflows. */
 START_TEST(test_far_taps)
 {
-    for (int type = TLK_F32; type <= TLK_BF16; type++)
+    for (int type = TLK_F32; type <= TLK_F64; type++)
         for (int64_t stride = 1; stride <= 3; stride++) {
             problem p = {.s = {.type = (tlk_type)type,
                                .layout = (tlk_layout)_i,
@@ -399,7 +399,7 @@ END_TEST
 START_TEST(test_sizes_that_do_not_exist)
 {
     const tlk_kernels *kernels = tlk_get();
-    for (int type = TLK_F32; type <= TLK_BF16; type++)
+    for (int type = TLK_F32; type <= TLK_F64; type++)
         for (int layout = 0; layout < 2; layout++) {
             const tlk_sepconv_kernel *kernel = kernels->sepconv[type];
             const tlk_sepconv small = {.type = (tlk_type)type,
@@ -446,7 +446,7 @@ int main(void)
     Suite *suite = suite_create("sepconv");
     TCase *tests = tcase_create("sepconv");
     tcase_set_timeout(tests, 300);
-    tcase_add_loop_test(tests, test_random_shapes, 0, 8);
+    tcase_add_loop_test(tests, test_random_shapes, 0, 4);
     tcase_add_loop_test(tests, test_many_weights, 0, 2);
     tcase_add_loop_test(tests, test_not_finite, 0, 4);
     tcase_add_loop_test(tests, test_near_taps, 1, 3);
