@@ -263,8 +263,12 @@ static size_t follow(const tl_host *host, const tl_node *node, const permutation
     }
     permutation next = {.rank = 0};
     uint32_t chosen = 0, dropped = 0;
-    for (size_t i = 0; i < count; i++)
-        chosen |= 1u << (own[i] < 0 ? own[i] + rank : own[i]);
+    for (size_t i = 0; i < count; i++) {
+        const int64_t axis = own[i] < 0 ? own[i] + rank : own[i];
+        if (axis < 0 || axis >= rank || chosen >> axis & 1)
+            return 0;
+        chosen |= 1u << axis;
+    }
     for (int32_t i = 0, from = 0; i < rank; i++)
         if (kind == 'U') {
             next.axes[next.rank++] = chosen >> i & 1 ? -1 : to->axes[from++];
