@@ -6,9 +6,10 @@
     OP_KERNEL2(name##_i64, uint64_t, uint64_t, u op v)   \
     OP_KERNEL2(name##_int32, uint32_t, uint32_t, u op v) \
     OP_KERNEL2(name##_uint8, uint8_t, uint8_t, u op v)
-#define INTEGERS(name, f64)                                                                                 \
-    {                                                                                                       \
-        [OP_F64] = (f64), [OP_I64] = name##_i64, [OP_IN_INT32] = name##_int32, [OP_IN_UINT8] = name##_uint8 \
+#define INTEGERS(name, f64)                                                                                  \
+    {                                                                                                        \
+        [OP_F64] = (f64), [OP_I64] = name##_i64, [OP_IN_INT32] = name##_int32, [OP_IN_UINT8] = name##_uint8, \
+        [OP_IN_INT8] = name##_uint8                                                                          \
     }
 
 static int64_t divide(int64_t a, int64_t b)
@@ -83,9 +84,9 @@ OP_KERNEL2(fmod_int32, int32_t, int32_t, cut_remainder(u, v))
 OP_KERNEL2(mod_int32, int32_t, int32_t, floored_cut_remainder(u, v))
 OP_KERNEL2(mod_uint8, uint8_t, uint8_t, v == 0 ? 0 : u - v * byte_quotient(u, v))
 OP_KERNEL2(mod_u64, uint64_t, uint64_t, v == 0 ? 0 : u % v)
-OP_KERNEL2(and_i64, int64_t, int64_t, u &v)
-OP_KERNEL2(or_i64, int64_t, int64_t, u | v)
-OP_KERNEL2(xor_i64, int64_t, int64_t, u ^ v)
+WRAPPED(and, &)
+WRAPPED(or, |)
+WRAPPED(xor, ^)
 
 static const op_binary add = {.kernels = INTEGERS(add, add_f64), .vectorised = true, .function = TLK_ADD};
 static const op_binary sub = {.kernels = INTEGERS(sub, sub_f64), .vectorised = true, .function = TLK_SUB};
@@ -98,9 +99,9 @@ static const op_binary fmod_rule = {
     .kernels = {fmod_f32, fmod_f64, fmod_i64, mod_u64, [OP_IN_INT32] = fmod_int32, [OP_IN_UINT8] = mod_uint8}};
 static const op_binary mod_rule = {
     .kernels = {mod_f32, mod_f64, mod_i64, mod_u64, [OP_IN_INT32] = mod_int32, [OP_IN_UINT8] = mod_uint8}};
-static const op_binary bitwise_and = {.kernels = {[OP_I64] = and_i64}};
-static const op_binary bitwise_or = {.kernels = {[OP_I64] = or_i64}};
-static const op_binary bitwise_xor = {.kernels = {[OP_I64] = xor_i64}};
+static const op_binary bitwise_and = {.kernels = INTEGERS(and, NULL)};
+static const op_binary bitwise_or = {.kernels = INTEGERS(or, NULL)};
+static const op_binary bitwise_xor = {.kernels = INTEGERS(xor, NULL)};
 
 #define RUN(name, rule)                            \
     static tl_status name(tl_call *call)           \

@@ -2,20 +2,22 @@
 #include "onnx/elementwise.h"
 #include "onnx/tensor.h"
 
-#define COMPARE(name, op)                             \
-    OP_KERNEL2(name##_f32, float, uint8_t, u op v)    \
-    OP_KERNEL2(name##_f64, double, uint8_t, u op v)   \
-    OP_KERNEL2(name##_i64, int64_t, uint8_t, u op v)  \
-    OP_KERNEL2(name##_u64, uint64_t, uint8_t, u op v) \
-    OP_KERNEL2(name##_int32, int32_t, uint8_t, u op v)
-#define RULE(name, table, is_swapped)                                                                   \
-    static const op_binary name = {                                                                     \
-        .kernels = {table##_f32, table##_f64, table##_i64, table##_u64, [OP_IN_INT32] = table##_int32}, \
-        .predicate = true,                                                                              \
-        .swapped = (is_swapped)};                                                                       \
-    static tl_status run_##name(tl_call *call)                                                          \
-    {                                                                                                   \
-        return op_binary_run(call, &(name), NULL);                                                      \
+#define COMPARE(name, op)                              \
+    OP_KERNEL2(name##_f32, float, uint8_t, u op v)     \
+    OP_KERNEL2(name##_f64, double, uint8_t, u op v)    \
+    OP_KERNEL2(name##_i64, int64_t, uint8_t, u op v)   \
+    OP_KERNEL2(name##_u64, uint64_t, uint8_t, u op v)  \
+    OP_KERNEL2(name##_int32, int32_t, uint8_t, u op v) \
+    OP_KERNEL2(name##_uint8, uint8_t, uint8_t, u op v) \
+    OP_KERNEL2(name##_int8, int8_t, uint8_t, u op v)
+#define RULE(name, table, is_swapped)                                                                                \
+    static const op_binary name = {                                                                                  \
+        .kernels = {table##_f32, table##_f64, table##_i64, table##_u64, table##_int32, table##_uint8, table##_int8}, \
+        .predicate = true,                                                                                           \
+        .swapped = (is_swapped)};                                                                                    \
+    static tl_status run_##name(tl_call *call)                                                                       \
+    {                                                                                                                \
+        return op_binary_run(call, &(name), NULL);                                                                   \
     }
 COMPARE(equal, ==)
 COMPARE(less, <)

@@ -6,18 +6,22 @@ OP_KERNEL2(min_f64, double, double, u < v || u != u ? u : v)
 OP_KERNEL2(min_i64, int64_t, int64_t, u < v ? u : v)
 OP_KERNEL2(min_int32, int32_t, int32_t, u < v ? u : v)
 OP_KERNEL2(min_uint8, uint8_t, uint8_t, u < v ? u : v)
+OP_KERNEL2(min_int8, int8_t, int8_t, u < v ? u : v)
 OP_KERNEL2(min_u64, uint64_t, uint64_t, u < v ? u : v)
 OP_KERNEL2(max_f64, double, double, u > v || u != u ? u : v)
 OP_KERNEL2(max_i64, int64_t, int64_t, u > v ? u : v)
 OP_KERNEL2(max_int32, int32_t, int32_t, u > v ? u : v)
 OP_KERNEL2(max_uint8, uint8_t, uint8_t, u > v ? u : v)
+OP_KERNEL2(max_int8, int8_t, int8_t, u > v ? u : v)
 OP_KERNEL2(max_u64, uint64_t, uint64_t, u > v ? u : v)
 OP_KERNEL2(sum_f64, double, double, u + v)
 
-static const op_binary minimum = {
-    .kernels = {NULL, min_f64, min_i64, min_u64, min_int32, min_uint8}, .vectorised = true, .function = TLK_MIN};
-static const op_binary maximum = {
-    .kernels = {NULL, max_f64, max_i64, max_u64, max_int32, max_uint8}, .vectorised = true, .function = TLK_MAX};
+static const op_binary minimum = {.kernels = {NULL, min_f64, min_i64, min_u64, min_int32, min_uint8, min_int8},
+                                  .vectorised = true,
+                                  .function = TLK_MIN};
+static const op_binary maximum = {.kernels = {NULL, max_f64, max_i64, max_u64, max_int32, max_uint8, max_int8},
+                                  .vectorised = true,
+                                  .function = TLK_MAX};
 static const op_binary sum = {.kernels = {NULL, sum_f64, NULL, NULL}, .vectorised = true, .function = TLK_ADD};
 
 /* With more than two inputs: rows of the output on which each input moves along or stands still throughout, that is,

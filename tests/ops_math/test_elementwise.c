@@ -9,7 +9,8 @@
 /* clang-format off */
 #define OPERATORS(X) \
     X(Add_6) X(Add_7) X(Sub_7) X(Mul_7) X(Div_7) X(Mod_10) X(Mod_28) X(Pow_7) X(Min_8) X(Max_8) X(Sum_8) X(Mean_8) \
-    X(Less_7) X(Equal_19) X(BitShift_28) X(Where_9) X(Clip_6) X(Clip_11) X(PRelu_6) X(PRelu_7) X(Neg_6) X(Abs_6) \
+    X(Less_7) X(LessOrEqual_12) X(Greater_7) X(Equal_19) X(BitwiseAnd_18) X(BitwiseOr_18) X(BitwiseXor_18) \
+    X(BitShift_28) X(Where_9) X(Clip_6) X(Clip_11) X(PRelu_6) X(PRelu_7) X(Neg_6) X(Abs_6) \
     X(Relu_6) X(Swish_24) X(Celu_12) X(Gelu_20) X(Shrink_9) X(HardSwish_14) X(ThresholdedRelu_10) X(Softplus_1)
 /* clang-format on */
 #define DECLARE(name) extern const tl_operator tl_op_##name;
@@ -247,8 +248,9 @@ START_TEST(quotients)
     tl_tensor c = new_tensor(TL_INT32, DIMS(5003)), d = new_tensor(TL_INT32, DIMS(5003));
     random_seed(31);
     for (int64_t i = 0; i < elements(&a); i++) {
-        set(&a, i, (double)(i / 256));
-        set(&b, i, (double)(i % 256));
+        const int64_t u = i / 256, v = i % 256;
+        set(&a, i, (double)u);
+        set(&b, i, (double)v);
     }
     for (int64_t i = 0; i < elements(&c); i++) {
         static const int32_t corners[] = {INT32_MIN, INT32_MIN + 1, -2, -1, 0, 1, 2, INT32_MAX - 1, INT32_MAX};
@@ -268,6 +270,81 @@ START_TEST(quotients)
     free_tensor(&b);
     free_tensor(&c);
     free_tensor(&d);
+}
+END_TEST
+
+enum { ADD, SUB, MUL, AND, OR, XOR, MIN, MAX, LESS, LESS_OR_EQUAL, GREATER, EQUAL, ABS, NEG };
+static const tl_operator *const integer_operators[] = {
+    [ADD] = &tl_op_Add_7,         [SUB] = &tl_op_Sub_7,
+    [MUL] = &tl_op_Mul_7,         [AND] = &tl_op_BitwiseAnd_18,
+    [OR] = &tl_op_BitwiseOr_18,   [XOR] = &tl_op_BitwiseXor_18,
+    [MIN] = &tl_op_Min_8,         [MAX] = &tl_op_Max_8,
+    [LESS] = &tl_op_Less_7,       [LESS_OR_EQUAL] = &tl_op_LessOrEqual_12,
+    [GREATER] = &tl_op_Greater_7, [EQUAL] = &tl_op_Equal_19,
+    [ABS] = &tl_op_Abs_6,         [NEG] = &tl_op_Neg_6};
+
+static int64_t integer_rule(size_t what, int64_t a, int64_t b)
+{
+    switch (what) {
+    case ADD:
+        return a + b;
+    case SUB:
+        return a - b;
+    case MUL:
+        return a * b;
+    case AND:
+        return a & b;
+    case OR:
+        return a | b;
+    case XOR:
+        return a ^ b;
+    case MIN:
+        return a < b ? a : b;
+    case MAX:
+        return a > b ? a : b;
+    case LESS:
+        return a < b;
+    case LESS_OR_EQUAL:
+        return a <= b;
+    case GREATER:
+        return a > b;
+    case EQUAL:
+        return a == b;
+    case ABS:
+        return a < 0 ? -a : a;
+    default:
+        return -a;
+    }
+}
+
+/* All bytes by all bytes, signed or not; and 32 bits of which the same bytes are the highest. */
+START_TEST(wrapping)
+{
+    static const tl_type of[] = {TL_INT8, TL_UINT8, TL_INT32};
+    for (size_t t = 0; t < 3; t++) {
+        tl_tensor a = new_tensor(of[t], DIMS(256, 256)), b = new_tensor(of[t], DIMS(256, 256));
+        for (int64_t i = 0; i < elements(&a); i++) {
+            const int64_t from = of[t] == TL_UINT8 ? 0 : -128, unit = of[t] == TL_INT32 ? 1 << 24 : 1;
+            const int64_t u = (from + i / 256) * unit, v = (from + i % 256) * unit;
+            set(&a, i, (double)u);
+            set(&b, i, (double)v);
+        }
+        for (size_t k = 0; k < sizeof integer_operators / sizeof integer_operators[0] - (of[t] == TL_UINT8); k++) {
+            fake_case test = {
+                .op = integer_operators[k], .inputs = {&a, k >= ABS ? NULL : &b}, .input_count = k >= ABS ? 1 : 2};
+            run_ok(&test);
+            for (int64_t i = 0; i < elements(&a); i++) {
+                const int64_t u = (int64_t)get(&a, i), v = (int64_t)get(&b, i), want = integer_rule(k, u, v);
+                const int64_t have = (int64_t)get(&test.outputs[0], i);
+                if (have != (of[t] == TL_INT32 ? (int32_t)want : of[t] == TL_INT8 ? (int8_t)want : (uint8_t)want))
+                    ck_abort_msg("%s of %lld and %lld is %lld", test.op->name, (long long)u, (long long)v,
+                                 (long long)have);
+            }
+            fake_free(&test);
+        }
+        free_tensor(&a);
+        free_tensor(&b);
+    }
 }
 END_TEST
 
@@ -571,6 +648,7 @@ int main(void)
     ADD_TEST(suite, variadic);
     ADD_TEST(suite, integer_corners);
     ADD_TEST(suite, quotients);
+    ADD_TEST(suite, wrapping);
     ADD_TEST(suite, float_remainders);
     ADD_TEST(suite, legacy_broadcasting);
     ADD_TEST(suite, where);
