@@ -47,6 +47,7 @@ typedef struct op_reduce_job {
     const void *x;
     void *y;
     int64_t blocks; /* that a row's columns are cut into */
+    uint8_t turned; /* bits of bytes, so that their maximum is what is asked for */
 } op_reduce_job;
 
 #define OP_REDUCE_COLUMNS 256 /* of a block */
@@ -56,5 +57,6 @@ void op_reduce_f32(void *job, int64_t begin, int64_t end, int32_t thread);
 void op_reduce_f64(void *job, int64_t begin, int64_t end, int32_t thread);
 void op_reduce_i64(void *job, int64_t begin, int64_t end, int32_t thread);
 void op_reduce_u64(void *job, int64_t begin, int64_t end, int32_t thread);
+void op_reduce_bytes(void *job, int64_t begin, int64_t end, int32_t thread); /* extremes only */
 
 #endif

@@ -285,3 +285,39 @@ LINE(line_u64, uint64_t, 0, UINT64_MAX, false, op_to_uint64)
 TASK(op_reduce_f64, double, line_f64)
 TASK(op_reduce_i64, int64_t, line_i64)
 TASK(op_reduce_u64, uint64_t, line_u64)
+
+/* ---- bytes where they lie: of a row all columns at a time */
+
+void op_reduce_bytes(void *job, int64_t begin, int64_t end, int32_t thread)
+{
+    const op_reduce_job *j = job;
+    const op_reduce_plan *p = j->plan;
+    const uint8_t turned = j->turned;
+    const int64_t n = p->n, columns = p->columns;
+    (void)thread;
+    for (int64_t unit = begin; unit < end; unit++) {
+        const int64_t row = unit / j->blocks, first = unit % j->blocks * OP_REDUCE_COLUMNS;
+        const int64_t width = columns - first < OP_REDUCE_COLUMNS ? columns - first : OP_REDUCE_COLUMNS;
+        const uint8_t *x = (const uint8_t *)j->x + op_reduce_row(p, row) + first;
+        uint8_t *y = (uint8_t *)j->y + row * columns + first;
+        uint8_t most[OP_REDUCE_COLUMNS];
+        int64_t index[TL_MAX_RANK] = {0}, at = 0;
+        memset(most, 0, (size_t)width);
+        do {
+            const uint8_t *line = x + at;
+            uint8_t alone = 0; /* of one column */
+            for (int64_t i = 0; i < n && columns == 1; i++) {
+                const uint8_t u = line[i] ^ turned;
+                alone = u > alone ? u : alone;
+            }
+            most[0] = alone > most[0] ? alone : most[0];
+            for (int64_t i = 0; i < n && columns > 1; i++, line += columns)
+                for (int64_t c = 0; c < width; c++) {
+                    const uint8_t u = line[c] ^ turned;
+                    most[c] = u > most[c] ? u : most[c];
+                }
+        } while (next_line(p, index, &at));
+        for (int64_t c = 0; c < width; c++)
+            y[c] = most[c] ^ turned;
+    }
+}

@@ -99,9 +99,12 @@ static double last(int kind, double total, int64_t count)
 static void check_reduction(size_t k, tl_type type)
 {
     const int kind = reductions[k].kind;
-    const bool real = (TL_T(type) & TL_T_FLOATS) != 0;
+    const bool real = (TL_T(type) & TL_T_FLOATS) != 0, extreme = kind == MAX || kind == MIN;
     tl_tensor x = random_shape(type, kind == PROD ? 6 : 700);
-    if (kind == LOG_SUM || !real) /* sums that have a logarithm, and roots and quotients that are whole */
+    if (type == TL_BOOL) /* of which any number but 0 is true */
+        for (int64_t i = 0; i < elements(&x); i++)
+            ((uint8_t *)x.data)[i] = (uint8_t)(random_int(0, 3) * 85);
+    else if (kind == LOG_SUM || (!real && !extreme)) /* sums that have a logarithm, and whole roots */
         for (int64_t i = 0; i < elements(&x); i++)
             set(&x, i, real ? fabs(get(&x, i)) + 0.125 : (double)random_int(kind == LOG_SUM, 3));
     int64_t axes[5], count = 0;
@@ -141,12 +144,12 @@ static void check_reduction(size_t k, tl_type type)
         want[i] = start(kind);
     for (int64_t i = 0; i < elements(&x); i++) {
         double *total = &want[reduced_index(&x, mask, i)];
-        *total = step(kind, *total, get(&x, i));
+        *total = step(kind, *total, type == TL_BOOL ? get(&x, i) != 0 : get(&x, i));
         size = fmax(size, kind == PROD ? fabs(*total) : 0);
     }
     const int64_t of = elements(&x) / elements(out);
     for (int64_t i = 0; i < elements(out); i++)
-        want[i] = real ? last(kind, want[i], of) : trunc(last(kind, want[i], of) + 1e-12);
+        want[i] = real || extreme ? last(kind, want[i], of) : trunc(last(kind, want[i], of) + 1e-12);
     /* sums of numbers up to 1 that cancel each other are off by what rounding the largest of them is off */
     assert_near(out, want, kind == SUM ? 1 + sqrt((double)of) : 1 + size, reductions[k].op->name);
     free(want);
@@ -165,6 +168,9 @@ START_TEST(any_axes)
             check_reduction(k, TL_INT32);
             check_reduction(k, TL_UINT64);
             check_reduction(k, TL_INT64);
+            static const tl_type bytes[] = {TL_INT8, TL_UINT8, TL_BOOL};
+            for (size_t t = 0; t < 3 && (reductions[k].kind == MAX || reductions[k].kind == MIN); t++)
+                check_reduction(k, bytes[t]);
         }
 }
 END_TEST
