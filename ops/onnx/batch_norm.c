@@ -67,13 +67,10 @@ static void batch_statistics(const batch_job *job, int64_t c, double *mean, doub
 {
     const tl_tensor *x = job->call->inputs[BATCH_X];
     *mean = *variance = 0;
-    for (int64_t i = 0; i < job->batch; i++) { /* parts of the same size, joined one by one */
-        const double part = 1 / (double)(i + 1);
+    for (int64_t i = 0; i < job->batch; i++) {
         double part_mean, part_variance;
         norm_statistics(x, (i * job->channels + c) * job->area, job->area, true, &part_mean, &part_variance);
-        const double apart = part_mean - *mean;
-        *mean += apart * part;
-        *variance += (part_variance - *variance) * part + apart * apart * part * (1 - part);
+        norm_join(i + 1, part_mean, part_variance, mean, variance);
     }
     const double now[2] = {*mean, *variance};
     for (size_t k = 0; k < 2; k++) {

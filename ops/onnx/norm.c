@@ -97,7 +97,7 @@ static tl_status lp_run(tl_call *call)
 /* ---- MeanVarianceNormalization: (X - mean) / (deviation + 1e-9) over any set of axes */
 
 typedef struct mean_variance_plan {
-    /* Axes that are kept, and those that are summed over, with X's strides. */
+    /* Axes that are kept, and those that are summed over, with X's strides; neighbours of those are joined. */
     int32_t kept, summed;
     int64_t kept_dims[TL_MAX_RANK], kept_strides[TL_MAX_RANK];
     int64_t summed_dims[TL_MAX_RANK], summed_strides[TL_MAX_RANK];
@@ -136,58 +136,79 @@ static tl_status mean_variance_reshape(tl_call *call)
         return status;
     mean_variance_plan *plan = call->plan;
     int64_t strides[TL_MAX_RANK], stride = 1;
+    call->workspace_size = 0;
+    nn_widen_place(call, 0);
+    if (op_elements(x) == 0)
+        return TL_OK;
     for (int32_t i = x->rank - 1; i >= 0; stride *= x->dims[i--])
         strides[i] = stride;
     for (int32_t i = 0; i < x->rank; i++)
-        if (over[i]) {
+        if (over[i] && i > 0 && over[i - 1]) {
+            plan->summed_dims[plan->summed - 1] *= x->dims[i];
+            plan->summed_strides[plan->summed - 1] = strides[i];
+        } else if (over[i]) {
             plan->summed_dims[plan->summed] = x->dims[i];
             plan->summed_strides[plan->summed++] = strides[i];
         } else {
             plan->kept_dims[plan->kept] = x->dims[i];
             plan->kept_strides[plan->kept++] = strides[i];
         }
-    call->workspace_size = 0;
-    nn_widen_place(call, 0);
     return TL_OK;
 }
 
-enum { PASS_SUM, PASS_SQUARES, PASS_STORE };
+/* To the next part of a set, that is, elements along the innermost of its axes: false after the last. */
+static bool next_part(const mean_variance_plan *plan, int64_t *index, int64_t *at)
+{
+    for (int32_t d = plan->summed - 2; d >= 0; d--) {
+        *at += plan->summed_strides[d];
+        if (++index[d] < plan->summed_dims[d])
+            return true;
+        *at -= plan->summed_strides[d] * index[d];
+        index[d] = 0;
+    }
+    return false;
+}
 
-/* One walk over all elements of a set: their sum, their squares around the mean, or the results. */
-static double mean_variance_pass(const mean_variance_plan *plan, const tl_tensor *x, const tl_tensor *y, int64_t at,
-                                 int pass, double mean, double factor)
+/* Mean and variance of n elements that lie `stride` apart. */
+static void part_statistics(const tl_tensor *x, int64_t at, int64_t n, int64_t stride, double *mean, double *variance)
+{
+    if (stride == 1) {
+        norm_statistics(x, at, n, true, mean, variance);
+        return;
+    }
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += nn_load_real(x, at + i * stride);
+    *mean = sum / (double)n;
+    for (int64_t i = 0; i < n; i++) {
+        const double apart = nn_load_real(x, at + i * stride) - *mean;
+        squares += apart * apart;
+    }
+    *variance = squares / (double)n;
+}
+
+static void mean_variance_set(const mean_variance_plan *plan, const tl_tensor *x, const tl_tensor *y, int64_t first)
 {
     const int32_t last = plan->summed - 1;
-    const int64_t width = plan->summed > 0 ? plan->summed_dims[last] : 1;
-    const int64_t stride = plan->summed > 0 ? plan->summed_strides[last] : 1;
-    int64_t index[TL_MAX_RANK] = {0};
-    double total = 0;
-    for (;;) {
-        for (int64_t i = 0; i < width; i++) {
-            int64_t k = at + i * stride;
-            double v = (x->type == TL_DOUBLE ? ((const double *)x->data)[k] : ((const float *)x->data)[k]) - mean;
-            if (pass == PASS_STORE)
-                nn_store_real(y, k, v * factor);
-            else
-                total += pass == PASS_SUM ? v : v * v;
-        }
-        int32_t d = last - 1;
-        for (; d >= 0; d--) {
-            at += plan->summed_strides[d];
-            if (++index[d] < plan->summed_dims[d])
-                break;
-            at -= plan->summed_strides[d] * index[d];
-            index[d] = 0;
-        }
-        if (d < 0)
-            return total;
-    }
+    const int64_t n = last < 0 ? 1 : plan->summed_dims[last], stride = last < 0 ? 1 : plan->summed_strides[last];
+    int64_t index[TL_MAX_RANK] = {0}, at = first, parts = 0;
+    double mean = 0, variance = 0, part_mean, part_variance;
+    do {
+        part_statistics(x, at, n, stride, &part_mean, &part_variance);
+        norm_join(++parts, part_mean, part_variance, &mean, &variance);
+    } while (next_part(plan, index, &at));
+    const double factor = 1 / (sqrt(variance) + 1e-9);
+    do {
+        if (stride == 1)
+            norm_affine(x, y, at, n, mean, factor, 0);
+        for (int64_t i = 0; i < n && stride != 1; i++)
+            nn_store_real(y, at + i * stride, (nn_load_real(x, at + i * stride) - mean) * factor);
+    } while (next_part(plan, index, &at));
 }
 
 typedef struct mean_variance_job {
     const mean_variance_plan *plan;
     const tl_tensor *x, *y;
-    int64_t count; /* elements of a set */
 } mean_variance_job;
 
 static void mean_variance_task(void *context, int64_t begin, int64_t end, int32_t thread)
@@ -201,23 +222,20 @@ static void mean_variance_task(void *context, int64_t begin, int64_t end, int32_
             at += rest % plan->kept_dims[d] * plan->kept_strides[d];
             rest /= plan->kept_dims[d];
         }
-        double mean = mean_variance_pass(plan, job->x, job->y, at, PASS_SUM, 0, 0) / (double)job->count;
-        double squares = mean_variance_pass(plan, job->x, job->y, at, PASS_SQUARES, mean, 0) / (double)job->count;
-        mean_variance_pass(plan, job->x, job->y, at, PASS_STORE, mean, 1 / (sqrt(squares) + 1e-9));
+        mean_variance_set(plan, job->x, job->y, at);
     }
 }
 
 static tl_status mean_variance_real(tl_call *call)
 {
     const mean_variance_plan *plan = call->plan;
-    mean_variance_job job = {plan, call->inputs[0], call->outputs[0], 1};
+    mean_variance_job job = {plan, call->inputs[0], call->outputs[0]};
+    const int64_t elements = op_elements(job.x);
     int64_t sets = 1;
-    for (int32_t d = 0; d < plan->summed; d++)
-        job.count *= plan->summed_dims[d];
     for (int32_t d = 0; d < plan->kept; d++)
         sets *= plan->kept_dims[d];
-    if (job.count > 0 && sets > 0)
-        call->host->parallel_for(call, mean_variance_task, &job, sets, nn_grain(job.count, 1 << 12));
+    if (elements > 0)
+        call->host->parallel_for(call, mean_variance_task, &job, sets, nn_grain(elements / sets, 1 << 12));
     return TL_OK;
 }
 

@@ -21,6 +21,14 @@ static inline void norm_statistics(const tl_tensor *x, int64_t at, int64_t n, bo
         *variance += (d[i] - *mean) * (d[i] - *mean) / (double)n;
 }
 
+/* Mean and variance of parts of the same size, joined one by one: `parts` counts them, that one among them. */
+static inline void norm_join(int64_t parts, double part_mean, double part_variance, double *mean, double *variance)
+{
+    const double part = 1 / (double)parts, apart = part_mean - *mean;
+    *mean += apart * part;
+    *variance += (part_variance - *variance) * part + apart * apart * part * (1 - part);
+}
+
 /* y = (x - mean) * factor + shift, over n contiguous elements. */
 static inline void norm_affine(const tl_tensor *x, const tl_tensor *y, int64_t at, int64_t n, double mean,
                                double factor, double shift)

@@ -243,6 +243,7 @@ START_TEST(mean_variance)
     for (size_t t = 0; t < 4; t++) {
         tl_tensor x = random_tensor(types[t], DIMS(3, 4, 10));
         const fake_attribute axes[] = {ATTR_IS("axes", 1)}, both[] = {ATTR_IS("axes", 0, -1)};
+        const fake_attribute rows[] = {ATTR_IS("axes", 1, 2)};
         fake_case test = {.op = &tl_op_MeanVarianceNormalization_9,
                           .attributes = axes,
                           .attribute_count = 1,
@@ -269,6 +270,12 @@ START_TEST(mean_variance)
                 want[i / 10 * 40 + c * 10 + i % 10] = part[i];
             free_tensor(&copy);
         }
+        assert_near(&test.outputs[0], want, scale, "MeanVarianceNormalization");
+        fake_free(&test);
+        test.attributes = rows;
+        run_ok(&test);
+        for (int64_t i = 0; i < 3; i++)
+            standardize(&x, i * 40, 1, 40, 0, want);
         assert_near(&test.outputs[0], want, scale, "MeanVarianceNormalization");
         fake_free(&test);
         free_tensor(&x);
