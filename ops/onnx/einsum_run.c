@@ -149,6 +149,10 @@ static void set_dense(einsum_view *view)
 
 /* ---- Copies, and sums over labels */
 
+static void sum_float(void *to, const void *from, int64_t rows, int64_t n)
+{
+    tlk_get()->reduce_rows(TLK_SUM, from, to, rows, n, NULL);
+}
 #define SUM(name, number)                                                 \
     static void name(void *to, const void *from, int64_t rows, int64_t n) \
     {                                                                     \
@@ -159,7 +163,6 @@ static void set_dense(einsum_view *view)
             ((number *)to)[r] = sum;                                      \
         }                                                                 \
     }
-SUM(sum_float, float)
 SUM(sum_double, double)
 SUM(sum_integer, uint64_t)
 
