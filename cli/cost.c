@@ -91,14 +91,14 @@ static double matmul_flops(const cli_shapes *shapes, const tl_node *node)
     return y * 2 * (double)a->dims[a->rank - 1];
 }
 
-static double gemm_flops(const cli_shapes *shapes, const tl_node *node)
+static double gemm_flops(const cli_shapes *shapes, const tl_node *node, size_t bias)
 {
     const tl_tensor *a = input(shapes, node, 0);
     double y = elements(output(shapes, node, 0));
     if (y < 0 || !a || a->rank != 2)
         return -1;
     tl_dim k = a->dims[int_attribute(node, "transA", 0) ? 0 : 1];
-    return k < 0 ? -1 : y * 2 * (double)k + (input(shapes, node, 2) ? y : 0);
+    return k < 0 ? -1 : y * 2 * (double)k + (input(shapes, node, bias) ? y : 0);
 }
 
 /* X (T, N, I), W (directions, gates * H, I), R (directions, gates * H, H); gates: 1, 3 or 4. */
@@ -166,7 +166,9 @@ double cli_node_flops(const cli_shapes *shapes, const tl_node *node)
     if (is_one_of(name, products) || strcmp(name, "QLinearMatMul") == 0)
         return matmul_flops(shapes, node);
     if (strcmp(name, "Gemm") == 0)
-        return gemm_flops(shapes, node);
+        return gemm_flops(shapes, node, 2);
+    if (strcmp(name, "QGemm") == 0)
+        return gemm_flops(shapes, node, 6);
     if (is_one_of(name, recurrent))
         return recurrent_flops(shapes, node);
     if (is_one_of(name, pools))

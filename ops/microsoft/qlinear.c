@@ -1,7 +1,8 @@
-/* QLinearAdd, QLinearMul, QLinearSigmoid, QLinearLeakyRelu, QLinearConcat and QLinearGlobalAveragePool of
- * com.microsoft: on bytes that stand for (byte - zero point) * scale. A byte has 256 values, so tables have what each
- * stands for. */
+/* QLinearAdd, QLinearMul, QLinearSigmoid, QLinearLeakyRelu, QLinearConcat, QLinearWhere, QLinearSoftmax,
+ * QLinearAveragePool and QLinearGlobalAveragePool of com.microsoft: on bytes that stand for (byte - zero point) *
+ * scale. A byte has 256 values, so tables have what each stands for. */
 #include "microsoft/microsoft.h"
+#include "onnx/conv.h"
 #include "onnx/elementwise.h"
 
 typedef struct quantity {
@@ -219,6 +220,191 @@ static tl_status concat_run(tl_call *call)
     return status;
 }
 
+/* ---- Where: the condition, then three inputs for each choice, then the result's scale and zero point */
+
+typedef struct choice {
+    const uint8_t *condition, *in[2];
+    uint8_t *y, tables[2][256];
+    const int32_t *step;
+} choice;
+
+static void where_row(const void *context, const int64_t *in, int64_t at, int64_t n)
+{
+    const choice *c = context;
+    for (int64_t i = 0; i < n; i++) {
+        const int k = !c->condition[in[0] + i * c->step[0]];
+        c->y[at + i] = c->tables[k][c->in[k][in[k + 1] + i * c->step[k + 1]]];
+    }
+}
+
+static tl_status where_reshape(tl_call *call)
+{
+    const tl_tensor *const inputs[] = {call->inputs[0], call->inputs[1], call->inputs[4]};
+    tl_status status = op_broadcast(call, inputs, 3, call->outputs[0]);
+    if (status == TL_OK && call->plan)
+        op_map_init(call->plan, call->outputs[0], inputs, 3, 4);
+    return status;
+}
+
+static tl_status where_run(tl_call *call)
+{
+    const op_map *map = call->plan;
+    quantity from = {0}, to = {0};
+    choice c = {.condition = call->inputs[0]->data, .y = call->outputs[0]->data, .step = map->step};
+    tl_status status = read_quantity(call, 7, &to);
+    for (size_t k = 0; k < 2 && status == TL_OK; k++) {
+        status = read_quantity(call, 2 + 3 * k, &from);
+        c.in[k] = call->inputs[1 + 3 * k]->data;
+        make_table(c.tables[k], call->outputs[0]->type, from, to, NULL, 0);
+    }
+    if (status == TL_OK)
+        op_map_run(call, map, where_row, &c);
+    return status;
+}
+
+/* ---- Softmax: along one axis, or before version 13 of the standard's, which an attribute tells, along all from it on.
+ * One over the result's scale is cut to a whole number, as ONNX Runtime does. */
+
+static tl_status softmax_reshape(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0];
+    int32_t axis;
+    op_copy_shape(call->outputs[0], x);
+    return x->rank == TL_RANK_UNKNOWN ? TL_OK : op_axis(call, "axis", op_int(call, "axis"), x->rank, &axis);
+}
+
+static tl_status softmax_run(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0];
+    quantity from = {0}, to = {0};
+    float powers[256];
+    int32_t axis = 0;
+    tl_status status = read_quantity(call, 1, &from);
+    if (status == TL_OK)
+        status = read_quantity(call, 3, &to);
+    if (status == TL_OK)
+        status = op_axis(call, "axis", op_int(call, "axis"), x->rank, &axis);
+    if (status != TL_OK || op_elements(x) == 0)
+        return status;
+    const int32_t behind = op_int(call, "opset") < 13 ? x->rank : axis + 1;
+    const int64_t length = op_product(x, axis, behind), step = op_product(x, behind, x->rank);
+    const float units = floorf(1 / to.scale);
+    for (int k = 0; k < 256; k++)
+        powers[k] = (float)exp(-k * (double)from.scale);
+    for (int64_t i = 0, n = op_elements(x) / length; i < n; i++) {
+        const uint8_t *in = (const uint8_t *)x->data + i / step * step * length + i % step;
+        uint8_t *y = (uint8_t *)call->outputs[0]->data + (in - (const uint8_t *)x->data);
+        int32_t most = INT32_MIN;
+        float sum = 0;
+        for (int64_t t = 0; t < length; t++)
+            most = number(x->type, in[t * step]) > most ? number(x->type, in[t * step]) : most;
+        for (int64_t t = 0; t < length; t++)
+            sum += powers[most - number(x->type, in[t * step])];
+        for (int64_t t = 0; t < length; t++)
+            y[t * step] = to_byte(x->type, powers[most - number(x->type, in[t * step])] * units / sum, to.zero);
+    }
+    return TL_OK;
+}
+
+/* ---- Average pooling */
+
+typedef struct average_plan {
+    conv_window window;
+    int64_t pads[CONV_MAX_SPATIAL]; /* at the beginning */
+} average_plan;
+
+static tl_status average_reshape(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0];
+    const int32_t first = op_int(call, "channels_last") != 0 ? 1 : 2;
+    average_plan plan = {0};
+    int64_t end;
+    tl_status status = conv_window_parse(call, CONV_CEIL_MODE, &plan.window);
+    if (status == TL_OK && !plan.window.kernel_given)
+        return tl_fail(call, TL_INVALID_MODEL, "kernel_shape is empty");
+    op_copy_shape(call->outputs[0], x);
+    if (status != TL_OK || x->rank == TL_RANK_UNKNOWN)
+        return status;
+    status = nn_check_rank(call, 0, 3, TL_MAX_RANK);
+    if (status == TL_OK)
+        status = conv_window_check(call, &plan.window, x->rank - 2);
+    for (int32_t i = 0; i < x->rank - 2 && status == TL_OK; i++)
+        status = conv_axis(call, &plan.window, i, x->dims[i + first], &call->outputs[0]->dims[i + first], &plan.pads[i],
+                           &end);
+    if (status == TL_OK && call->plan)
+        *(average_plan *)call->plan = plan;
+    return status;
+}
+
+/* Bytes less 0 or, with `flip` 128, signed ones less -128. */
+static int64_t sum_of(const uint8_t *x, int64_t n, int64_t step, int flip)
+{
+    int64_t sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i * step] ^ flip;
+    return sum;
+}
+
+static int flip_of(tl_type type)
+{
+    return type == TL_INT8 ? 128 : 0;
+}
+
+/* The mean at one place of a plane of bytes less their zero point. Where pads count, the whole window does. */
+static double mean_at(const average_plan *plan, bool count_pads, const int64_t *sizes, const int64_t *place,
+                      const uint8_t *plane, int64_t step, tl_type type, int32_t zero)
+{
+    int64_t starts[CONV_MAX_SPATIAL], counts[CONV_MAX_SPATIAL], tap[CONV_MAX_SPATIAL] = {0}, first, last, sum = 0;
+    const int32_t rows = plan->window.spatial - 1; /* axes that rows go along */
+    int64_t taps = 1;
+    double count = 1;
+    for (int32_t i = 0; i <= rows; i++) {
+        const int64_t kernel = plan->window.kernel[i], at = place[i] * plan->window.strides[i] - plan->pads[i];
+        conv_taps(at, 1, kernel, sizes[i], &first, &last);
+        starts[i] = at + first;
+        counts[i] = last - first;
+        taps *= counts[i];
+        count *= (double)kernel;
+    }
+    if (rows < 0 || taps == 0)
+        return 0;
+    do {
+        int64_t at = 0;
+        for (int32_t i = 0; i <= rows; i++)
+            at = at * sizes[i] + starts[i] + tap[i];
+        sum += sum_of(plane + at * step, counts[rows], step, flip_of(type));
+    } while (conv_step(tap, counts, rows));
+    return (double)(sum - taps * (flip_of(type) + zero)) / (count_pads ? count : (double)taps);
+}
+
+static tl_status average_run(tl_call *call)
+{
+    const tl_tensor *x = call->inputs[0], *y = call->outputs[0];
+    const bool last = op_int(call, "channels_last") != 0, count_pads = op_int(call, "count_include_pad") != 0;
+    const int32_t spatial = x->rank - 2, first = last ? 1 : 2;
+    const int64_t channels = x->dims[last ? x->rank - 1 : 1], step = last ? channels : 1;
+    const int64_t area = op_product(x, first, first + spatial), out_area = op_product(y, first, first + spatial);
+    quantity from = {0}, to = {0};
+    tl_status status = read_quantity(call, 1, &from);
+    if (status == TL_OK)
+        status = read_quantity(call, 3, &to);
+    if (status != TL_OK || op_elements(y) == 0)
+        return status;
+    for (int64_t i = 0; i < x->dims[0] * channels; i++) {
+        int64_t place[CONV_MAX_SPATIAL] = {0};
+        const int64_t sample = last ? i / channels * channels : i, channel = last ? i % channels : 0;
+        const uint8_t *plane = (const uint8_t *)x->data + sample * area + channel;
+        uint8_t *out = (uint8_t *)y->data + sample * out_area + channel;
+        do {
+            const double mean =
+                mean_at(call->plan, count_pads, x->dims + first, place, plane, step, x->type, from.zero);
+            *out = to_byte(x->type, (float)(mean * (double)from.scale / (double)to.scale), to.zero);
+            out += step;
+        } while (conv_step(place, y->dims + first, spatial));
+    }
+    return TL_OK;
+}
+
 /* ---- Global average pooling */
 
 static tl_status pool_reshape(tl_call *call)
@@ -248,9 +434,7 @@ static tl_status pool_run(tl_call *call)
     for (int64_t i = 0; i < op_elements(call->outputs[0]) && status == TL_OK; i++) {
         const uint8_t *at =
             (const uint8_t *)x->data + (last ? i / channels * channels * area + i % channels : i * area);
-        int64_t sum = 0;
-        for (int64_t j = 0; j < area; j++)
-            sum += number(x->type, at[j * step]) - from.zero;
+        const int64_t sum = sum_of(at, area, step, flip_of(x->type)) - area * (flip_of(x->type) + from.zero);
         y[i] = to_byte(x->type, (float)((double)sum * from.scale / ((double)area * to.scale)), to.zero);
     }
     return status;
@@ -266,9 +450,20 @@ static const tl_param one_in[] = {QUANTIFIED("X"), SCALE("Y_scale"), ZERO("Y_zer
 static const tl_param concat_in[] = {SCALE("Y_scale"),
                                      OP_IN("Y_zero_point", BYTES, 'T'),
                                      {"inputs", BYTES | TL_T(TL_FLOAT), 0, TL_PARAM_VARIADIC | TL_PARAM_MIXED}};
+static const tl_param where_in[] = {OP_IN("condition", TL_T(TL_BOOL), 0), QUANTIFIED("X"), QUANTIFIED("Y"),
+                                    SCALE("Z_scale"), ZERO("Z_zero_point")};
 static const tl_param out[] = {OP_IN("Y", BYTES, 'T')};
 static const tl_attribute_spec leaky_attrs[] = {OP_FLOAT("alpha", 0.01F)};
 static const tl_attribute_spec concat_attrs[] = {OP_REQUIRED_INT("axis")};
+static const tl_attribute_spec softmax_attrs[] = {OP_INT("axis", -1), OP_REQUIRED_INT("opset")};
+static const tl_attribute_spec average_attrs[] = {
+    OP_STRING("auto_pad", "NOTSET"),
+    {.name = "kernel_shape", .kind = TL_ATTR_INTS, .flags = TL_ATTR_REQUIRED},
+    OP_INTS("pads"),
+    OP_INTS("strides"),
+    OP_INT("ceil_mode", 0),
+    OP_INT("count_include_pad", 0),
+    OP_INT("channels_last", 0)};
 static const tl_attribute_spec pool_attrs[] = {OP_INT("channels_last", 0)};
 
 #define QLINEAR(op, ins, ...) \
@@ -283,3 +478,8 @@ QLINEAR(QLinearConcat, concat_in, OP_PARAMS(attribute, concat_attrs), .reshape =
         .reach = op_reach_beside);
 QLINEAR(QLinearGlobalAveragePool, one_in, OP_PARAMS(attribute, pool_attrs), .reshape = pool_reshape, .run = pool_run,
         .reach = op_reach_first);
+QLINEAR(QLinearWhere, where_in, .plan_size = sizeof(op_map), .reshape = where_reshape, .run = where_run,
+        .reach = op_reach_all);
+QLINEAR(QLinearSoftmax, one_in, OP_PARAMS(attribute, softmax_attrs), .reshape = softmax_reshape, .run = softmax_run);
+QLINEAR(QLinearAveragePool, one_in, OP_PARAMS(attribute, average_attrs), .plan_size = sizeof(average_plan),
+        .reshape = average_reshape, .run = average_run);

@@ -26,7 +26,7 @@ class Writer:
         self.folder = folder
         self.names = {}
 
-    def case(self, op, inputs, outputs, domain=MICROSOFT, version=1, opset=17, constants=(), types=None, **attributes):
+    def case(self, op, inputs, outputs, domain=MICROSOFT, version=1, standard=17, constants=(), types=None, **attributes):
         """One node; inputs are arrays (None: absent), `constants` the positions of those that are initializers. `types`
         are those of inputs and outputs where they are no tensors: then inputs are dictionaries."""
         self.names[op] = self.names.get(op, -1) + 1
@@ -45,7 +45,7 @@ class Writer:
              for key, x in given.items()],
             [helper.make_empty_tensor_value_info(f"y{k}") for k in range(outputs)],
             [numpy_helper.from_array(x, key) for key, x in rng_inputs.items() if key not in given])
-        imports = {"": opset} | ({domain: version} if domain else {})
+        imports = {"": standard} | ({domain: version} if domain else {})
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid(d, v) for d, v in imports.items()],
                                   ir_version=8)
         results = self.run(model, given)
@@ -227,8 +227,8 @@ def layer_norm_cases(writer):
             writer.case("SkipLayerNormalization", [x, skip, gamma, *extra], 1, epsilon=1e-5)
         writer.case("SkipSimplifiedLayerNormalization", [x, skip, gamma], 1, epsilon=1e-5)
         writer.case("SkipSimplifiedLayerNormalization", [x, skip, gamma, bias], 1)
-    writer.case("LayerNormalization", [x, gamma, beta], 3, "", 1, opset=14, axis=-1, epsilon=1e-6)
-    writer.case("LayerNormalization", [x, random(8, 5, 48), random(9, 5, 48)], 1, "", 1, opset=14, axis=1)
+    writer.case("LayerNormalization", [x, gamma, beta], 3, "", 1, standard=14, axis=-1, epsilon=1e-6)
+    writer.case("LayerNormalization", [x, random(8, 5, 48), random(9, 5, 48)], 1, "", 1, standard=14, axis=1)
 
 
 def matmul_cases(writer):
@@ -261,6 +261,12 @@ def qlinear_cases(writer):
             b = [tensor(*other), *quantity(0.0097)]
             writer.case("QLinearAdd", [x, *x_scale, *b, *y_scale], 1)
             writer.case("QLinearMul", [x, *x_scale, *b, *y_scale], 1)
+            if other:
+                condition = rng.integers(0, 2, (2, 3, 1, 7)).astype(bool)
+                writer.case("QLinearWhere", [condition, x, *x_scale, *b, *y_scale], 1)
+        for axis, opset in itertools.product((-1, 1), (11, 13)):
+            for scale in (0.0039, 0.0171):
+                writer.case("QLinearSoftmax", [x, *x_scale, *quantity(scale)], 1, axis=axis, opset=opset)
         writer.case("QLinearSigmoid", [x, *x_scale, *quantity(0.0039)], 1)
         writer.case("QLinearLeakyRelu", [x, *x_scale, *y_scale], 1, alpha=0.13)
         if zero:
@@ -269,6 +275,45 @@ def qlinear_cases(writer):
             for axis in (1, -1):
                 writer.case("QLinearConcat", [*y_scale, x, *x_scale, tensor(*x.shape), *quantity(0.031)], 1, axis=axis,
                             constants=(0, 1, 3, 4, 6, 7))
+
+
+def qgemm_cases(writer):
+    """The pairs of types that ONNX Runtime multiplies; to bytes of A's type, or to floats."""
+    flags, biases = ((0, 0), (0, 1), (1, 0), (1, 1)), (None, (), (9,), (1, 9), (5, 1), (5, 9))
+    types = ((np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8))
+    for seed, ((a_type, b_type), (trans_a, trans_b), bias) in enumerate(itertools.product(types, flags, biases)):
+        rng = np.random.default_rng(seed)
+
+        def tensor(dtype, *shape):
+            info = np.iinfo(dtype)
+            return np.array(rng.integers(info.min, info.max + 1, shape), dtype)
+
+        size = (9,) if seed % 2 else ()  # one for each column
+        a = [tensor(a_type, *((7, 5) if trans_a else (5, 7))), np.array(0.013, FLOAT), tensor(a_type)]
+        b = [tensor(b_type, *((9, 7) if trans_b else (7, 9))), rng.uniform(0.01, 0.03, size).astype(FLOAT),
+             tensor(b_type, *size)]
+        c = None if bias is None else np.array(rng.integers(-20000, 20000, bias), np.int32)
+        scale = np.array(0.153, FLOAT)
+        for y in ([], [scale], [scale, tensor(a_type)]):
+            writer.case("QGemm", [*a, *b, c, *y], 1, alpha=0.75, transA=trans_a, transB=trans_b,
+                        constants=(1, 2, 3, 4, 5, 6) if seed // 2 % 2 else ())
+
+
+def qpool_cases(writer):
+    """Steps that are no fractions of each other, as above."""
+    windows = (dict(kernel_shape=[5], strides=[2], pads=[2, 1]), dict(kernel_shape=[4], strides=[3], pads=[1, 2]),
+               dict(kernel_shape=[4], strides=[2], auto_pad="SAME_UPPER"), dict(kernel_shape=[2]),
+               dict(kernel_shape=[3, 5], strides=[2, 1], pads=[1, 2, 1, 2]), dict(kernel_shape=[2, 3], strides=[3, 2]),
+               dict(kernel_shape=[2, 3, 4], strides=[1, 2, 1], pads=[1, 0, 3, 0, 2, 1]))
+    for seed, (dtype, window, ceil_mode, count_pads, last) in enumerate(itertools.product(
+            (np.uint8, np.int8), windows, (0, 1), (0, 1), (0, 1))):
+        info = np.iinfo(dtype)
+        rng = np.random.default_rng(seed)
+        sizes = (17, 12, 9)[:len(window["kernel_shape"])]
+        x = np.array(rng.integers(info.min, info.max + 1, (2, *sizes, 3) if last else (2, 3, *sizes)), dtype)
+        writer.case("QLinearAveragePool", [x, np.array(0.0171, FLOAT), np.array(3, dtype), np.array(0.0123457, FLOAT),
+                                           np.array(5, dtype)], 1, ceil_mode=ceil_mode, count_include_pad=count_pads,
+                    channels_last=last, **window)
 
 
 def lstm_cases(writer):
@@ -302,7 +347,7 @@ def main():
     writer = Writer(sys.argv[1])
     shutil.rmtree(writer.folder, ignore_errors=True)
     for cases in (tree_cases, feature_cases, map_cases, svm_cases, gelu_cases, layer_norm_cases, matmul_cases,
-                  qlinear_cases, lstm_cases):
+                  qgemm_cases, qlinear_cases, qpool_cases, lstm_cases):
         cases(writer)
     print(sum(count + 1 for count in writer.names.values()), "cases")
 

@@ -8,6 +8,9 @@ OPERATOR(QLinearMul, 1);
 OPERATOR(QLinearSigmoid, 1);
 OPERATOR(QLinearLeakyRelu, 1);
 OPERATOR(QLinearConcat, 1);
+OPERATOR(QLinearWhere, 1);
+OPERATOR(QLinearSoftmax, 1);
+OPERATOR(QLinearAveragePool, 1);
 OPERATOR(QLinearGlobalAveragePool, 1);
 OPERATOR(FeatureVectorizer, 1);
 
@@ -147,11 +150,105 @@ START_TEST(mean)
 }
 END_TEST
 
+START_TEST(choices)
+{
+    random_seed(22);
+    for (int i = 0; i < 16; i++) {
+        const bool broadcast = i / 2 % 2;
+        const int64_t dims[] = {random_int(0, 3), random_int(1, 5), random_int(1, 70)};
+        quantity a = make(bytes[i % 2], 0.03, 3, dims),
+                 b = make(bytes[i % 2], 0.02, broadcast ? 1 : 3, broadcast ? dims + 2 : dims),
+                 z = make(bytes[i % 2], 0.05, 0, NULL);
+        tl_tensor condition = random_tensor(TL_BOOL, i / 4 % 2 ? 2 : 0, dims + 1);
+        fake_case test = PLAIN_CASE(&tl_op_QLinearWhere_1, &condition, &a.x, &a.scale, &a.zero, &b.x, &b.scale, &b.zero,
+                                    &z.scale, &z.zero);
+        run_ok(&test);
+        assert_shape(&test.outputs[0], 3, dims);
+        for (int64_t k = 0; k < elements(&a.x); k++) {
+            const bool first = get(&condition, condition.rank ? k % (dims[1] * dims[2]) : 0) != 0;
+            assert_stands_for(&test.outputs[0], k, &z, first ? real(&a, k) : real(&b, broadcast ? k % dims[2] : k));
+        }
+        fake_free(&test);
+        free_tensor(&condition);
+        unmake(&a);
+        unmake(&b);
+        unmake(&z);
+    }
+}
+END_TEST
+
+/* Before version 13 of the standard's Softmax it goes over all axes from one on. */
+START_TEST(softmax)
+{
+    for (int i = 0; i < 12; i++) {
+        const int axis = i / 2 % 3;
+        const bool old = i / 6;
+        const fake_attribute attributes[] = {ATTR_I("axis", i % 2 ? axis - 3 : axis), ATTR_I("opset", old ? 11 : 13)};
+        quantity x = make(bytes[i % 2], 0.02, DIMS(3, 4, 5)), y = make(bytes[i % 2], 1.0 / 256, 0, NULL);
+        fake_case test = CASE(&tl_op_QLinearSoftmax_1, attributes, &x.x, &x.scale, &x.zero, &y.scale, &y.zero);
+        run_ok(&test);
+        assert_shape(&test.outputs[0], DIMS(3, 4, 5));
+        for (int64_t k = 0; k < 60; k++) {
+            double sum = 0;
+            int64_t at[3], other[3];
+            coordinates(&x.x, k, at);
+            for (int64_t l = 0; l < 60; l++) {
+                bool together = true;
+                coordinates(&x.x, l, other);
+                for (int d = 0; d < 3; d++)
+                    together &= at[d] == other[d] || d == axis || (old && d > axis);
+                sum += together ? exp(real(&x, l)) : 0;
+            }
+            assert_stands_for(&test.outputs[0], k, &y, exp(real(&x, k)) / sum);
+        }
+        fake_free(&test);
+        unmake(&x);
+        unmake(&y);
+    }
+}
+END_TEST
+
+START_TEST(average)
+{
+    for (int i = 0; i < 8; i++) {
+        const bool last = i / 2 % 2, count_pads = i / 4;
+        const fake_attribute window[] = {ATTR_IS("kernel_shape", 4), ATTR_IS("strides", 2), ATTR_IS("pads", 2, 1),
+                                         ATTR_I("count_include_pad", count_pads), ATTR_I("channels_last", last)};
+        quantity x = make(bytes[i % 2], 0.1, DIMS(2, last ? 7 : 3, last ? 3 : 7)),
+                 y = make(bytes[i % 2], 0.06, 0, NULL);
+        fake_case test = CASE(&tl_op_QLinearAveragePool_1, window, &x.x, &x.scale, &x.zero, &y.scale, &y.zero);
+        run_ok(&test);
+        assert_shape(&test.outputs[0], DIMS(2, last ? 4 : 3, last ? 3 : 4));
+        for (int64_t k = 0; k < 24; k++) {
+            int64_t at[3];
+            coordinates(&test.outputs[0], k, at);
+            double sum = 0, count = 0;
+            for (int64_t t = at[last ? 1 : 2] * 2 - 2, end = t + 4; t < end; t++) {
+                const bool inside = t >= 0 && t < 7;
+                const int64_t from[] = {at[0], last ? t : at[1], last ? at[2] : t};
+                count += inside || count_pads;
+                sum += inside ? real(&x, index_of(&x.x, from)) : 0;
+            }
+            assert_stands_for(&test.outputs[0], k, &y, sum / count);
+        }
+        fake_free(&test);
+        unmake(&x);
+        unmake(&y);
+    }
+}
+END_TEST
+
 /* Scales of 0, infinity and NaN give some bytes; scales and zero points that are no single number are refused. */
 START_TEST(hostile_scales)
 {
-    static const tl_operator *const all[] = {&tl_op_QLinearAdd_1, &tl_op_QLinearMul_1, &tl_op_QLinearSigmoid_1,
-                                             &tl_op_QLinearLeakyRelu_1, &tl_op_QLinearGlobalAveragePool_1};
+    static const tl_operator *const all[] = {&tl_op_QLinearAdd_1,
+                                             &tl_op_QLinearMul_1,
+                                             &tl_op_QLinearSigmoid_1,
+                                             &tl_op_QLinearLeakyRelu_1,
+                                             &tl_op_QLinearGlobalAveragePool_1,
+                                             &tl_op_QLinearSoftmax_1,
+                                             &tl_op_QLinearAveragePool_1};
+    const fake_attribute opset[] = {ATTR_I("axis", -1), ATTR_I("opset", 13)}, window[] = {ATTR_IS("kernel_shape", 2)};
     const double scales[] = {0, INFINITY, NAN, -1e38, 1e-45};
     tl_tensor none = new_tensor(TL_FLOAT, DIMS(0)), two = new_tensor(TL_FLOAT, DIMS(2)),
               two_bytes = new_tensor(TL_INT8, DIMS(2));
@@ -160,6 +257,8 @@ START_TEST(hostile_scales)
         fake_case test = PLAIN_CASE(all[k], &x.x, &x.scale, &x.zero, &y.scale, &y.zero);
         if (k < 2)
             test = PLAIN_CASE(all[k], &x.x, &x.scale, &x.zero, &x.x, &x.scale, &x.zero, &y.scale, &y.zero);
+        test.attributes = k == 5 ? opset : window;
+        test.attribute_count = k == 5 ? COUNT(opset) : k == 6 ? COUNT(window) : 0;
         for (size_t i = 0; i < COUNT(scales); i++)
             for (size_t j = 0; j < COUNT(scales); j++) {
                 set(&x.scale, 0, scales[i]);
@@ -213,6 +312,43 @@ START_TEST(hostile_shapes)
     unmake(&other);
     unmake(&no_time);
     unmake(&no_channels);
+}
+END_TEST
+
+START_TEST(hostile_windows)
+{
+    quantity x = make(TL_UINT8, 1, DIMS(2, 3, 5)), flat = make(TL_UINT8, 1, DIMS(2, 3)),
+             no_time = make(TL_INT8, 1, DIMS(2, 3, 0));
+    const fake_attribute wrong[][3] = {{{.name = "kernel_shape", .kind = TL_ATTR_INTS}},
+                                       {ATTR_IS("kernel_shape", 0)},
+                                       {ATTR_IS("kernel_shape", 6)},
+                                       {ATTR_IS("kernel_shape", 2, 2)},
+                                       {ATTR_IS("kernel_shape", INT64_MAX)},
+                                       {ATTR_IS("kernel_shape", 2), ATTR_IS("strides", 0)},
+                                       {ATTR_IS("kernel_shape", 2), ATTR_IS("pads", -1, 0)},
+                                       {ATTR_IS("kernel_shape", 2), ATTR_IS("pads", INT64_MAX, INT64_MAX)},
+                                       {ATTR_IS("kernel_shape", 2), ATTR_S("auto_pad", "WIDE")}};
+    const fake_attribute outside[] = {ATTR_I("axis", 3), ATTR_I("opset", 13)},
+                         pads_alone[] = {ATTR_IS("kernel_shape", 2), ATTR_IS("pads", 2, 2)};
+    fake_case test = CASE(&tl_op_QLinearAveragePool_1, wrong[0], &x.x, &x.scale, &x.zero, &x.scale, &x.zero);
+    for (size_t k = 0; k < COUNT(wrong); k++) {
+        test.attributes = wrong[k];
+        test.attribute_count = wrong[k][1].name ? 2 : 1;
+        ck_assert_msg(fake_run(&test) != TL_OK, "window %zu is taken", k);
+    }
+    fake_case shallow = CASE(&tl_op_QLinearAveragePool_1, pads_alone, &flat.x, &x.scale, &x.zero, &x.scale, &x.zero);
+    run_fails(&shallow, TL_INVALID_INPUT, "rank");
+    fake_case empty = CASE(&tl_op_QLinearAveragePool_1, pads_alone, &no_time.x, &no_time.scale, &no_time.zero,
+                           &no_time.scale, &no_time.zero);
+    run_ok(&empty); /* the mean of pads alone is 0 */
+    for (int64_t k = 0; k < elements(&empty.outputs[0]); k++)
+        ck_assert(get(&empty.outputs[0], k) == get(&no_time.zero, 0));
+    fake_free(&empty);
+    fake_case axis = CASE(&tl_op_QLinearSoftmax_1, outside, &x.x, &x.scale, &x.zero, &x.scale, &x.zero);
+    run_fails(&axis, TL_INVALID_MODEL, "axis");
+    unmake(&x);
+    unmake(&flat);
+    unmake(&no_time);
 }
 END_TEST
 
@@ -337,8 +473,12 @@ int main(void)
     ADD_TEST(suite, functions);
     ADD_TEST(suite, parts);
     ADD_TEST(suite, mean);
+    ADD_TEST(suite, choices);
+    ADD_TEST(suite, softmax);
+    ADD_TEST(suite, average);
     ADD_TEST(suite, hostile_scales);
     ADD_TEST(suite, hostile_shapes);
+    ADD_TEST(suite, hostile_windows);
     ADD_TEST(suite, hostile_concat);
     ADD_TEST(suite, feature_vectorizer);
     ADD_TEST(suite, hostile_features);

@@ -1,6 +1,6 @@
-"""Writes cases/: networks quantized by onnxruntime.quantization in the QDQ form, with ONNX Runtime's results, which are
-bytes: the last DequantizeLinear is left out, so that a difference is one of quantization steps. And the same networks
-quantized dynamically, whose results are floats."""
+"""Writes cases/: networks quantized by onnxruntime.quantization in the QDQ form, some in the QOperator form, too, with
+ONNX Runtime's results, which are bytes: the last DequantizeLinear is left out, so that a difference is one of
+quantization steps. And the same networks quantized dynamically, whose results are floats."""
 import copy
 import os
 import shutil
@@ -91,12 +91,28 @@ def plane_network():
                          b.weight(np.array([-2])), b.weight(np.array([2]))))
 
 
+def pool_network():
+    """What only the QOperator form has operators of its own for."""
+    b = Builder(5, [2, 6, 41])
+    y = b.conv("x", 8, 6, [3])
+    y = b.add("AveragePool", y, kernel_shape=[3], strides=[2], pads=[1, 1])
+    y = b.add("Where", b.weight(np.arange(20) % 3 > 0), y, b.conv(y, 8, 8, [1], relu=False))
+    y = b.add("LeakyRelu", b.conv(y, 8, 8, [3], relu=False), alpha=0.125)
+    return b.model(b.add("Softmax", y, axis=1))
+
+
 class Inputs(CalibrationDataReader):
     def __init__(self, arrays, name):
         self.left = [{name: array} for array in arrays]
 
     def get_next(self):
         return self.left.pop() if self.left else None
+
+
+def random_samples(model):
+    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+    rng = np.random.default_rng(4)
+    return [rng.standard_normal(shape).astype(np.float32) for _ in range(8)]
 
 
 def drop_last_dequantize(model):
@@ -111,12 +127,12 @@ def drop_last_dequantize(model):
                 break
 
 
-def write(name, model, samples, activations, weights, per_channel, **options):
+def write(name, model, samples, activations, weights, per_channel, form=QuantFormat.QDQ, **options):
     folder = os.path.join(CASES, name)
     os.makedirs(os.path.join(folder, "test_data_set_0"))
     path = os.path.join(folder, "model.onnx")
     given = model.graph.input[0].name
-    quantize_static(copy.deepcopy(model), path, Inputs(samples, given), quant_format=QuantFormat.QDQ, per_channel=per_channel,
+    quantize_static(copy.deepcopy(model), path, Inputs(samples, given), quant_format=form, per_channel=per_channel,
                     activation_type=activations, weight_type=weights, extra_options=options)
     quantized = onnx.load(path)
     drop_last_dequantize(quantized)
@@ -155,13 +171,16 @@ def main():
             "s8s8_by_channel": (signed, signed, True, {"ActivationSymmetric": True})}
     networks = {"keyword": keyword_network(), "residual": residual_network(), "plane": plane_network()}
     for name, model in networks.items():
-        shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
-        rng = np.random.default_rng(4)
-        samples = [rng.standard_normal(shape).astype(np.float32) for _ in range(8)]
+        samples = random_samples(model)
         for way, (activations, weights, per_channel, options) in ways.items():
             write("%s_%s" % (name, way), model, samples, activations, weights, per_channel, **options)
         for way, weights in (("dynamic_s8", signed), ("dynamic_u8", unsigned)):
             write_dynamic("%s_%s" % (name, way), model, samples[0], weights)
+    for name, model in (networks | {"pool": pool_network()}).items():
+        for way in ("u8s8_by_channel", "s8s8_by_channel"):
+            activations, weights, per_channel, options = ways[way]
+            write("%s_operators_%s" % (name, way), model, random_samples(model), activations, weights, per_channel,
+                  QuantFormat.QOperator, ForceQuantizeNoInputCheck=True, **options)
     # A trained network, on recordings.
     folder = os.path.join(MODELS, "japanesevowels_causal")
     model = onnx.load(os.path.join(folder, "model.onnx"))

@@ -1,0 +1,1 @@
+Bv13_quantizedJmÚ„¿JDr¥*r‡H.
