@@ -169,19 +169,23 @@ static bool read_one(const tl_host *host, tl_value *list, int64_t otherwise, int
     return true;
 }
 
-/* How many steps a Slice cuts off the end of one axis, and nothing else; 0: another slice. */
-static int64_t cut_off(const tl_host *host, const tl_node *slice, int32_t rank, int64_t *axis)
+/* How many steps of y a Slice cuts off the end of one axis, and nothing else; 0: another slice, or not known. */
+static int64_t cut_off(const tl_host *host, const tl_node *slice, const tl_tensor *y, int64_t *axis)
 {
     int64_t start, end, step;
-    if (host->node_descriptor(slice)->since_version < 10 || !host->node_input(slice, 1) ||
+    if (y->rank < 3 || host->node_descriptor(slice)->since_version < 10 || !host->node_input(slice, 1) ||
         !host->node_input(slice, 2) || !host->node_input(slice, 3) ||
         !read_one(host, host->node_input(slice, 1), 0, &start) ||
         !read_one(host, host->node_input(slice, 2), 0, &end) || !read_one(host, host->node_input(slice, 3), 0, axis) ||
         !read_one(host, host->node_input(slice, 4), 1, &step))
         return 0;
     if (*axis < 0)
-        *axis += rank;
-    return start == 0 && step == 1 && end < 0 && end > -INT32_MAX && *axis >= 2 && *axis < rank ? -end : 0;
+        *axis += y->rank;
+    if (*axis < 2 || *axis >= y->rank)
+        return 0;
+    if (end >= 0 && end < y->dims[*axis])
+        end -= y->dims[*axis];
+    return start == 0 && step == 1 && end < 0 && end > -INT32_MAX ? -end : 0;
 }
 
 /* Whether the pads alone hold all of the window but one step, so that any input gives an output. */
@@ -264,7 +268,7 @@ static tl_status chomp_conv(const tl_host *host, tl_rewrite *rewrite, tl_node *s
     way_up way;
     int64_t axis;
     tl_value *y = host->node_input(slice, 0);
-    const int64_t cut = y ? cut_off(host, slice, host->value_tensor(y)->rank, &axis) : 0;
+    const int64_t cut = y ? cut_off(host, slice, host->value_tensor(y), &axis) : 0;
     const tl_node *conv = cut > 0 ? climb(host, y, axis, &way) : NULL;
     size_t count;
     if (!conv || !read_pads(host, conv, &w))
