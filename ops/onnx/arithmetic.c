@@ -48,19 +48,29 @@ static inline int32_t floored_cut_remainder(int32_t a, int32_t b)
     const int32_t r = cut_remainder(a, b);
     return r + ((r ^ b) < 0 && r != 0 ? b : 0);
 }
+/* fmod, which divides bit by bit. A whole quotient of up to 26 bits has exact products with either half of b's bits,
+ * and so is what they leave of a; only the quotient may have been rounded up to the next whole number. */
+static double fast_fmod(double a, double b)
+{
+    const double x = fabs(a), y = fabs(b), q = x / y;
+    if (x < y)
+        return a;
+    if (!(q < 0x1p26 && x < 0x1p1000))
+        return fmod(a, b);
+    uint64_t bits;
+    double high;
+    memcpy(&bits, &y, sizeof bits);
+    bits &= ~(uint64_t)0x7ffffff;
+    memcpy(&high, &bits, sizeof high);
+    const double whole = (double)(int32_t)q, r = x - whole * high - whole * (y - high);
+    return copysign(r < 0.0 ? r + y : r, a);
+}
 static double floored_fmod(double a, double b)
 {
-    const double r = fmod(a, b);
+    const double r = fast_fmod(a, b);
     if (r == 0.0)
         return copysign(0.0, b);
     return (r < 0.0) != (b < 0.0) ? r + b : r;
-}
-static float floored_fmodf(float a, float b)
-{
-    const float r = fmodf(a, b);
-    if (r == 0.0F)
-        return copysignf(0.0F, b);
-    return (r < 0.0F) != (b < 0.0F) ? r + b : r;
 }
 
 OP_KERNEL2(add_f64, double, double, u + v)
@@ -74,10 +84,10 @@ OP_KERNEL2(div_i64, int64_t, int64_t, divide(u, v))
 OP_KERNEL2(div_u64, uint64_t, uint64_t, v == 0 ? 0 : u / v)
 OP_KERNEL2(div_int32, int32_t, int32_t, cut_quotient(u, v))
 OP_KERNEL2(div_uint8, uint8_t, uint8_t, byte_quotient(u, v))
-OP_KERNEL2(fmod_f32, float, float, fmodf(u, v))
-OP_KERNEL2(fmod_f64, double, double, fmod(u, v))
+OP_KERNEL2(fmod_f32, float, float, fast_fmod(u, v))
+OP_KERNEL2(fmod_f64, double, double, fast_fmod(u, v))
 OP_KERNEL2(fmod_i64, int64_t, int64_t, truncated_remainder(u, v))
-OP_KERNEL2(mod_f32, float, float, floored_fmodf(u, v))
+OP_KERNEL2(mod_f32, float, float, floored_fmod(u, v))
 OP_KERNEL2(mod_f64, double, double, floored_fmod(u, v))
 OP_KERNEL2(mod_i64, int64_t, int64_t, floored_remainder(u, v))
 OP_KERNEL2(fmod_int32, int32_t, int32_t, cut_remainder(u, v))

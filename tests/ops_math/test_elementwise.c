@@ -363,6 +363,39 @@ START_TEST(float_remainders)
 }
 END_TEST
 
+/* Remainders are exact: of any quotients, and next to whole ones. */
+START_TEST(any_remainders)
+{
+    const fake_attribute attributes[] = {ATTR_I("fmod", 1)};
+    random_seed(33);
+    for (int double_width = 0; double_width < 2; double_width++) {
+        const int most = double_width ? 1020 : 120;
+        tl_tensor a = new_tensor(double_width ? TL_DOUBLE : TL_FLOAT, DIMS(20011)), b = new_tensor(a.type, DIMS(20011));
+        for (int64_t i = 0; i < elements(&a); i++) {
+            const double digits = 1 + (random_bits() + random_bits() * 0x1p-32) * 0x1p-32;
+            const int scale = (int)random_int(-most, most - 60);
+            set(&b, i, ldexp(random_int(0, 1) ? digits : -digits, scale));
+            const double times = random_int(0, 1) ? (double)(random_bits() >> random_int(0, 31)) + 1
+                                                  : ldexp(1 + random_bits() * 0x1p-32, (int)random_int(-3, 59));
+            set(&a, i, get(&b, i) * times);
+            if (random_int(0, 1))
+                set(&a, i, nextafter(get(&a, i), random_int(0, 1) ? INFINITY : -INFINITY));
+        }
+        fake_case test = {
+            .op = &tl_op_Mod_10, .inputs = {&a, &b}, .input_count = 2, .attributes = attributes, .attribute_count = 1};
+        run_ok(&test);
+        for (int64_t i = 0; i < elements(&a); i++) {
+            const double have = get(&test.outputs[0], i), want = fmod(get(&a, i), get(&b, i));
+            if (have != want || signbit(have) != signbit(want))
+                ck_abort_msg("Mod of %a and %a is %a, not %a", get(&a, i), get(&b, i), have, want);
+        }
+        fake_free(&test);
+        free_tensor(&a);
+        free_tensor(&b);
+    }
+}
+END_TEST
+
 START_TEST(legacy_broadcasting)
 {
     static const struct {
@@ -650,6 +683,7 @@ int main(void)
     ADD_TEST(suite, quotients);
     ADD_TEST(suite, wrapping);
     ADD_TEST(suite, float_remainders);
+    ADD_TEST(suite, any_remainders);
     ADD_TEST(suite, legacy_broadcasting);
     ADD_TEST(suite, where);
     ADD_TEST(suite, where_rows);
