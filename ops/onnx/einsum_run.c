@@ -236,6 +236,20 @@ typedef struct einsum_product {
     int64_t item;              /* the one that is packed, where threads share it */
 } einsum_product;
 
+/* Of one row and one column. */
+static float dot_product(const float *a, const float *b, int64_t n)
+{
+    enum { BLOCK = 512 };
+    const tlk_kernels *kernels = tlk_get();
+    float products[BLOCK], sum = 0;
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        const int64_t count = n - i < BLOCK ? n - i : BLOCK;
+        kernels->binary(TLK_MUL, a + i, 1, b + i, 1, products, count);
+        sum += kernels->reduce(TLK_SUM, products, count, 0);
+    }
+    return sum;
+}
+
 /* Rows of the batch of matrix products, counted through. */
 static void product_rows(void *context, int64_t begin, int64_t end, int32_t thread)
 {
@@ -249,7 +263,9 @@ static void product_rows(void *context, int64_t begin, int64_t end, int32_t thre
         const void *a = job->a + (batch * job->m + row) * job->k * job->size;
         const void *b = job->b + batch * job->k * job->n * job->size;
         void *c = job->c + (batch * job->m + row) * job->n * job->size;
-        if (job->type == TL_FLOAT)
+        if (job->type == TL_FLOAT && job->m == 1 && job->n == 1)
+            *(float *)c = dot_product(a, b, job->k);
+        else if (job->type == TL_FLOAT)
             gemm_f32(&shape, a, b, c);
         else if (job->type == TL_DOUBLE)
             gemm_f64(&shape, a, b, c);

@@ -311,10 +311,10 @@ START_TEST(einsum_large)
         const char *equation;
         int32_t ranks[2];
         int64_t dims[2][3];
-    } cases[] = {{"ij,jk->ik", {2, 2}, {{37, 41}, {41, 53}}},
-                 {"ij,jk->ik", {2, 2}, {{67, 130}, {130, 3}}},
-                 {"bij,bkj->bik", {3, 3}, {{5, 19, 33}, {5, 21, 33}}},
-                 {"bij,bjk->kb", {3, 3}, {{2, 70, 9}, {2, 9, 17}}}};
+    } cases[] = {
+        {"ij,jk->ik", {2, 2}, {{37, 41}, {41, 53}}},           {"ij,jk->ik", {2, 2}, {{67, 130}, {130, 3}}},
+        {"bij,bkj->bik", {3, 3}, {{5, 19, 33}, {5, 21, 33}}},  {"bij,bjk->kb", {3, 3}, {{2, 70, 9}, {2, 9, 17}}},
+        {"bct,bct->bc", {3, 3}, {{2, 3, 1100}, {2, 3, 1100}}}, {"bij,b->i", {3, 1}, {{5, 7, 333}, {5}}}};
     static const tl_type types[] = {TL_FLOAT, TL_DOUBLE, TL_FLOAT16};
     random_seed(34);
     for (size_t c = 0; c < COUNT(cases); c++)
