@@ -1,10 +1,12 @@
 #!/bin/sh
-# What lower and fuse write of every model in the given folders: sh files.sh path/to/tapline FOLDER...
+# What lower and fuse write of every model in the given folders, or one in EVERY:
+#   sh files.sh path/to/tapline EVERY FOLDER...
 #
 # However a model runs, no operator of the runtime's own is ever in a file.
 set -u
 tapline=$1
-shift
+every=$2
+shift 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 [ -x "$tapline" ] || { echo "no program $tapline"; exit 1; }
@@ -30,7 +32,7 @@ write() {
     written=$((written + 1))
 }
 
-find "$@" -name '*.onnx' >"$work/models"
+find "$@" -name '*.onnx' | sort | awk "NR % $every == 0" >"$work/models"
 while read -r model; do
     rm -f "$work"/*.onnx
     "$tapline" inspect "$model" --json - 2>"$work/err" | grep -q 'tapline[.]internal' && inside=$((inside + 1))
