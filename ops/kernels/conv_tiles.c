@@ -24,7 +24,7 @@
 #define STEPS          24  /* of weights at a time */
 #define BAND           128 /* positions that are copied from x, to be split */
 #define BAND_CHANNEL   (BAND + 3 * VW)
-#define STAGE_STEP     (BLOCK + VW) /* a vector that begins in a row ends in it */
+#define STAGE_STEP     (BLOCK + VW) /* at most: a vector that begins in a row ends in it */
 
 static const tlk_conv_kernel *vectors(void)
 {
@@ -340,11 +340,13 @@ struct block {
 };
 
 /* From [output][filter] to [filter][output], and row by row to y. The last row first: what finishes sums goes over
- * whole vectors. */
+ * whole vectors. Where there is but one row, filters are left no gap in between: functions take them all at once. */
 static void put_turned(const struct block *block)
 {
     const struct job *job = block->job;
     const struct tile *tile = block->tile;
+    const int64_t pitch = job->window.axis[1].steps;
+    const int64_t step = block->lane % pitch + block->lanes <= pitch ? BLOCK : STAGE_STEP;
     real stage[BLOCK * STAGE_STEP] __attribute__((aligned(64)));
     for (int i = 0; i < block->lanes; i += VW)
         for (int f = 0; f < block->filters; f += VW) {
@@ -353,18 +355,17 @@ static void put_turned(const struct block *block)
             for (int k = 0; k < VW; k++)
                 v[k] = v_load(block->sums + (i + k) * BLOCK + f);
             v_transpose(v);
+            real *to = stage + f * step + i;
             TLK_UNROLL
-            for (int k = 0; k < VW; k++)
-                v_store(stage + (f + k) * STAGE_STEP + i, v[k]);
+            for (int k = 0; k < VW; k++, to += step)
+                v_store(to, v[k]);
         }
-    const int64_t pitch = job->window.axis[1].steps;
     for (int64_t end = block->lane + block->lanes; end > block->lane;) {
         const int64_t row = (end - 1) / pitch, begin = MAX(row * pitch, block->lane);
         const int64_t count = MIN(end, row * pitch + tile->columns) - begin;
         const int64_t at = (tile->row + block->row + row) * job->data.out_size[1] + tile->column + begin - row * pitch;
         if (count > 0)
-            output_sums(&job->output, stage + begin - block->lane, STAGE_STEP, block->filter, at, block->filters,
-                        (int)count);
+            output_sums(&job->output, stage + begin - block->lane, step, block->filter, at, block->filters, (int)count);
         end = begin;
     }
 }

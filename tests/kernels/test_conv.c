@@ -13,11 +13,12 @@
 typedef struct problem {
     bool bias;
     tlk_conv conv;
+    int steps; /* behind the activation: the first ones of times what the gate has, tanh */
     int64_t size[2], pad[2], out_size[2];
 } problem;
 
 typedef struct buffers {
-    guarded x, weights, bias, y;
+    guarded x, weights, bias, gate, y;
 } buffers;
 
 /* Of input channel c of all groups, weights row `row`; pooled without weights. */
@@ -70,7 +71,11 @@ static wanted *reference(const problem *p, const buffers *b)
             sum = fmax(sum, 0);
         if (conv->activation.kind == TLK_HARD_SWISH)
             sum *= fmin(fmax(sum / 6 + 0.5, 0), 1);
-        want[i] = (wanted){sum, scale * epsilon * terms + element_ulp(p->conv.type, sum)};
+        if (conv->activation.kind == TLK_TANH)
+            sum = tanh(sum);
+        const double gate = p->steps > 0 ? element_get(p->conv.type, b->gate.data, i) : 1;
+        sum = p->steps > 1 ? tanh(sum * gate) : sum * gate;
+        want[i] = (wanted){sum, fabs(gate) * scale * epsilon * terms + element_ulp(p->conv.type, sum)};
     }
     return want;
 }
@@ -94,11 +99,15 @@ static void run(const tlk_kernels *kernels, const problem *p, const buffers *b, 
     const tlk_conv_kernel *kernel = kernels->conv[p->conv.type];
     guarded packed = guarded_alloc(kernel->packed_size(&p->conv), 0);
     kernel->pack(&p->conv, b->weights.data, p->bias ? b->bias.data : NULL, packed.data);
+    const tlk_step steps[] = {
+        {.kind = TLK_STEP_MUL, .operand = b->gate.data, .row_step = p->out_size[0] * p->out_size[1], .lane_step = 1},
+        {.kind = TLK_STEP_ACTIVATE, .activation = {.kind = TLK_TANH}}};
     const tlk_conv_data data = {.x = b->x.data,
                                 .size = {p->size[0], p->size[1]},
                                 .pad = {p->pad[0], p->pad[1]},
                                 .y = b->y.data,
                                 .out_size = {p->out_size[0], p->out_size[1]},
+                                .steps = {steps, p->steps},
                                 .threads = threads};
     guarded workspace = guarded_alloc(kernel->workspace_size(&p->conv, &data), 0);
     const int64_t pieces = kernel->pieces(&p->conv, &data);
@@ -120,6 +129,7 @@ static void check_problem(const problem *p, uint32_t seed)
         .x = filled(p->conv.type, channels * p->size[0] * p->size[1], before, &state),
         .weights = filled(p->conv.type, weights, before, &state),
         .bias = filled(p->conv.type, filters, before, &state),
+        .gate = filled(p->conv.type, p->steps > 0 ? results(p) : 0, before, &state),
         .y = guarded_alloc((size_t)(filters * p->out_size[0] * p->out_size[1]) * element_size(p->conv.type), before)};
     guarded first = guarded_alloc(b.y.size, 0);
     wanted *want = reference(p, &b);
@@ -135,6 +145,7 @@ static void check_problem(const problem *p, uint32_t seed)
     }
     free(want);
     guarded_free(&first);
+    guarded_free(&b.gate);
     guarded_free(&b.x);
     guarded_free(&b.weights);
     guarded_free(&b.bias);
@@ -156,11 +167,12 @@ START_TEST(test_random_shapes)
     static const int64_t dilations[] = {1, 1, 2, 3, 5000};
     static const int64_t channels[] = {1, 2, 3, 5, 8, 16, 17};
     static const int64_t depthwise[] = {6, 7, 8, 12, 14, 16, 31, 40}; /* about a vector of channels */
-    static const tlk_activation_kind activations[] = {TLK_LINEAR, TLK_RELU, TLK_HARD_SWISH};
+    static const tlk_activation_kind activations[] = {TLK_LINEAR, TLK_RELU, TLK_HARD_SWISH, TLK_TANH};
     uint32_t state = 11U + (uint32_t)_i;
 #define PICK(list) (list)[random_below(&state, (int64_t)(sizeof(list) / sizeof((list)[0])))]
     for (int i = 0; i < 150 / TEST_SHARE; i++) {
         problem p = {.bias = random_below(&state, 4) != 0,
+                     .steps = i % 3 == 2 ? i / 3 % 3 : 0,
                      .conv = {.type = (tlk_type)(_i / 2),
                               .groups = _i % 2 == 1 ? PICK(channels) : 1,
                               .channels = _i % 2 == 1 && random_below(&state, 4) != 0 ? 1 : PICK(channels),
@@ -223,11 +235,12 @@ START_TEST(test_dense_shapes)
     static const int64_t sizes[][2] = {{1, 64},  {1, 127}, {1, 128}, {1, 300}, {7, 9},   {7, 11},
                                        {14, 14}, {8, 40},  {3, 200}, {30, 1},  {12, 33}, {1, 90}};
     static const int64_t kernels[] = {1, 2, 3, 3};
-    static const tlk_activation_kind activations[] = {TLK_LINEAR, TLK_RELU, TLK_HARD_SWISH};
+    static const tlk_activation_kind activations[] = {TLK_LINEAR, TLK_RELU, TLK_HARD_SWISH, TLK_TANH};
     uint32_t state = 5U + (uint32_t)_i;
-    for (int i = 0; i < 5 / TEST_SHARE + 1; i++) {
+    for (int i = 0; i < 15 / TEST_SHARE; i++) {
         const int size = (int)random_below(&state, 12);
         problem p = {.bias = i % 4 != 0,
+                     .steps = (i + _i) % 3,
                      .conv = {.groups = i % 8 == 3 ? 2 : 1,
                               .channels = PICK(channels),
                               .filters = PICK(filters),
