@@ -1,16 +1,11 @@
 /* Layout rules: transposes move towards the outputs, through whatever lets them, until they meet and cancel. Each step
  * lowers how many nodes lie behind a transpose, so that this ends. */
-#include "onnx/op.h"
+#include "onnx/rules.h"
 
 typedef struct permutation {
     int32_t rank;
     int32_t axes[TL_MAX_RANK];
 } permutation;
-
-static bool is_transpose(const tl_host *host, const tl_node *node)
-{
-    return node && strcmp(host->node_operator(node), "Transpose") == 0 && *host->node_domain(node) == '\0';
-}
 
 /* The axes of a Transpose, with its default filled in; false where they are not known or wrong. */
 static bool read_permutation(const tl_host *host, const tl_node *node, permutation *p)
@@ -31,6 +26,13 @@ static bool read_permutation(const tl_host *host, const tl_node *node, permutati
         p->axes[i] = (int32_t)axis;
     }
     return true;
+}
+
+static bool is_transpose_by(const tl_host *host, const tl_node *node, const permutation *axes)
+{
+    permutation p;
+    return rules_is(host, node, "Transpose") && read_permutation(host, node, &p) && p.rank == axes->rank &&
+           memcmp(p.axes, axes->axes, (size_t)p.rank * sizeof p.axes[0]) == 0;
 }
 
 static bool is_identity(const permutation *p)
@@ -62,7 +64,7 @@ static tl_status join(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
     tl_value *between = host->node_input(node, 0);
     tl_node *before = between ? host->value_producer(between) : NULL;
     permutation first, second, both;
-    if (!is_transpose(host, before) || !read_permutation(host, before, &first) ||
+    if (!rules_is(host, before, "Transpose") || !read_permutation(host, before, &first) ||
         !read_permutation(host, node, &second) || first.rank != second.rank)
         return TL_OK;
     both.rank = first.rank;
@@ -74,13 +76,7 @@ static tl_status join(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
     return TL_OK;
 }
 
-extern const tl_rule tl_rule_join_transposes;
-const tl_rule tl_rule_join_transposes = {.size = sizeof(tl_rule),
-                                         .name = "onnx.join_transposes",
-                                         .phase = TL_PHASE_LAYOUT,
-                                         .anchor_domain = "",
-                                         .anchor_name = "Transpose",
-                                         .apply = join};
+RULE(join_transposes, TL_PHASE_LAYOUT, "", "Transpose", join);
 
 /* ---- Sinking */
 
@@ -97,9 +93,7 @@ static tl_value *untransposed(const sinking *s, tl_value *operand)
 {
     const tl_host *host = s->host;
     tl_node *producer = host->value_producer(operand);
-    permutation p;
-    if (is_transpose(host, producer) && read_permutation(host, producer, &p) && p.rank == s->axes.rank &&
-        memcmp(p.axes, s->axes.axes, (size_t)p.rank * sizeof p.axes[0]) == 0)
+    if (is_transpose_by(host, producer, &s->axes))
         return host->node_input(producer, 0);
     const tl_tensor *tensor = host->value_tensor(operand);
     bool scalar = tensor->rank >= 0;
@@ -158,10 +152,7 @@ static tl_node *sink_by_operator(const sinking *s, const tl_operator *op, permut
         return NULL;
     for (size_t k = 0; k < count; k++) {
         tl_value *operand = host->node_input(s->user, k);
-        permutation p;
-        bool same = operand && is_transpose(host, host->value_producer(operand)) &&
-                    read_permutation(host, host->value_producer(operand), &p) && p.rank == s->axes.rank &&
-                    memcmp(p.axes, s->axes.axes, (size_t)p.rank * sizeof p.axes[0]) == 0;
+        bool same = operand && is_transpose_by(host, host->value_producer(operand), &s->axes);
         if (operand && !same && host->value_tensor(operand)->rank == s->axes.rank && !host->value_is_constant(operand))
             return NULL;
         inputs[k] = same ? host->node_input(host->value_producer(operand), 0) : operand;
@@ -183,8 +174,9 @@ static tl_status sink(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
     sinking s = {.host = host, .rewrite = rewrite, .transpose = node};
     tl_value *between = host->node_output(node, 0);
     const tl_value *x = host->node_input(node, 0);
-    if (host->value_use_count(between) != 1 || !(s.user = host->value_user(between, 0)) || is_transpose(host, s.user) ||
-        (x && is_transpose(host, host->value_producer(x))) || !read_permutation(host, node, &s.axes))
+    if (host->value_use_count(between) != 1 || !(s.user = host->value_user(between, 0)) ||
+        rules_is(host, s.user, "Transpose") || (x && rules_is(host, host->value_producer(x), "Transpose")) ||
+        !read_permutation(host, node, &s.axes))
         return TL_OK;
     const tl_operator *op = host->node_descriptor(s.user);
     permutation after;
@@ -197,13 +189,7 @@ static tl_status sink(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
     return TL_OK;
 }
 
-extern const tl_rule tl_rule_sink_transpose;
-const tl_rule tl_rule_sink_transpose = {.size = sizeof(tl_rule),
-                                        .name = "onnx.sink_transpose",
-                                        .phase = TL_PHASE_LAYOUT,
-                                        .anchor_domain = "",
-                                        .anchor_name = "Transpose",
-                                        .apply = sink};
+RULE(sink_transpose, TL_PHASE_LAYOUT, "", "Transpose", sink);
 
 /* ---- Cancelling through what pads, drops and inserts axes */
 
@@ -211,8 +197,7 @@ enum { MOST_BETWEEN = 3 };
 
 static bool is_between(const tl_host *host, const tl_node *node)
 {
-    const char *op = node && *host->node_domain(node) == '\0' ? host->node_operator(node) : "";
-    return strcmp(op, "Pad") == 0 || strcmp(op, "Squeeze") == 0 || strcmp(op, "Unsqueeze") == 0;
+    return rules_is(host, node, "Pad") || rules_is(host, node, "Squeeze") || rules_is(host, node, "Unsqueeze");
 }
 
 /* The pads or axes of such a node; NULL: they are not known. */
@@ -302,7 +287,7 @@ static tl_status cancel(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
     int count = 0;
     tl_value *x = host->node_input(node, 0);
     const tl_node *producer;
-    while (!is_transpose(host, producer = host->value_producer(x))) {
+    while (!rules_is(host, producer = host->value_producer(x), "Transpose")) {
         if (count == MOST_BETWEEN || host->value_use_count(x) != 1 || !is_between(host, producer) ||
             (count > 0 && *host->node_operator(producer) == 'U'))
             return TL_OK;
@@ -323,10 +308,4 @@ static tl_status cancel(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
     return x ? host->commit(rewrite) : TL_OK;
 }
 
-extern const tl_rule tl_rule_cancel_transposes;
-const tl_rule tl_rule_cancel_transposes = {.size = sizeof(tl_rule),
-                                           .name = "onnx.cancel_transposes",
-                                           .phase = TL_PHASE_LAYOUT,
-                                           .anchor_domain = "",
-                                           .anchor_name = "Transpose",
-                                           .apply = cancel};
+RULE(cancel_transposes, TL_PHASE_LAYOUT, "", "Transpose", cancel);
