@@ -3,6 +3,7 @@
 #define STRIP_BYTES    ((int64_t)1 << 17) /* a long inner axis is cut, so that threads can share it */
 #define PARALLEL_BYTES ((int64_t)1 << 16) /* a piece of a parallel loop moves at least this much */
 #define LONG_ROW       1024               /* of what is transposed, in elements */
+#define MOST_PARTS     64                 /* of such a row: it may be of any length */
 #define TILE           16                 /* columns of a transposed tile: a cache line of floats */
 
 unsigned op_type_bits(tl_type type)
@@ -149,7 +150,8 @@ static void cut(op_copy *copy, int64_t inner, int64_t strip, int64_t strip_bytes
 /* A long row of few columns becomes several that are as long, so that threads can share it. */
 static void cut_row(op_copy *copy)
 {
-    for (int64_t parts = copy->columns > TILE ? 0 : copy->row / LONG_ROW; parts > 1; parts--) {
+    const int64_t most = copy->columns > TILE ? 0 : copy->row / LONG_ROW;
+    for (int64_t parts = most < MOST_PARTS ? most : MOST_PARTS; parts > 1; parts--) {
         if (copy->row % parts != 0)
             continue;
         copy->row /= parts;

@@ -1,5 +1,6 @@
 /* Transpose, Slice, Pad, Concat, Split, Expand, Tile: every element of the result is one of the input's, found by naive
  * arithmetic on coordinates; over random shapes and all sizes of elements. */
+#include "onnx/tensor.h"
 #include "tensors.h"
 
 OPERATOR(Transpose, 1);
@@ -503,6 +504,17 @@ START_TEST(expand_and_tile_refuse)
 }
 END_TEST
 
+/* A file may say any length: what is planned for it must not take as long. */
+START_TEST(long_rows_are_planned_at_once)
+{
+    const int64_t n = INT64_C(1) << 50;
+    op_copy copy;
+    op_copy_init(&copy, 4, 2, (int64_t[]){8, n}, (int64_t[]){4 * n, 4}, (int64_t[]){4, 32});
+    ck_assert_int_eq(copy.kind, OP_COPY_TRANSPOSED);
+    ck_assert_int_lt(copy.row, n);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("copy");
@@ -521,5 +533,6 @@ int main(void)
     ADD_TEST(suite, concat_refuses);
     ADD_TEST(suite, expand_and_tile_any);
     ADD_TEST(suite, expand_and_tile_refuse);
+    ADD_TEST(suite, long_rows_are_planned_at_once);
     return run_suite(suite);
 }
