@@ -595,16 +595,18 @@ TLK_LONG void multiply_narrow(const tlk_bytes *p, const int32_t *a, const int32_
     TLK_UNROLL
     for (int g = 0; g < GROUPS; g++)
         sums.row[0][g] = sums.row[1][g] = sums.ones[g] = (veci){0};
-    for (int64_t t = 0, left = follow; t<taps; left = left> 0 ? left : follow) {
-        const int step = MANY > 1 && ones == NULL && left >= MANY ? MANY : 1;
-        if (step > 1)
+    for (int64_t t = 0, left = follow; t < taps;) {
+        const int count = MANY > 1 && ones == NULL && left >= MANY ? MANY : 1;
+        if (count > 1)
             add_quads(b + offsets[t], p->quad, a, NULL, MANY, &sums);
         else
             add_quads(b + offsets[t], p->quad, a, ones, 1, &sums);
-        a += step * WORDS;
+        a += count * WORDS;
         ones += ones == NULL ? 0 : WORDS;
-        t += step;
-        left -= step;
+        t += count;
+        left -= count;
+        if (left == 0)
+            left = follow;
     }
     TLK_UNROLL
     for (int g = 0; g < GROUPS; g++) {
