@@ -41,15 +41,27 @@ bool rules_clip(const tl_host *host, const tl_node *node, double bounds[2])
     return true;
 }
 
+const int64_t *rules_constant_list(const tl_host *host, tl_value *value, size_t *count)
+{
+    *count = 0;
+    if (!value || !host->value_is_constant(value) || host->value_tensor(value)->type != TL_INT64 ||
+        host->value_tensor(value)->rank > 1)
+        return NULL;
+    const int64_t *data = host->value_data(value);
+    *count = data ? (size_t)op_elements(host->value_tensor(value)) : 0;
+    return data;
+}
+
+const int64_t *rules_list(const tl_host *host, const tl_node *node, const char *name, size_t *count)
+{
+    tl_value *given = host->node_input(node, 1);
+    return given ? rules_constant_list(host, given, count) : host->attribute_ints(node, name, count);
+}
+
 uint32_t rules_axes(const tl_host *host, const tl_node *node, int32_t rank)
 {
     size_t count;
-    const int64_t *axes = host->attribute_ints(node, "axes", &count);
-    tl_value *given = host->node_input(node, 1);
-    if (given) {
-        axes = host->value_data(given);
-        count = axes ? (size_t)op_elements(host->value_tensor(given)) : 0;
-    }
+    const int64_t *axes = rules_list(host, node, "axes", &count);
     uint32_t bits = 0;
     for (size_t i = 0; i < count && rank > 0; i++) /* that they are in range, inference has checked */
         bits |= 1u << (axes[i] < 0 ? axes[i] + rank : axes[i]);

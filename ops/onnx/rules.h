@@ -24,6 +24,10 @@ tl_node *rules_only_user(const tl_host *host, const tl_value *value);
 bool rules_scalar(const tl_host *host, tl_value *value, double *number);
 /* A Clip with constant bounds, infinite where it has none: these. */
 bool rules_clip(const tl_host *host, const tl_node *node, double bounds[2]);
+/* The elements of a constant list of int64; NULL: it is none. */
+const int64_t *rules_constant_list(const tl_host *host, tl_value *value, size_t *count);
+/* A list that is the attribute `name` or, where there is one, input 1 (axes, pads); NULL: it is not known. */
+const int64_t *rules_list(const tl_host *host, const tl_node *node, const char *name, size_t *count);
 /* The axes of a Squeeze or Unsqueeze, as bits; `rank`: that of what has them. 0: they are not known. */
 uint32_t rules_axes(const tl_host *host, const tl_node *node, int32_t rank);
 /* The number of the input of an operator with two that is not `value`; -1: `value` is neither or both. */

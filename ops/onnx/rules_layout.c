@@ -200,15 +200,10 @@ static bool is_between(const tl_host *host, const tl_node *node)
     return rules_is(host, node, "Pad") || rules_is(host, node, "Squeeze") || rules_is(host, node, "Unsqueeze");
 }
 
-/* The pads or axes of such a node; NULL: they are not known. */
-static const int64_t *read_list(const tl_host *host, const tl_node *node, size_t *count)
+/* What the list of such a node is called. */
+static const char *list_name(const tl_host *host, const tl_node *node)
 {
-    tl_value *given = host->node_input(node, 1);
-    if (!given)
-        return host->attribute_ints(node, *host->node_operator(node) == 'P' ? "pads" : "axes", count);
-    const int64_t *list = host->value_data(given);
-    *count = list ? (size_t)op_elements(host->value_tensor(given)) : 0;
-    return list;
+    return *host->node_operator(node) == 'P' ? "pads" : "axes";
 }
 
 /* A node like `like`, of x and another list; `y` as above. */
@@ -225,7 +220,7 @@ static tl_value *add_like(const tl_host *host, tl_rewrite *rewrite, const tl_nod
                                    &y, 1);
     host->copy_attributes(rewrite, made, like);
     if (made && !given)
-        host->set_ints(rewrite, made, *host->node_operator(like) == 'P' ? "pads" : "axes", list, count);
+        host->set_ints(rewrite, made, list_name(host, like), list, count);
     return made ? host->node_output(made, 0) : NULL;
 }
 
@@ -234,7 +229,7 @@ static tl_value *add_like(const tl_host *host, tl_rewrite *rewrite, const tl_nod
 static size_t follow(const tl_host *host, const tl_node *node, const permutation *last, permutation *to, int64_t *list)
 {
     size_t count, n = 0;
-    const int64_t *own = read_list(host, node, &count);
+    const int64_t *own = rules_list(host, node, list_name(host, node), &count);
     const char kind = *host->node_operator(node);
     const int32_t rank = kind == 'U' ? last->rank : to->rank;
     if (!own || count == 0 || count > 2 * TL_MAX_RANK || (kind == 'U' && (size_t)to->rank + count != (size_t)rank))

@@ -56,18 +56,6 @@ static tl_node *repeat(const tl_host *host, tl_rewrite *rewrite, const tl_node *
     return made;
 }
 
-/* The elements of a constant list of int64; NULL: it is none. */
-static const int64_t *constant_list(const tl_host *host, tl_value *value, size_t *count)
-{
-    *count = 0;
-    if (!value || !host->value_is_constant(value) || host->value_tensor(value)->type != TL_INT64 ||
-        host->value_tensor(value)->rank > 1)
-        return NULL;
-    const int64_t *data = host->value_data(value);
-    *count = data ? (size_t)op_elements(host->value_tensor(value)) : 0;
-    return data;
-}
-
 /* Whether a Pad adds the same bytes as a QLinearConv: the zero point. */
 static bool adds_zero_point(const tl_host *host, const tl_node *pad, const tl_node *conv)
 {
@@ -84,13 +72,11 @@ static const int64_t *zeros_added(const tl_host *host, const tl_node *pad, const
     double value = (double)host->attribute_float(pad, "value");
     if (strcmp(host->attribute_string(pad, "mode", NULL), "constant") != 0 || host->node_input(pad, 3))
         return NULL;
-    if (is_quantized(host, conv))
-        return adds_zero_point(host, pad, conv) ? constant_list(host, host->node_input(pad, 1), count) : NULL;
-    if (host->node_descriptor(pad)->since_version < 11)
-        return value == 0 ? host->attribute_ints(pad, "pads", count) : NULL;
-    if (host->node_input(pad, 2) && (!rules_scalar(host, host->node_input(pad, 2), &value) || value != 0))
+    if (is_quantized(host, conv)
+            ? !adds_zero_point(host, pad, conv)
+            : (host->node_input(pad, 2) && !rules_scalar(host, host->node_input(pad, 2), &value)) || value != 0)
         return NULL;
-    return constant_list(host, host->node_input(pad, 1), count);
+    return rules_list(host, pad, "pads", count);
 }
 
 /* What makes the bytes of a ConvInteger, and its zero point of what stood for 0; NULL, if something else does. */
@@ -162,7 +148,7 @@ static bool read_one(const tl_host *host, tl_value *list, int64_t otherwise, int
     *number = otherwise;
     if (!list)
         return true;
-    const int64_t *values = constant_list(host, list, &count);
+    const int64_t *values = rules_constant_list(host, list, &count);
     if (count != 1)
         return false;
     *number = values[0];

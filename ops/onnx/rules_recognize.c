@@ -154,14 +154,9 @@ static tl_value *mean_of(const tl_host *host, const tl_node *node)
 {
     if (!rules_is(host, node, "ReduceMean") || host->attribute_int(node, "keepdims") != 1)
         return NULL;
-    tl_value *x = host->node_input(node, 0), *list = host->node_input(node, 1);
+    tl_value *x = host->node_input(node, 0);
     size_t count;
-    const int64_t *axes = host->attribute_ints(node, "axes", &count);
-    if (list) {
-        const tl_tensor *tensor = host->value_tensor(list);
-        axes = host->value_is_constant(list) && tensor->type == TL_INT64 ? host->value_data(list) : NULL;
-        count = axes ? (size_t)op_elements(host->value_tensor(list)) : 0;
-    }
+    const int64_t *axes = rules_list(host, node, "axes", &count);
     const int32_t rank = host->value_tensor(x)->rank;
     return count == 1 && rank > 0 && (axes[0] == -1 || axes[0] == rank - 1) ? x : NULL;
 }
