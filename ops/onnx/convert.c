@@ -99,12 +99,11 @@ static int64_t load_packed(tl_type type, const uint8_t *data, int64_t at)
 
 /* ---- blocks */
 
-#define WIDEN(T)                                   \
-    do {                                           \
-        const T *from = (const T *)data + at;      \
-        for (int64_t i = 0; i < n; i++)            \
-            buffer->i64[i] = from[i] + INT64_C(0); \
-    } while (0)
+#define WIDEN(TYPE, T)                                               \
+    case TYPE:                                                       \
+        for (int64_t i = 0; i < n; i++)                              \
+            buffer->i64[i] = ((const T *)data)[at + i] + INT64_C(0); \
+        break;
 
 const void *op_load_block(tl_type type, const void *data, int64_t at, int64_t n, op_block *buffer)
 {
@@ -123,24 +122,8 @@ const void *op_load_block(tl_type type, const void *data, int64_t at, int64_t n,
     case TL_BFLOAT16:
         tlk_get()->bf16_to_f32((const uint16_t *)data + at, buffer->f32, n);
         break;
-    case TL_INT8:
-        WIDEN(int8_t);
-        break;
-    case TL_INT16:
-        WIDEN(int16_t);
-        break;
-    case TL_INT32:
-        WIDEN(int32_t);
-        break;
-    case TL_UINT8:
-        WIDEN(uint8_t);
-        break;
-    case TL_UINT16:
-        WIDEN(uint16_t);
-        break;
-    case TL_UINT32:
-        WIDEN(uint32_t);
-        break;
+        OP_CASES_INT32(WIDEN)
+        WIDEN(TL_UINT32, uint32_t)
     case TL_BOOL:
         for (int64_t i = 0; i < n; i++)
             buffer->i64[i] = ((const uint8_t *)data)[at + i] != 0;

@@ -23,6 +23,16 @@ typedef union op_block {
     uint64_t u64[OP_BLOCK];
 } op_block;
 
+/* Cases of a switch, CASE(type, element) each, for the integers that int32_t holds. */
+/* clang-format off */
+#define OP_CASES_INT32(CASE)  \
+    CASE(TL_INT8, int8_t)     \
+    CASE(TL_UINT8, uint8_t)   \
+    CASE(TL_INT16, int16_t)   \
+    CASE(TL_UINT16, uint16_t) \
+    CASE(TL_INT32, int32_t)
+/* clang-format on */
+
 /* Before a loop whose iterations do not depend on each other even where the output lies over an input. */
 #if defined __clang__
 #define OP_INDEPENDENT

@@ -1,5 +1,6 @@
 /* The contractions of Einsum. Numbers are float, double or, for all integers, uint64_t, which wraps as they do. */
 #include "kernels/gemm.h"
+#include "onnx/convert.h"
 #include "onnx/einsum.h"
 #include "onnx/gemm.h"
 #include "onnx/number.h"
@@ -48,25 +49,16 @@ static void load_integers(const tl_tensor *in, uint64_t *to)
 {
     int64_t n = op_elements(in);
     const void *data = in->data;
-#define LOAD(element)                                 \
-    for (int64_t i = 0; i < n; i++)                   \
-        to[i] = (uint64_t)((const element *)data)[i]; \
-    break
+#define LOAD(TYPE, element)                               \
+    case TYPE:                                            \
+        for (int64_t i = 0; i < n; i++)                   \
+            to[i] = (uint64_t)((const element *)data)[i]; \
+        break;
     switch ((int)in->type) {
-    case TL_INT8:
-        LOAD(int8_t);
-    case TL_UINT8:
-        LOAD(uint8_t);
-    case TL_INT16:
-        LOAD(int16_t);
-    case TL_UINT16:
-        LOAD(uint16_t);
-    case TL_INT32:
-        LOAD(int32_t);
-    case TL_UINT32:
-        LOAD(uint32_t);
-    default:
-        LOAD(uint64_t);
+        OP_CASES_INT32(LOAD)
+        LOAD(TL_UINT32, uint32_t)
+    default: /* of 64 bits: direct */
+        break;
     }
 }
 

@@ -73,10 +73,11 @@ int64_t quantize_run(const quantize_plan *plan, int64_t at, int64_t n, int64_t *
     return run < n ? run : n;
 }
 
-#define WIDEN(T)                                        \
-    for (int64_t i = 0; i < n; i++)                     \
-        to[i] = (float)((const T *)from->data)[at + i]; \
-    return
+#define WIDEN(TYPE, T)                                      \
+    case TYPE:                                              \
+        for (int64_t i = 0; i < n; i++)                     \
+            to[i] = (float)((const T *)from->data)[at + i]; \
+        return;
 
 void quantize_load(const tl_tensor *from, int64_t at, int64_t step, int64_t n, float *to)
 {
@@ -89,16 +90,7 @@ void quantize_load(const tl_tensor *from, int64_t at, int64_t step, int64_t n, f
         return;
     }
     switch ((int)from->type) {
-    case TL_INT8:
-        WIDEN(int8_t);
-    case TL_UINT8:
-        WIDEN(uint8_t);
-    case TL_INT16:
-        WIDEN(int16_t);
-    case TL_UINT16:
-        WIDEN(uint16_t);
-    case TL_INT32:
-        WIDEN(int32_t);
+        OP_CASES_INT32(WIDEN)
     default:
         break;
     }
