@@ -13,10 +13,6 @@
 
 #define TLK_ENTRY(type, name, parameters) .name = TLK_FN(tlk_##name),
 #define TLK_REALS(name)                   [TLK_F32] = &TLK_FN(name##_f32), [TLK_F64] = &TLK_RARE_FN(name##_f64)
-#define TLK_BY_TYPE(name)                                                                               \
-    {                                                                                                   \
-        TLK_REALS(name), [TLK_F16] = &TLK_RARE_FN(name##_half), [TLK_BF16] = &TLK_RARE_FN(name##_half), \
-    }
 
 /* clang-format off */
 #define TLK_ENTRIES                         \
@@ -25,7 +21,8 @@
     .sepconv = {TLK_REALS(tlk_sepconv)},    \
     .gemm = {TLK_REALS(tlk_gemm)},          \
     .conv = {TLK_REALS(tlk_conv)},          \
-    .steps = TLK_BY_TYPE(tlk_steps),        \
+    .steps = {TLK_REALS(tlk_steps),         \
+              [TLK_F16] = &TLK_RARE_FN(tlk_steps_half), [TLK_BF16] = &TLK_RARE_FN(tlk_steps_half)}, \
     .bytes = &TLK_FN(tlk_bytes)
 
 const tlk_kernels TLK_FN(tlk_table) = {.isa = THIS_ISA, TLK_ENTRIES};
