@@ -58,6 +58,13 @@ float *signal_of(const tl_tensor *x)
     return data;
 }
 
+tl_runtime *open_runtime(const tl_runtime_options *options)
+{
+    tl_runtime *runtime;
+    ck_assert_int_eq(tl_runtime_create(options, &runtime, &test_error), TL_OK);
+    return runtime;
+}
+
 tl_status try_session(tl_runtime *runtime, uint32_t flags, tl_session **session)
 {
     const tl_session_options options = {.size = sizeof options, .flags = flags};
@@ -69,6 +76,13 @@ tl_session *open_session(tl_runtime *runtime, uint32_t flags)
     tl_session *session;
     ck_assert_msg(try_session(runtime, flags, &session) == TL_OK, "%s", test_error.message);
     return session;
+}
+
+tl_context *open_context(tl_session *session)
+{
+    tl_context *context;
+    ck_assert_int_eq(tl_context_create(session, &context, &test_error), TL_OK);
+    return context;
 }
 
 void run_once(tl_context *context, const tl_tensor *x, tl_tensor *y)

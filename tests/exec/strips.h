@@ -27,9 +27,11 @@ tl_tensor floats(int32_t rank, int64_t a, int64_t b, int64_t c, int64_t d);
 /* Noise for all elements of x; free() it. */
 float *signal_of(const tl_tensor *x);
 
+tl_runtime *open_runtime(const tl_runtime_options *options);
 /* Of the network that was finished last. */
 tl_status try_session(tl_runtime *runtime, uint32_t flags, tl_session **session);
 tl_session *open_session(tl_runtime *runtime, uint32_t flags);
+tl_context *open_context(tl_session *session);
 void run_once(tl_context *context, const tl_tensor *x, tl_tensor *y);
 /* Whether the last run went in strips. */
 bool is_cut(const tl_context *context);

@@ -16,8 +16,6 @@ static void small_network(void)
 /* However few samples of so many channels fill a strip: no value in it has fewer than 96 steps. */
 START_TEST(test_least_steps)
 {
-    tl_runtime *runtime;
-    tl_context *context;
     tl_tensor x = floats(3, 1, 160, 16000, 0), y;
     begin();
     conv("x", "a", "w0", 160, 1, 2, "group=160 strides=[2]");
@@ -25,9 +23,9 @@ START_TEST(test_least_steps)
     conv("b", "c", "w1", 160, 1, 2, "group=160 strides=[2]");
     add("Relu", "c", "y", "");
     finish("A,B,C");
-    ck_assert_int_eq(tl_runtime_create(NULL, &runtime, &test_error), TL_OK);
+    tl_runtime *runtime = open_runtime(NULL);
     tl_session *session = open_session(runtime, 0);
-    ck_assert_int_eq(tl_context_create(session, &context, &test_error), TL_OK);
+    tl_context *context = open_context(session);
     x.data = signal_of(&x);
     tl_context_set_strips(context, 1 << 16);
     run_once(context, &x, &y);
@@ -39,7 +37,7 @@ START_TEST(test_least_steps)
             ck_assert_int_ge(plan->slots[i].dims[2], 96);
     ck_assert_int_le(plan->slots[graph->outputs[0]->index].dims[2], 112);
     tl_context_destroy(context);
-    tl_context_create(session, &context, &test_error);
+    context = open_context(session);
     tl_context_set_strips(context, 1 << 12); /* 96 steps are too many */
     run_once(context, &x, &y);
     ck_assert(!is_cut(context));
@@ -53,28 +51,26 @@ END_TEST
 /* An output in the input's buffer; values that are kept; short signals, as everything was before. */
 START_TEST(test_left_alone)
 {
-    tl_runtime *runtime;
-    tl_context *context;
     small_network();
-    ck_assert_int_eq(tl_runtime_create(NULL, &runtime, &test_error), TL_OK);
+    tl_runtime *runtime = open_runtime(NULL);
     tl_tensor x = floats(3, 1, 4, 4000, 0), y, z;
     x.data = aligned_alloc(64, (size_t)tl_tensor_bytes(&x));
     ck_assert_ptr_nonnull(x.data);
     for (int64_t i = 0; i < 16000; i++)
         ((float *)x.data)[i] = (float)noise(&seed);
     tl_session *session = open_session(runtime, 0), *keeping = open_session(runtime, TL_SESSION_KEEP_VALUES);
-    ck_assert_int_eq(tl_context_create(keeping, &context, &test_error), TL_OK);
+    tl_context *context = open_context(keeping);
     run_once(context, &x, &y);
     ck_assert(!is_cut(context));
     tl_context_destroy(context);
-    ck_assert_int_eq(tl_context_create(session, &context, &test_error), TL_OK);
+    context = open_context(session);
     run_once(context, &x, &y);
     ck_assert(!is_cut(context));
     float *before = malloc((size_t)tl_tensor_bytes(&y));
     ck_assert_ptr_nonnull(before);
     memcpy(before, y.data, (size_t)tl_tensor_bytes(&y));
     tl_context_destroy(context);
-    ck_assert_int_eq(tl_context_create(session, &context, &test_error), TL_OK);
+    context = open_context(session);
     tl_context_set_strips(context, 4096);
     ck_assert_int_eq(tl_context_bind_output(context, 0, x.data, (size_t)tl_tensor_bytes(&x), &test_error), TL_OK);
     run_once(context, &x, &z);
@@ -125,12 +121,11 @@ START_TEST(test_steady)
 {
     const tl_runtime_options options = {
         .size = sizeof options, .threads = 1, .allocator = {count_alloc, count_free, NULL}};
-    tl_runtime *runtime;
     tl_tensor x = floats(3, 1, 4, 40000, 0), y, again;
     small_network();
-    ck_assert_int_eq(tl_runtime_create(&options, &runtime, &test_error), TL_OK);
+    tl_runtime *runtime = open_runtime(&options);
     tl_session *session = open_session(runtime, 0);
-    ck_assert_int_eq(tl_context_create(session, &cancelled, &test_error), TL_OK);
+    cancelled = open_context(session);
     tl_context_set_strips(cancelled, 4096);
     x.data = signal_of(&x);
     run_once(cancelled, &x, &y);
@@ -161,7 +156,6 @@ START_TEST(test_refused_memory)
 {
     const tl_runtime_options options = {
         .size = sizeof options, .threads = 1, .allocator = {count_alloc, count_free, NULL}};
-    tl_runtime *runtime;
     tl_tensor x = floats(3, 1, 64, 2000, 0), y;
     begin();
     conv("x", "a", "w0", 64, 64, 1, "pads=[2,0]");
@@ -170,7 +164,7 @@ START_TEST(test_refused_memory)
     add("Tanh", "c", "y", "");
     finish("A,B,C");
     x.data = signal_of(&x);
-    ck_assert_int_eq(tl_runtime_create(&options, &runtime, &test_error), TL_OK);
+    tl_runtime *runtime = open_runtime(&options);
     const long before = live;
     tl_status status = TL_NO_MEMORY;
     for (long most = 0; status == TL_NO_MEMORY; most++) {

@@ -13,10 +13,8 @@ static size_t strip_bytes = STRIP_BYTES; /* of the next check_cut */
 /* Twice in strips: into memory of the context, and into a buffer. */
 static void compare(tl_session *session, const tl_tensor *x, expectation expected)
 {
-    tl_context *whole, *strips;
+    tl_context *whole = open_context(session), *strips = open_context(session);
     tl_tensor a, b;
-    ck_assert_int_eq(tl_context_create(session, &whole, &test_error), TL_OK);
-    ck_assert_int_eq(tl_context_create(session, &strips, &test_error), TL_OK);
     tl_context_set_strips(whole, 0);
     tl_context_set_strips(strips, strip_bytes);
     run_once(whole, x, &a);
@@ -50,8 +48,7 @@ static void check_cut(tl_tensor x, int32_t axis, int lengths, expectation expect
 {
     for (int threads = FEWEST_THREADS; threads <= 2; threads++) {
         const tl_runtime_options options = {.size = sizeof options, .threads = threads};
-        tl_runtime *runtime;
-        ck_assert_int_eq(tl_runtime_create(&options, &runtime, &test_error), TL_OK);
+        tl_runtime *runtime = open_runtime(&options);
         ck_assert_int_eq(tl_plugin_register(runtime, tl_plugin_separable_conv1d, &test_error), TL_OK);
         tl_session *session = open_session(runtime, 0);
         for (int i = 0; i < lengths; i++) {
