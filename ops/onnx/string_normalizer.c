@@ -1,4 +1,5 @@
 /* StringNormalizer: takes out stop words, and changes case. */
+#include <stdlib.h>
 #include "onnx/tensor.h"
 
 static const tl_param ins[] = {OP_IN("X", OP_T_STRING, 0)};
@@ -61,46 +62,102 @@ static size_t read_letter(const unsigned char *at, size_t left, uint32_t *c)
 
 typedef enum case_action { CASE_NONE, CASE_LOWER, CASE_UPPER } case_action;
 
-/* Writes the text in its new case, as many bytes as it had. */
+/* Writes one letter in its new case, as many bytes as it had, and returns how many. */
+static size_t put_letter(case_action action, const unsigned char *from, size_t left, char *to)
+{
+    uint32_t c;
+    const size_t width = read_letter(from, left, &c);
+    const uint32_t changed = action == CASE_LOWER ? lower_of(c) : upper_of(c);
+    if (c == 0 || changed == c) {
+        memcpy(to, from, width);
+    } else if (width == 1) {
+        to[0] = (char)changed;
+    } else if (width == 2) {
+        to[0] = (char)(0xc0 | changed >> 6);
+        to[1] = (char)(0x80 | (changed & 0x3f));
+    } else {
+        to[0] = (char)0xe1;
+        to[1] = (char)(0x80 | (changed >> 6 & 0x3f));
+        to[2] = (char)(0x80 | (changed & 0x3f));
+    }
+    return width;
+}
+
 static void change_case(case_action action, const tl_string *text, char *to)
 {
     const unsigned char *from = (const unsigned char *)text->data;
-    for (size_t i = 0; i < text->size;) {
-        uint32_t c;
-        size_t width = read_letter(from + i, text->size - i, &c);
-        uint32_t changed = action == CASE_LOWER ? lower_of(c) : upper_of(c);
-        if (c == 0 || changed == c) {
-            memcpy(to + i, from + i, width);
-        } else if (width == 1) {
-            to[i] = (char)changed;
-        } else if (width == 2) {
-            to[i] = (char)(0xc0 | changed >> 6);
-            to[i + 1] = (char)(0x80 | (changed & 0x3f));
-        } else {
-            to[i] = (char)0xe1;
-            to[i + 1] = (char)(0x80 | (changed >> 6 & 0x3f));
-            to[i + 2] = (char)(0x80 | (changed & 0x3f));
-        }
-        i += width;
-    }
+    for (size_t i = 0; i < text->size;)
+        i += put_letter(action, from + i, text->size - i, to + i);
 }
 
-static bool same_letters(const tl_string *a, const tl_string *b, bool sensitive)
+/* ---- Stop words, sorted, in lower case where case does not matter */
+
+typedef struct stopwords {
+    bool sensitive;
+    size_t count;
+    tl_string words[]; /* and behind them the bytes of those in lower case */
+} stopwords;
+
+static int compare_words(const void *a, const void *b)
 {
-    if (a->size != b->size)
-        return false;
-    if (a->size == 0 || memcmp(a->data, b->data, a->size) == 0)
-        return true;
-    for (size_t i = 0; !sensitive && i < a->size;) {
-        uint32_t c, d;
-        size_t width = read_letter((const unsigned char *)a->data + i, a->size - i, &c);
-        if (read_letter((const unsigned char *)b->data + i, b->size - i, &d) != width)
-            return false;
-        if (c == 0 || d == 0 ? memcmp(a->data + i, b->data + i, width) != 0 : lower_of(c) != lower_of(d))
-            return false;
+    return op_compare_strings(a, b);
+}
+
+/* A stop word with a text as it would be in lower case. */
+static int compare_lower(const tl_string *word, const tl_string *text)
+{
+    for (size_t i = 0; i < text->size;) {
+        char letter[3];
+        const size_t width = put_letter(CASE_LOWER, (const unsigned char *)text->data + i, text->size - i, letter);
+        const size_t left = word->size - i;
+        const int order = left > 0 ? memcmp(word->data + i, letter, left < width ? left : width) : 0;
+        if (order != 0 || left < width)
+            return order != 0 ? order : -1;
         i += width;
     }
-    return !sensitive;
+    return word->size > text->size;
+}
+
+static bool is_stopword(const stopwords *stop, const tl_string *text)
+{
+    size_t low = 0, high = stop->count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const tl_string *word = &stop->words[middle];
+        const int order = stop->sensitive ? op_compare_strings(word, text) : compare_lower(word, text);
+        if (order == 0)
+            return true;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+static tl_status normalizer_create(tl_call *call)
+{
+    size_t count;
+    const tl_string *given = call->host->attribute_strings(call->node, "stopwords", &count);
+    size_t size = sizeof(stopwords) + count * sizeof *given; /* no more than a few times the file's, which holds them */
+    for (size_t k = 0; k < count; k++)
+        size += given[k].size;
+    stopwords *stop = call->host->alloc(call->host, size, 64);
+    if (!stop)
+        return tl_fail(call, TL_NO_MEMORY, "no memory for %zu stop words", count);
+    *stop = (stopwords){.sensitive = op_int(call, "is_case_sensitive") != 0, .count = count};
+    char *bytes = (char *)&stop->words[count];
+    for (size_t k = 0; k < count; k++) {
+        stop->words[k] = given[k];
+        if (stop->sensitive || given[k].size == 0)
+            continue;
+        change_case(CASE_LOWER, &given[k], bytes);
+        stop->words[k].data = bytes;
+        bytes += given[k].size;
+    }
+    qsort(stop->words, count, sizeof stop->words[0], compare_words);
+    call->state = stop;
+    return TL_OK;
 }
 
 /* ---- The operator */
@@ -131,28 +188,18 @@ static tl_status normalizer_reshape(tl_call *call)
     return TL_OK;
 }
 
-static bool is_stopword(const tl_string *text, const tl_string *words, size_t count, bool sensitive)
-{
-    for (size_t k = 0; k < count; k++)
-        if (same_letters(text, &words[k], sensitive))
-            return true;
-    return false;
-}
-
 static tl_status normalizer_run(tl_call *call)
 {
     const tl_tensor *x = call->inputs[0];
     const tl_string *text = x->data;
-    bool sensitive = op_int(call, "is_case_sensitive") != 0;
-    size_t words_count;
-    const tl_string *words = call->host->attribute_strings(call->node, "stopwords", &words_count);
+    const stopwords *stop = call->state;
     int64_t n = op_elements(x), kept = 0;
     case_action action;
     tl_status status = read_action(call, &action);
     if (status)
         return status;
     for (int64_t i = 0; i < n; i++)
-        kept += !is_stopword(&text[i], words, words_count, sensitive);
+        kept += !is_stopword(stop, &text[i]);
     /* Where nothing is left the result is one empty string. */
     int64_t dims[2] = {1, 1};
     dims[x->rank - 1] = kept > 0 ? kept : 1;
@@ -162,7 +209,7 @@ static tl_status normalizer_run(tl_call *call)
     if (kept == 0)
         *to = (tl_string){"", 0};
     for (int64_t i = 0; i < n && kept > 0; i++) {
-        if (is_stopword(&text[i], words, words_count, sensitive))
+        if (is_stopword(stop, &text[i]))
             continue;
         *to = text[i];
         if (action != CASE_NONE && to->size > 0) {
@@ -177,6 +224,6 @@ static tl_status normalizer_run(tl_call *call)
     return TL_OK;
 }
 
-OP_DESCRIPTOR(StringNormalizer, 10) = {OP_HEAD(StringNormalizer, 10), OP_PARAMS(input, ins),
-                                       OP_PARAMS(output, outs),       OP_PARAMS(attribute, attrs),
-                                       .reshape = normalizer_reshape, .run = normalizer_run};
+OP_DESCRIPTOR(StringNormalizer, 10) = {
+    OP_HEAD(StringNormalizer, 10), OP_PARAMS(input, ins),         OP_PARAMS(output, outs), OP_PARAMS(attribute, attrs),
+    .create = normalizer_create,   .reshape = normalizer_reshape, .run = normalizer_run,   .destroy = op_free_state};
