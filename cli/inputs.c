@@ -188,9 +188,11 @@ static int64_t choose_dim(const cli_inputs *inputs, const tl_session *session, c
     int64_t size;
     if (cli_dims_find(options, tl_session_symbol(session, dim), &size))
         return size;
-    for (size_t i = 0; dim != TL_DIM_UNKNOWN && tl_session_input(session, i, &info); i++) {
+    const size_t most = dim != TL_DIM_UNKNOWN && options->inputs.count > 0 ? inputs->count : 0;
+    for (size_t i = 0; i < most; i++) {
         const tl_tensor *given = &inputs->values[i].content.tensor;
-        if (!inputs->paths[i] || inputs->values[i].content.kind != TL_KIND_TENSOR || given->rank != info.tensor.rank)
+        if (!inputs->paths[i] || inputs->values[i].content.kind != TL_KIND_TENSOR ||
+            !tl_session_input(session, i, &info) || given->rank != info.tensor.rank)
             continue;
         for (int32_t d = 0; d < given->rank; d++)
             if (info.tensor.dims[d] == dim)
@@ -239,6 +241,27 @@ static tl_status make_missing(cli_inputs *inputs, const tl_session *session, con
 
 /* ---- All together */
 
+/* Whether --dim says of symbols what the inputs that are given have there. */
+static tl_status check_dims(const cli_inputs *inputs, const tl_session *session, const cli_options *options,
+                            tl_error *error)
+{
+    tl_value_info info;
+    int64_t size;
+    for (size_t i = 0; i < inputs->count && tl_session_input(session, i, &info); i++) {
+        const tl_tensor *given = &inputs->values[i].content.tensor;
+        if (!inputs->paths[i] || inputs->values[i].content.kind != TL_KIND_TENSOR || given->rank != info.tensor.rank)
+            continue;
+        for (int32_t d = 0; d < given->rank; d++) {
+            const char *name = info.tensor.dims[d] < 0 ? tl_session_symbol(session, info.tensor.dims[d]) : NULL;
+            if (cli_dims_find(options, name, &size) && size != given->dims[d])
+                return tl_error_set(error, TL_INVALID_INPUT,
+                                    "--dim %.100s=%" PRId64 ": input '%.150s' from %.300s has %" PRId64 " there", name,
+                                    size, info.name, inputs->paths[i], given->dims[d]);
+        }
+    }
+    return TL_OK;
+}
+
 static tl_status allocate(cli_inputs *inputs, const tl_session *session, tl_error *error)
 {
     size_t count = tl_session_input_count(session);
@@ -257,6 +280,8 @@ tl_status cli_inputs_load(cli_inputs *inputs, const tl_session *session, const c
         status = read_files(inputs, session, options, true, error);
     if (status == TL_OK)
         status = read_files(inputs, session, options, false, error);
+    if (status == TL_OK)
+        status = check_dims(inputs, session, options, error);
     if (status == TL_OK)
         status = options->random.given ? make_missing(inputs, session, options, error)
                                        : report_missing(inputs, session, error);
