@@ -90,6 +90,8 @@ typedef struct tl_arena {
 
 void tl_arena_init(tl_arena *arena, const tl_allocator *allocator, size_t limit);
 void tl_arena_free(tl_arena *arena); /* everything; the arena can be used again */
+/* What it got since `before`, a copy of it, but for the rest of the chunk that it had. */
+void tl_arena_rewind(tl_arena *arena, const tl_arena *before);
 /* Zeroed memory, or NULL: refused, over the limit, or count * size overflows. */
 void *tl_arena_alloc(tl_arena *arena, size_t count, size_t size, size_t alignment);
 #define TL_NEW(arena, type, count) ((type *)tl_arena_alloc((arena), (count), sizeof(type), _Alignof(type)))

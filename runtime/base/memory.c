@@ -173,14 +173,19 @@ void tl_arena_init(tl_arena *arena, const tl_allocator *allocator, size_t limit)
     *arena = (tl_arena){.allocator = allocator, .limit = limit};
 }
 
-void tl_arena_free(tl_arena *arena)
+void tl_arena_rewind(tl_arena *arena, const tl_arena *before)
 {
-    while (arena->chunks) {
+    while (arena->chunks != before->chunks) {
         tl_arena_chunk *next = arena->chunks->next;
         tl_memory_free(arena->allocator, arena->chunks);
         arena->chunks = next;
     }
-    arena->used = 0;
+    arena->used = before->used;
+}
+
+void tl_arena_free(tl_arena *arena)
+{
+    tl_arena_rewind(arena, &(tl_arena){.chunks = NULL});
 }
 
 static void *take(tl_arena_chunk *chunk, size_t size, size_t alignment)

@@ -88,6 +88,9 @@ void tl_unpack_six(const uint8_t *packed, int64_t count, uint8_t *elements)
     }
 }
 
+/* A kernel goes through rows of nothing, too, and must come to an end. */
+#define MOST_BESIDE_ZERO ((int64_t)1 << 28)
+
 int64_t tl_tensor_elements(const tl_tensor *tensor)
 {
     if (tensor->rank < 0 || tensor->rank > TL_MAX_RANK)
@@ -97,10 +100,12 @@ int64_t tl_tensor_elements(const tl_tensor *tensor)
     for (int32_t i = 0; i < tensor->rank; i++) {
         if (tensor->dims[i] < 0)
             return -1;
-        empty |= tensor->dims[i] == 0;
-        overflow |= !tl_mul(elements, tensor->dims[i], &elements);
+        if (tensor->dims[i] == 0)
+            empty = true;
+        else
+            overflow |= !tl_mul(elements, tensor->dims[i], &elements);
     }
-    return empty ? 0 : overflow ? -1 : elements;
+    return overflow || (empty && elements > MOST_BESIDE_ZERO) ? -1 : empty ? 0 : elements;
 }
 
 int64_t tl_tensor_bytes(const tl_tensor *tensor)

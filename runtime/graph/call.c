@@ -226,6 +226,9 @@ tl_status tl_evaluate(tl_node *node, tl_runtime *runtime, const tl_tensor *const
     if (status != TL_OK)
         return status;
     evaluation e = {{.runtime = runtime, .heap = heap, .allocate = allocate_output}, limit, &runtime->allocator};
+    const tl_arena before = *heap;
+    if (!tl_add_size(heap->used, limit, &heap->limit))
+        heap->limit = SIZE_MAX;
     tl_call_frame frame = tl_call_frame_for(node, &runtime->host, inputs, outputs, error);
     frame.call.state = node->state;
     frame.call.thread_count = runtime->pool.thread_count;
@@ -234,6 +237,9 @@ tl_status tl_evaluate(tl_node *node, tl_runtime *runtime, const tl_tensor *const
         if (outputs[k])
             outputs[k]->data = NULL;
     status = run_once(&frame, node, &e);
+    heap->limit = before.limit;
+    if (status != TL_OK)
+        tl_arena_rewind(heap, &before);
     tl_memory_free(&runtime->allocator, frame.call.plan);
     tl_memory_free(&runtime->allocator, frame.call.workspace);
     for (size_t k = 0; k < node->output_count && status != TL_OK; k++)

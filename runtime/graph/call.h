@@ -49,7 +49,7 @@ const tl_tensor **tl_node_known_inputs(const tl_node *node, int64_t most, tl_are
 
 /* Runs a node once, now: its state is made if it has none, outputs[k] (with the type set; NULL: not wanted) get shape
  * and freshly allocated data, at most `limit` bytes each, which the caller frees with tl_memory_free. `heap` takes
- * string elements' bytes. On failure no output has data, and the message begins with the node. */
+ * string elements' bytes, at most as many. On failure no output has data, and the message begins with the node. */
 tl_status tl_evaluate(tl_node *node, tl_runtime *runtime, const tl_tensor *const *inputs, tl_tensor *const *outputs,
                       tl_arena *heap, size_t limit, tl_error *error);
 

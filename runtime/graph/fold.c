@@ -84,10 +84,12 @@ static tl_status evaluate(tl_node *node, tl_runtime *runtime, tl_arena *scratch,
             outputs[k] = &results[k];
         }
     tl_error why;
+    const size_t used = model->arena.used;
     /* What fails here may sit in a branch that never runs, or be too large to keep: then it stays a node. */
     if (tl_evaluate(node, runtime, inputs, outputs, &model->arena, (size_t)limit, &why) != TL_OK)
         return TL_OK;
     tl_status status = TL_OK;
+    model->fold_budget -= (int64_t)(model->arena.used - used);
     for (size_t k = 0; k < node->output_count; k++) {
         if (!outputs[k])
             continue;

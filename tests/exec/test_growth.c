@@ -300,6 +300,28 @@ static void insertions_in_front(file *graph, size_t count)
     insertions_at(graph, count, "p");
 }
 
+/* Constants that are compared with as many others. */
+static void stop_words(file *graph, size_t count)
+{
+    file node = {NULL, 0, 0}, words = {NULL, 0, 0}, attribute = {NULL, 0, 0};
+    append_int(&words, 1, (int64_t)count);
+    append_int(&words, 2, TL_STRING);
+    append_text(&words, 8, "x");
+    append_text(&attribute, 1, "stopwords");
+    append_int(&attribute, 20, TL_ATTR_STRINGS);
+    for (size_t i = 0; i < count; i++) {
+        append_text(&words, 6, numbered('X', i));
+        append_text(&attribute, 9, numbered('y', i));
+    }
+    append_file(graph, INITIALIZER, &words);
+    append_text(&node, INPUT, "x");
+    append_text(&node, OUTPUT, "y");
+    append_text(&node, OP, "StringNormalizer");
+    append_file(&node, ATTRIBUTE, &attribute);
+    append_file(graph, NODE, &node);
+    name_output(graph, "y");
+}
+
 /* ---- */
 
 static const struct kind {
@@ -312,6 +334,7 @@ static const struct kind {
     {"convolutions", convolutions, TL_OK}, {"graphs", graphs, TL_INVALID_MODEL},
     {"captures", captures, TL_OK},         {"states", states, TL_OK},
     {"insertions", insertions, TL_OK},     {"insertions in front", insertions_in_front, TL_OK},
+    {"stop words", stop_words, TL_OK},
 };
 
 static tl_error error;
@@ -330,15 +353,22 @@ static void run(tl_session *session)
     tl_context_destroy(context);
 }
 
-static double seconds(const struct kind *kind, size_t count)
+static file file_of(file *graph, int64_t version)
 {
-    file graph = {NULL, 0, 0}, model = {NULL, 0, 0};
+    file model = {NULL, 0, 0};
     message opset = {.size = 0};
-    kind->fill(&graph, count);
-    put_int(&opset, 2, 17);
+    put_int(&opset, 2, version);
     append_int(&model, 1, 8);
     append_field(&model, 8, opset.bytes, opset.size);
-    append_file(&model, 7, &graph);
+    append_file(&model, 7, graph);
+    return model;
+}
+
+static double seconds(const struct kind *kind, size_t count)
+{
+    file graph = {NULL, 0, 0};
+    kind->fill(&graph, count);
+    file model = file_of(&graph, 17);
     const clock_t begin = clock();
     tl_runtime *runtime;
     tl_session *session;
@@ -366,11 +396,53 @@ START_TEST(time_grows_with_the_file)
 }
 END_TEST
 
+/* ---- Strings that are folded count as other constants do, and leave nothing where they are too long */
+
+static void *count_alloc(void *user, size_t size, size_t alignment)
+{
+    void *memory = NULL;
+    *(size_t *)user += size;
+    return posix_memalign(&memory, alignment < sizeof memory ? sizeof memory : alignment, size) == 0 ? memory : NULL;
+}
+
+static void count_free(void *user, void *memory)
+{
+    (void)user;
+    free(memory);
+}
+
+START_TEST(strings_are_not_doubled_without_end)
+{
+    file graph = {NULL, 0, 0}, word = {NULL, 0, 0};
+    append_int(&word, 2, TL_STRING);
+    append_text(&word, 6, "word");
+    append_text(&word, 8, "x0");
+    append_file(&graph, INITIALIZER, &word);
+    for (size_t i = 0; i < 30; i++)
+        simple_node(&graph, "StringConcat", numbered('x', i), numbered('x', i), numbered('x', i + 1));
+    name_output(&graph, "x30");
+    file model = file_of(&graph, 20);
+    size_t asked = 0;
+    const tl_runtime_options options = {.size = sizeof options, .allocator = {count_alloc, count_free, &asked}};
+    tl_runtime *runtime;
+    tl_session *session;
+    ck_assert_int_eq(tl_runtime_create(&options, &runtime, &error), TL_OK);
+    asked = 0;
+    tl_status status = tl_session_open_memory(runtime, model.bytes, model.size, NULL, &session, &error);
+    ck_assert_msg(status == TL_OK, "%s", error.message);
+    ck_assert_uint_lt(asked, (size_t)16 << 20);
+    tl_session_destroy(session);
+    tl_runtime_destroy(runtime);
+    free(model.bytes);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("growth");
     TCase *cases = tcase_create("growth");
     tcase_set_timeout(cases, 120);
+    tcase_add_test(cases, strings_are_not_doubled_without_end);
     tcase_add_loop_test(cases, time_grows_with_the_file, 0, (int)(sizeof kinds / sizeof kinds[0]));
     suite_add_tcase(suite, cases);
     return run_suite(suite);

@@ -63,9 +63,13 @@ START_TEST(numbers_out_of_range)
     static const tl_tensor odd[] = {{NULL, TL_FLOAT, 17, {1}},
                                     {NULL, TL_FLOAT, INT32_MIN, {1}},
                                     {NULL, TL_FLOAT, 2, {INT64_MAX, INT64_MAX}},
+                                    {NULL, TL_FLOAT, 3, {INT64_MAX, 2, 0}}, /* no elements, in rows without end */
+                                    {NULL, TL_FLOAT, 3, {1 << 20, 0, (1 << 8) + 1}},
                                     {NULL, TL_FLOAT, 1, {INT64_MIN}}};
     for (size_t i = 0; i < TL_COUNT(odd); i++)
         ck_assert(tl_tensor_elements(&odd[i]) == -1 && tl_tensor_bytes(&odd[i]) == -1);
+    const tl_tensor empty = {NULL, TL_FLOAT, 3, {1 << 20, 0, 1 << 8}};
+    ck_assert(tl_tensor_elements(&empty) == 0 && tl_tensor_bytes(&empty) == 0);
     const tl_tensor no_type = {NULL, (tl_type)99, 1, {1}}, overflow = {NULL, TL_DOUBLE, 1, {INT64_MAX}};
     ck_assert(tl_tensor_bytes(&no_type) == -1 && tl_tensor_bytes(&overflow) == -1);
 }

@@ -48,8 +48,8 @@ TL_API const char *tl_status_name(tl_status status);
 TL_API const char *tl_type_name(tl_type type);
 /* Bits that one element takes in memory; 0 for TL_UNDEFINED and numbers out of range. */
 TL_API size_t tl_type_bits(tl_type type);
-/* Elements of a tensor with known dimensions, and its bytes; -1 where a dimension is unknown or the product
- * overflows. */
+/* Elements of a tensor with known dimensions, and its bytes; -1 where a dimension is unknown, the product overflows, or
+ * that of the dimensions beside a 0 is more than 2^28. */
 TL_API int64_t tl_tensor_elements(const tl_tensor *tensor);
 TL_API int64_t tl_tensor_bytes(const tl_tensor *tensor);
 
