@@ -194,7 +194,7 @@ static tl_status dft_real(tl_call *call)
     dft_job job = {call, plan, nn_at(call, plan->memory.table)};
     if (op_elements(call->outputs[0]) == 0)
         return TL_OK;
-    fft_table_set(&plan->memory.fft, nn_at(call, plan->memory.table));
+    fft_table_set(&plan->memory.fft, nn_at(call, plan->memory.table), nn_at(call, plan->memory.threads));
     call->host->parallel_for(call, dft_task, &job, plan->outer * plan->inner, nn_grain(plan->n, 1 << 10));
     return TL_OK;
 }
@@ -344,7 +344,7 @@ static tl_status stft_real(tl_call *call)
     stft_job job = {call, plan, nn_at(call, plan->memory.table)};
     if (op_elements(call->outputs[0]) == 0)
         return TL_OK;
-    fft_table_set(&plan->memory.fft, nn_at(call, plan->memory.table));
+    fft_table_set(&plan->memory.fft, nn_at(call, plan->memory.table), nn_at(call, plan->memory.threads));
     call->host->parallel_for(call, stft_task, &job, call->outputs[0]->dims[0] * plan->frames,
                              nn_grain(plan->n, 1 << 10));
     return TL_OK;

@@ -1,5 +1,5 @@
-/* Discrete Fourier transforms of any length: mixed radix, so that lengths with small factors are fast and prime ones
- * correct. In double, exponents exact to the last bit of sin and cos for every term; or, on request, in float. */
+/* Discrete Fourier transforms of any length: mixed radix, or by a convolution (Bluestein's) where a prime factor is
+ * large. In double, exponents exact to the last bit of sin and cos for every term; or, on request, in float. */
 #ifndef TL_FFT_H
 #define TL_FFT_H
 
@@ -16,6 +16,7 @@ typedef struct fft_plan {
     int32_t factor_count; /* of core */
     int64_t factors[64];  /* their product is core */
     int64_t largest;      /* of the factors */
+    int64_t circle;       /* length of the cyclic convolution, a power of 2; 0: there is none */
     bool single;          /* computed in float: set after fft_plan_set, of plans that are not for real signals */
 } fft_plan;
 
@@ -24,8 +25,8 @@ void fft_plan_set(fft_plan *plan, int64_t n, bool real);
 /* Complex numbers in the table of a length, and in the scratch memory of one thread. n up to 2^58 fits. */
 int64_t fft_table_size(const fft_plan *plan);
 int64_t fft_scratch_size(const fft_plan *plan);
-/* The table: exp(-2 pi i k / n). */
-void fft_table_set(const fft_plan *plan, void *table);
+/* The table: exp(-2 pi i k / n), and more. The scratch memory is one thread's. */
+void fft_table_set(const fft_plan *plan, void *table, fft_complex *scratch);
 
 /* Sums over j of in[j] * exp(-2 pi i j k / n) for k = 0 to n - 1; with `inverse` the sign is plus (and nothing is
  * divided). Returns where they are: `in`, or `other`, which has room for n and must not overlap it. */

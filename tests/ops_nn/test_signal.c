@@ -89,6 +89,13 @@ START_TEST(transforms)
     check_dft(TL_DOUBLE, 400, 0, 1, false, true);
     check_dft(TL_DOUBLE, 512, 0, 2, true, false);
     check_dft(TL_FLOAT, 97, 0, 1, false, true);
+    for (int64_t size = 163; size <= 652; size *= 2) { /* a large prime factor, alone or not */
+        check_dft(TL_DOUBLE, size, 0, 1, false, true);
+        check_dft(TL_DOUBLE, size, 0, 1, false, false);
+        check_dft(TL_DOUBLE, size, 0, 2, false, false);
+        check_dft(TL_DOUBLE, size, 0, 2, true, false);
+        check_dft(TL_FLOAT, size / 2 + 1, size, 2, true, true);
+    }
 }
 END_TEST
 
