@@ -1,4 +1,5 @@
 /* RotaryEmbedding (23): pairs of features turned by angles whose cosines and sines are given. */
+#include "onnx/convert.h"
 #include "onnx/nn.h"
 
 enum { IN_X, IN_COS, IN_SIN, IN_POSITIONS };
@@ -73,11 +74,18 @@ static tl_status rotary_reshape(tl_call *call)
     static void name(const type *x, const type *cosine, const type *sine, type *y, const rotary_plan *plan, \
                      bool interleaved)                                                                      \
     {                                                                                                       \
-        const int64_t half = plan->turned / 2, step = interleaved ? 2 : 1, other = interleaved ? 1 : half;  \
-        for (int64_t i = 0; i < half; i++) {                                                                \
-            type a = x[i * step], b = x[i * step + other];                                                  \
-            y[i * step] = cosine[i] * a - sine[i] * b;                                                      \
-            y[i * step + other] = sine[i] * a + cosine[i] * b;                                              \
+        const int64_t half = plan->turned / 2;                                                              \
+        OP_INDEPENDENT for (int64_t i = 0; i < half && interleaved; i++)                                    \
+        {                                                                                                   \
+            const type a = x[2 * i], b = x[2 * i + 1];                                                      \
+            y[2 * i] = cosine[i] * a - sine[i] * b;                                                         \
+            y[2 * i + 1] = sine[i] * a + cosine[i] * b;                                                     \
+        }                                                                                                   \
+        OP_INDEPENDENT for (int64_t i = 0; i < half && !interleaved; i++)                                   \
+        {                                                                                                   \
+            const type a = x[i], b = x[half + i];                                                           \
+            y[i] = cosine[i] * a - sine[i] * b;                                                             \
+            y[half + i] = sine[i] * a + cosine[i] * b;                                                      \
         }                                                                                                   \
         for (int64_t i = plan->turned; i < plan->size; i++)                                                 \
             y[i] = x[i];                                                                                    \
@@ -91,7 +99,7 @@ typedef struct rotary_job {
     bool interleaved;
 } rotary_job;
 
-/* Heads of tokens: index (batch, position, head). */
+/* Heads of tokens, as they lie in X: (batch, position, head) or (batch, head, position). */
 static void rotary_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const rotary_job *job = context;
@@ -100,8 +108,8 @@ static void rotary_task(void *context, int64_t begin, int64_t end, int32_t threa
     const tl_tensor *cosine = job->call->inputs[IN_COS], *sine = job->call->inputs[IN_SIN];
     (void)thread;
     for (int64_t i = begin; i < end; i++) {
-        const int64_t h = i % p->heads, token = i / p->heads, b = token / p->length, t = token % p->length;
-        const int64_t at = (p->packed_heads ? i : (b * p->heads + h) * p->length + t) * p->size;
+        const int64_t at = i * p->size,
+                      token = p->packed_heads ? i / p->heads : i / (p->heads * p->length) * p->length + i % p->length;
         const int64_t angle = (positions ? ((const int64_t *)positions->data)[token] : token) * (p->turned / 2);
         if (x->type == TL_DOUBLE)
             rotate_f64((const double *)x->data + at, (const double *)cosine->data + angle,
