@@ -114,6 +114,8 @@ static void score_row_f32(const attention_job *job, int64_t b, int64_t h, int64_
         score_row(job, b, h, i, (char *)row);
         return;
     }
+    const tlk_kernels *kernels = tlk_get();
+    float greatest = 0;
     visible_keys(job, b, i, &first, &last);
     if (mask) {
         const int64_t at = b * job->mask_strides[0] + h * job->mask_strides[1] + i * job->mask_strides[2];
@@ -123,13 +125,19 @@ static void score_row_f32(const attention_job *job, int64_t b, int64_t h, int64_
         first = nn_min(first, last);
         for (int64_t j = first; j < last && mask->type == TL_BOOL; j++)
             row[j] = seen[j] ? row[j] : -INFINITY;
-        for (int64_t j = first; j < last && mask->type == TL_FLOAT; j++)
-            row[j] = bias[j] == -INFINITY ? -INFINITY : row[j] + bias[j];
+        if (mask->type == TL_FLOAT)
+            kernels->binary(TLK_ADD, row + first, 1, bias + first, 1, row + first, last - first);
+        greatest = kernels->reduce(TLK_MAXIMUM, row + first, last - first, 0);
+        if (isnan(greatest) && mask->type == TL_FLOAT) { /* what is masked does not count, whatever it is */
+            for (int64_t j = first; j < last; j++)
+                row[j] = bias[j] == -INFINITY ? -INFINITY : row[j];
+            greatest = kernels->reduce(TLK_MAXIMUM, row + first, last - first, 0);
+        }
     }
     memset(row, 0, (size_t)first * sizeof row[0]);
     memset(row + last, 0, (size_t)(total - last) * sizeof row[0]);
-    if (first < last && (!mask || tlk_get()->reduce(TLK_MAXIMUM, row + first, last - first, 0) != -INFINITY))
-        tlk_get()->softmax(row + first, row + first, 1, last - first, 0);
+    if (first < last && greatest != -INFINITY)
+        kernels->softmax(row + first, row + first, 1, last - first, 0);
     else /* none is seen */
         memset(row + first, 0, (size_t)(last - first) * sizeof row[0]);
 }
