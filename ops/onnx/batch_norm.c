@@ -70,7 +70,7 @@ static void batch_statistics(const batch_job *job, int64_t c, double *mean, doub
     for (int64_t i = 0; i < job->batch; i++) {
         double part_mean, part_variance;
         norm_statistics(x, (i * job->channels + c) * job->area, job->area, true, &part_mean, &part_variance);
-        norm_join(i + 1, part_mean, part_variance, mean, variance);
+        norm_join(1 / (double)(i + 1), part_mean, part_variance, mean, variance);
     }
     const double now[2] = {*mean, *variance};
     for (size_t k = 0; k < 2; k++) {
@@ -88,19 +88,21 @@ static double batch_factor(const batch_job *job, int64_t c, double variance)
 }
 
 /* Channels of one element in each example: rows of channels, FEATURES of them at a time. */
-static void batch_features(const batch_job *job, int64_t begin, int64_t end)
+static void batch_features(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     enum { FEATURES = 128 };
+    const batch_job *job = context;
     const tl_tensor *const *in = job->call->inputs;
     float mean[FEATURES], factor[FEATURES], shift[FEATURES];
-    for (int64_t c = begin; c < end; c += FEATURES) {
-        const int64_t n = nn_min(end - c, FEATURES);
+    (void)thread;
+    for (int64_t c = 0; c < job->channels; c += FEATURES) {
+        const int64_t n = nn_min(job->channels - c, FEATURES);
         for (int64_t k = 0; k < n; k++) {
             mean[k] = (float)op_load_number(in[BATCH_MEAN], c + k);
             factor[k] = (float)batch_factor(job, c + k, op_load_number(in[BATCH_VARIANCE], c + k));
             shift[k] = (float)op_load_number(in[BATCH_SHIFT], c + k);
         }
-        for (int64_t i = 0; i < job->batch; i++) {
+        for (int64_t i = begin; i < end; i++) {
             const float *x = (const float *)in[BATCH_X]->data + i * job->channels + c;
             float *y = (float *)job->call->outputs[0]->data + i * job->channels + c;
             OP_INDEPENDENT for (int64_t k = 0; k < n; k++) y[k] = (x[k] - mean[k]) * factor[k] + shift[k];
@@ -113,10 +115,6 @@ static void batch_task(void *context, int64_t begin, int64_t end, int32_t thread
     const batch_job *job = context;
     const tl_tensor *const *in = job->call->inputs;
     (void)thread;
-    if (job->area == 1 && !job->training && in[BATCH_X]->type == TL_FLOAT) {
-        batch_features(job, begin, end);
-        return;
-    }
     for (int64_t c = begin; c < end; c++) {
         double mean = op_load_number(in[BATCH_MEAN], c), variance = op_load_number(in[BATCH_VARIANCE], c);
         if (job->training)
@@ -142,7 +140,10 @@ static tl_status batch_real(tl_call *call)
         job.channels *= job.area;
         job.area = 1;
     }
-    call->host->parallel_for(call, batch_task, &job, job.channels, nn_grain(job.batch * job.area, 1 << 13));
+    if (job.area == 1 && !job.training && x->type == TL_FLOAT)
+        call->host->parallel_for(call, batch_features, &job, job.batch, nn_grain(job.channels, 1 << 15));
+    else
+        call->host->parallel_for(call, batch_task, &job, job.channels, nn_grain(job.batch * job.area, 1 << 13));
     return TL_OK;
 }
 

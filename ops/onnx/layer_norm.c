@@ -6,9 +6,11 @@ typedef struct layer_plan {
     int32_t axis, rank;
     int64_t rows, width; /* elements before and from the axis on */
     int64_t dims[TL_MAX_RANK];
-    /* How scale and shift are read along X; `whole` where a row of X is a row of theirs, one after the other. */
+    /* How scale and shift are read along X. Beside `run` elements, of the axes from `inner` on, those of both lie one
+     * after the other, too. */
     int64_t strides[2][TL_MAX_RANK];
-    bool whole[2];
+    int32_t inner;
+    int64_t run;
 } layer_plan;
 
 static tl_status check_parameter(const tl_call *call, size_t k)
@@ -34,15 +36,16 @@ static void layer_make_plan(const tl_call *call, layer_plan *plan, int32_t axis)
     plan->rows = op_product(x, 0, axis);
     plan->width = op_product(x, axis, x->rank);
     memcpy(plan->dims, x->dims, sizeof plan->dims);
-    for (size_t k = 0; k < 2; k++) {
-        const tl_tensor *in = op_input(call, k + 1);
-        int64_t stride = 1;
-        if (!in)
-            continue;
-        nn_broadcast_strides(in, x->rank, plan->strides[k]);
-        plan->whole[k] = true;
-        for (int32_t i = x->rank - 1; i >= axis; stride *= x->dims[i--])
-            plan->whole[k] = plan->whole[k] && (x->dims[i] == 1 || plan->strides[k][i] == stride);
+    for (size_t k = 0; k < 2; k++)
+        if (op_input(call, k + 1))
+            nn_broadcast_strides(op_input(call, k + 1), x->rank, plan->strides[k]);
+    const bool shifted = op_input(call, 2) != NULL;
+    plan->run = 1;
+    for (plan->inner = x->rank; plan->inner > axis; plan->run *= x->dims[plan->inner]) {
+        const int32_t i = plan->inner - 1;
+        if (x->dims[i] != 1 && (plan->strides[0][i] != plan->run || (shifted && plan->strides[1][i] != plan->run)))
+            break;
+        plan->inner = i;
     }
 }
 
@@ -101,35 +104,52 @@ typedef struct layer_job {
     bool centred;
 } layer_job;
 
-/* One row, where scale and shift (or NULL) lie contiguous beside it. */
-static void layer_row_f64(const double *x, const double *scale, const double *shift, double *y, int64_t n, double mean,
-                          double inverse)
+/* Elements from `at` on, with scale and shift (or NULL) beside them, one after the other. */
+static void layer_run_f64(const tl_tensor *x, const tl_tensor *y, int64_t at, int64_t n, const double *scale,
+                          const double *shift, double mean, double inverse)
 {
+    const double *from = (const double *)x->data + at;
+    double *to = (double *)y->data + at;
     for (int64_t i = 0; i < n; i++)
-        y[i] = (x[i] - mean) * inverse * scale[i] + (shift ? shift[i] : 0);
+        to[i] = (from[i] - mean) * inverse * scale[i] + (shift ? shift[i] : 0);
 }
 
-/* The same for any broadcasting and mixture of types. */
-static void layer_row_any(const layer_job *job, int64_t row, double mean, double inverse)
+/* The same for any mixture of types. */
+static void layer_run_any(const tl_call *call, int64_t at, int64_t n, const int64_t *beside, double mean,
+                          double inverse)
+{
+    const tl_tensor *x = call->inputs[0], *shift = op_input(call, 2);
+    for (int64_t i = 0; i < n; i++)
+        nn_store_real(call->outputs[0], at + i,
+                      (op_load_number(x, at + i) - mean) * inverse * op_load_number(call->inputs[1], beside[0] + i) +
+                          (shift ? op_load_number(shift, beside[1] + i) : 0));
+}
+
+static void layer_row(const layer_job *job, int64_t row, double mean, double inverse)
 {
     const layer_plan *plan = job->plan;
     const tl_tensor *x = job->call->inputs[0], *y = job->call->outputs[0];
-    const tl_tensor *parameters[2] = {job->call->inputs[1], op_input(job->call, 2)};
-    int64_t index[TL_MAX_RANK] = {0}, at[2];
-    for (int k = 0; k < 2; k++)
-        at[k] = parameters[k] ? row_offset(plan, k, row) : 0;
-    for (int64_t i = 0; i < plan->width; i++) {
-        double v = (op_load_number(x, row * plan->width + i) - mean) * inverse * op_load_number(parameters[0], at[0]);
-        if (parameters[1])
-            v += op_load_number(parameters[1], at[1]);
-        nn_store_real(y, row * plan->width + i, v);
-        for (int32_t d = plan->rank - 1; d >= plan->axis; d--) {
-            at[0] += plan->strides[0][d];
-            at[1] += plan->strides[1][d];
+    const tl_tensor *scale = job->call->inputs[1], *shift = op_input(job->call, 2);
+    const bool same = scale->type == x->type;
+    int64_t index[TL_MAX_RANK] = {0};
+    int64_t beside[2] = {row_offset(plan, 0, row), row_offset(plan, 1, row)};
+    for (int64_t at = row * plan->width, end = at + plan->width; at < end; at += plan->run) {
+        if (same && x->type == TL_FLOAT && plan->run > 1)
+            tlk_get()->normalize((const float *)x->data + at, (float *)y->data + at, plan->run, (float)mean,
+                                 (float)inverse, (const float *)scale->data + beside[0],
+                                 shift ? (const float *)shift->data + beside[1] : NULL, 0);
+        else if (same && x->type == TL_DOUBLE)
+            layer_run_f64(x, y, at, plan->run, (const double *)scale->data + beside[0],
+                          shift ? (const double *)shift->data + beside[1] : NULL, mean, inverse);
+        else
+            layer_run_any(job->call, at, plan->run, beside, mean, inverse);
+        for (int32_t d = plan->inner - 1; d >= plan->axis; d--) {
+            beside[0] += plan->strides[0][d];
+            beside[1] += plan->strides[1][d];
             if (++index[d] < plan->dims[d])
                 break;
-            at[0] -= plan->strides[0][d] * index[d];
-            at[1] -= plan->strides[1][d] * index[d];
+            beside[0] -= plan->strides[0][d] * index[d];
+            beside[1] -= plan->strides[1][d] * index[d];
             index[d] = 0;
         }
     }
@@ -139,25 +159,13 @@ static void layer_task(void *context, int64_t begin, int64_t end, int32_t thread
 {
     const layer_job *job = context;
     const layer_plan *plan = job->plan;
-    const tl_tensor *x = job->call->inputs[0], *scale = job->call->inputs[1], *shift = op_input(job->call, 2);
-    const tl_tensor *y = job->call->outputs[0], *means = op_output(job->call, 1), *inverses = op_output(job->call, 2);
-    bool plain = plan->whole[0] && (!shift || plan->whole[1]) && scale->type == x->type;
+    const tl_tensor *means = op_output(job->call, 1), *inverses = op_output(job->call, 2);
     (void)thread;
     for (int64_t row = begin; row < end; row++) {
         double mean, variance;
-        int64_t at = row * plan->width, s = row_offset(plan, 0, row), b = shift ? row_offset(plan, 1, row) : 0;
-        norm_statistics(x, at, plan->width, job->centred, &mean, &variance);
-        double inverse = 1 / sqrt(variance + job->epsilon);
-        if (plain && x->type == TL_FLOAT)
-            tlk_get()->normalize((const float *)x->data + at, (float *)y->data + at, plan->width, (float)mean,
-                                 (float)inverse, (const float *)scale->data + s,
-                                 shift ? (const float *)shift->data + b : NULL, 0);
-        else if (plain)
-            layer_row_f64((const double *)x->data + at, (const double *)scale->data + s,
-                          shift ? (const double *)shift->data + b : NULL, (double *)y->data + at, plan->width, mean,
-                          inverse);
-        else
-            layer_row_any(job, row, mean, inverse);
+        norm_statistics(job->call->inputs[0], row * plan->width, plan->width, job->centred, &mean, &variance);
+        const double inverse = 1 / sqrt(variance + job->epsilon);
+        layer_row(job, row, mean, inverse);
         if (means)
             nn_store_real(means, row, mean);
         if (inverses)

@@ -1,7 +1,8 @@
 /* LpNormalization, MeanVarianceNormalization and LRN. */
+#include "onnx/convert.h"
 #include "onnx/norm.h"
 
-#define BLOCK 64 /* neighbouring elements that are summed side by side */
+#define BLOCK 256 /* neighbouring elements that are summed side by side */
 
 /* ---- LpNormalization: x / norm along one axis */
 
@@ -44,15 +45,25 @@ static tl_status lp_reshape(tl_call *call)
 LP_BLOCK(lp_block_f32, float)
 LP_BLOCK(lp_block_f64, double)
 
-/* Whole rows by the kernels; false where squares may have left the range of float. */
-static bool lp_row(const float *x, float *y, int64_t n, int64_t p)
+/* Rows and blocks by the kernels; false where squares may have left the range of float. */
+static bool lp_kernels(const float *x, float *y, int64_t n, int64_t inner, int64_t width, int64_t p)
 {
     const tlk_kernels *kernels = tlk_get();
-    float norm = kernels->reduce(p == 1 ? TLK_SUM_ABS : TLK_SUM_SQUARE, x, n, 0);
-    if (!(norm > 1e-20F && norm < 1e30F))
-        return false;
-    norm = p == 1 ? norm : sqrtf(norm);
-    kernels->binary(TLK_DIV, x, 1, &norm, 0, y, n);
+    const tlk_reduction norm = p == 1 ? TLK_SUM_ABS : TLK_SUM_SQUARE;
+    float norms[BLOCK];
+    if (inner == 1)
+        norms[0] = kernels->reduce(norm, x, n, 0);
+    else
+        kernels->reduce_strided(norm, x, norms, n, inner, width, NULL);
+    for (int64_t i = 0; i < width; i++)
+        if (!(norms[i] > 1e-20F && norms[i] < 1e30F))
+            return false;
+    if (p == 2)
+        kernels->unary(TLK_SQRT, norms, norms, width);
+    if (inner == 1)
+        kernels->binary(TLK_DIV, x, 1, norms, 0, y, n);
+    for (int64_t k = 0; k < n && inner > 1; k++)
+        kernels->binary(TLK_DIV, x + k * inner, 1, norms, 1, y + k * inner, width);
     return true;
 }
 
@@ -64,8 +75,8 @@ static void lp_task(void *context, int64_t begin, int64_t end, int32_t thread)
     for (int64_t b = begin; b < end; b++) {
         int64_t first = b % blocks * BLOCK, at = b / blocks * job->n * job->inner + first;
         int64_t width = nn_min(BLOCK, job->inner - first);
-        if (job->x->type == TL_FLOAT && job->inner == 1 &&
-            lp_row((const float *)job->x->data + at, (float *)job->y->data + at, job->n, job->p))
+        if (job->x->type == TL_FLOAT &&
+            lp_kernels((const float *)job->x->data + at, (float *)job->y->data + at, job->n, job->inner, width, job->p))
             continue;
         if (job->x->type == TL_DOUBLE)
             lp_block_f64((const double *)job->x->data + at, (double *)job->y->data + at, job->n, job->inner, width,
@@ -97,7 +108,7 @@ static tl_status lp_run(tl_call *call)
 /* ---- MeanVarianceNormalization: (X - mean) / (deviation + 1e-9) over any set of axes */
 
 typedef struct mean_variance_plan {
-    /* Axes that are kept, and those that are summed over, with X's strides; neighbours of those are joined. */
+    /* Axes that are kept, and those that are summed over, with X's strides; neighbours of a kind are joined. */
     int32_t kept, summed;
     int64_t kept_dims[TL_MAX_RANK], kept_strides[TL_MAX_RANK];
     int64_t summed_dims[TL_MAX_RANK], summed_strides[TL_MAX_RANK];
@@ -142,17 +153,18 @@ static tl_status mean_variance_reshape(tl_call *call)
         return TL_OK;
     for (int32_t i = x->rank - 1; i >= 0; stride *= x->dims[i--])
         strides[i] = stride;
-    for (int32_t i = 0; i < x->rank; i++)
-        if (over[i] && i > 0 && over[i - 1]) {
-            plan->summed_dims[plan->summed - 1] *= x->dims[i];
-            plan->summed_strides[plan->summed - 1] = strides[i];
-        } else if (over[i]) {
-            plan->summed_dims[plan->summed] = x->dims[i];
-            plan->summed_strides[plan->summed++] = strides[i];
-        } else {
-            plan->kept_dims[plan->kept] = x->dims[i];
-            plan->kept_strides[plan->kept++] = strides[i];
-        }
+    int before = -1; /* of which kind the axis before was */
+    for (int32_t i = 0; i < x->rank; i++) {
+        int32_t *const count = over[i] ? &plan->summed : &plan->kept;
+        int64_t *const dims = over[i] ? plan->summed_dims : plan->kept_dims;
+        if (x->dims[i] == 1)
+            continue;
+        if (before != over[i])
+            dims[(*count)++] = 1;
+        before = over[i];
+        dims[*count - 1] *= x->dims[i];
+        (over[i] ? plan->summed_strides : plan->kept_strides)[*count - 1] = strides[i];
+    }
     return TL_OK;
 }
 
@@ -169,46 +181,74 @@ static bool next_part(const mean_variance_plan *plan, int64_t *index, int64_t *a
     return false;
 }
 
-/* Mean and variance of n elements that lie `stride` apart. */
-static void part_statistics(const tl_tensor *x, int64_t at, int64_t n, int64_t stride, double *mean, double *variance)
+static double mean_variance_factor(double variance)
 {
-    if (stride == 1) {
-        norm_statistics(x, at, n, true, mean, variance);
-        return;
-    }
-    double sum = 0, squares = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += nn_load_real(x, at + i * stride);
-    *mean = sum / (double)n;
-    for (int64_t i = 0; i < n; i++) {
-        const double apart = nn_load_real(x, at + i * stride) - *mean;
-        squares += apart * apart;
-    }
-    *variance = squares / (double)n;
+    return 1 / (sqrt(variance) + 1e-9);
 }
 
-static void mean_variance_set(const mean_variance_plan *plan, const tl_tensor *x, const tl_tensor *y, int64_t first)
+/* A set of contiguous parts. */
+static void mean_variance_set(const mean_variance_plan *plan, const tl_tensor *x, const tl_tensor *y, int64_t at)
 {
-    const int32_t last = plan->summed - 1;
-    const int64_t n = last < 0 ? 1 : plan->summed_dims[last], stride = last < 0 ? 1 : plan->summed_strides[last];
-    int64_t index[TL_MAX_RANK] = {0}, at = first, parts = 0;
+    const int64_t n = plan->summed == 0 ? 1 : plan->summed_dims[plan->summed - 1];
+    int64_t index[TL_MAX_RANK] = {0}, parts = 0;
     double mean = 0, variance = 0, part_mean, part_variance;
     do {
-        part_statistics(x, at, n, stride, &part_mean, &part_variance);
-        norm_join(++parts, part_mean, part_variance, &mean, &variance);
+        norm_statistics(x, at, n, true, &part_mean, &part_variance);
+        norm_join(1 / (double)++parts, part_mean, part_variance, &mean, &variance);
     } while (next_part(plan, index, &at));
-    const double factor = 1 / (sqrt(variance) + 1e-9);
-    do {
-        if (stride == 1)
-            norm_affine(x, y, at, n, mean, factor, 0);
-        for (int64_t i = 0; i < n && stride != 1; i++)
-            nn_store_real(y, at + i * stride, (nn_load_real(x, at + i * stride) - mean) * factor);
-    } while (next_part(plan, index, &at));
+    const double factor = mean_variance_factor(variance);
+    do
+        norm_affine(x, y, at, n, mean, factor, 0);
+    while (next_part(plan, index, &at));
 }
+
+/* Sets side by side. So many rows are summed in their own type, as distances from the first of them: it lies at most
+ * sqrt(rows) deviations from their mean, so that their variance is exact but for the last log2(rows) bits. */
+#define SEGMENT 64
+
+#define MEAN_VARIANCE_BLOCK(name, type)                                                                              \
+    static void name(const mean_variance_plan *plan, const type *x, type *y, int64_t width)                          \
+    {                                                                                                                \
+        const int64_t n = plan->summed_dims[plan->summed - 1], step = plan->summed_strides[plan->summed - 1];        \
+        int64_t index[TL_MAX_RANK] = {0}, at = 0, count = 0;                                                         \
+        double mean[BLOCK] = {0}, variance[BLOCK] = {0};                                                             \
+        type centre[BLOCK], factor[BLOCK];                                                                           \
+        do {                                                                                                         \
+            for (int64_t begin = 0, rows; begin < n; begin += rows) {                                                \
+                const type *from = x + at + begin * step;                                                            \
+                type sums[BLOCK] = {0}, squares[BLOCK] = {0};                                                        \
+                rows = nn_min(SEGMENT, n - begin);                                                                   \
+                count += rows;                                                                                       \
+                for (int64_t k = 1; k < rows; k++)                                                                   \
+                    for (int64_t i = 0; i < width; i++) {                                                            \
+                        const type apart = from[k * step + i] - from[i];                                             \
+                        sums[i] += apart;                                                                            \
+                        squares[i] += apart * apart;                                                                 \
+                    }                                                                                                \
+                const double each = 1 / (double)rows, part = (double)rows / (double)count;                           \
+                for (int64_t i = 0; i < width; i++) {                                                                \
+                    const double apart = (double)sums[i] * each, square = (double)squares[i] * each - apart * apart; \
+                    norm_join(part, (double)from[i] + apart, square > 0 ? square : 0, mean + i, variance + i);       \
+                }                                                                                                    \
+            }                                                                                                        \
+        } while (next_part(plan, index, &at));                                                                       \
+        for (int64_t i = 0; i < width; i++) {                                                                        \
+            centre[i] = (type)mean[i];                                                                               \
+            factor[i] = (type)mean_variance_factor(variance[i]);                                                     \
+        }                                                                                                            \
+        do                                                                                                           \
+            for (int64_t k = 0; k < n; k++)                                                                          \
+                OP_INDEPENDENT for (int64_t i = 0; i < width; i++) y[at + k * step + i] =                            \
+                    (x[at + k * step + i] - centre[i]) * factor[i];                                                  \
+        while (next_part(plan, index, &at));                                                                         \
+    }
+MEAN_VARIANCE_BLOCK(mean_variance_f32, float)
+MEAN_VARIANCE_BLOCK(mean_variance_f64, double)
 
 typedef struct mean_variance_job {
     const mean_variance_plan *plan;
     const tl_tensor *x, *y;
+    int64_t columns, blocks; /* sets side by side, or 1, and the blocks that they are cut into */
 } mean_variance_job;
 
 static void mean_variance_task(void *context, int64_t begin, int64_t end, int32_t thread)
@@ -216,26 +256,38 @@ static void mean_variance_task(void *context, int64_t begin, int64_t end, int32_
     const mean_variance_job *job = context;
     const mean_variance_plan *plan = job->plan;
     (void)thread;
-    for (int64_t set = begin; set < end; set++) {
-        int64_t at = 0, rest = set;
-        for (int32_t d = plan->kept - 1; d >= 0; d--) {
+    for (int64_t unit = begin; unit < end; unit++) {
+        const int64_t first = unit % job->blocks * BLOCK, width = nn_min(BLOCK, job->columns - first);
+        int64_t at = first, rest = unit / job->blocks;
+        for (int32_t d = plan->kept - (job->columns > 1 ? 2 : 1); d > 0; d--) {
             at += rest % plan->kept_dims[d] * plan->kept_strides[d];
             rest /= plan->kept_dims[d];
         }
-        mean_variance_set(plan, job->x, job->y, at);
+        at += rest * plan->kept_strides[0];
+        if (job->columns == 1)
+            mean_variance_set(plan, job->x, job->y, at);
+        else if (job->x->type == TL_DOUBLE)
+            mean_variance_f64(plan, (const double *)job->x->data + at, (double *)job->y->data + at, width);
+        else
+            mean_variance_f32(plan, (const float *)job->x->data + at, (float *)job->y->data + at, width);
     }
 }
 
 static tl_status mean_variance_real(tl_call *call)
 {
     const mean_variance_plan *plan = call->plan;
-    mean_variance_job job = {plan, call->inputs[0], call->outputs[0]};
+    mean_variance_job job = {plan, call->inputs[0], call->outputs[0], 1, 1};
     const int64_t elements = op_elements(job.x);
-    int64_t sets = 1;
-    for (int32_t d = 0; d < plan->kept; d++)
-        sets *= plan->kept_dims[d];
-    if (elements > 0)
-        call->host->parallel_for(call, mean_variance_task, &job, sets, nn_grain(elements / sets, 1 << 12));
+    const int32_t last = plan->kept - 1;
+    if (elements == 0)
+        return TL_OK;
+    if (plan->summed > 0 && last >= 0 && plan->kept_strides[last] == 1)
+        job.columns = plan->kept_dims[last];
+    job.blocks = nn_ceil_div(job.columns, BLOCK);
+    int64_t units = job.blocks;
+    for (int32_t d = 0; d <= last; d++)
+        units *= d == last && job.columns > 1 ? 1 : plan->kept_dims[d];
+    call->host->parallel_for(call, mean_variance_task, &job, units, nn_grain(elements / units, 1 << 12));
     return TL_OK;
 }
 

@@ -21,10 +21,11 @@ static inline void norm_statistics(const tl_tensor *x, int64_t at, int64_t n, bo
         *variance += (d[i] - *mean) * (d[i] - *mean) / (double)n;
 }
 
-/* Mean and variance of parts of the same size, joined one by one: `parts` counts them, that one among them. */
-static inline void norm_join(int64_t parts, double part_mean, double part_variance, double *mean, double *variance)
+/* Mean and variance of parts, joined one by one: `part` is this one's share in the elements so far, its own included.
+ */
+static inline void norm_join(double part, double part_mean, double part_variance, double *mean, double *variance)
 {
-    const double part = 1 / (double)parts, apart = part_mean - *mean;
+    const double apart = part_mean - *mean;
     *mean += apart * part;
     *variance += (part_variance - *variance) * part + apart * apart * part * (1 - part);
 }

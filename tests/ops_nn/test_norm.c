@@ -210,10 +210,10 @@ START_TEST(lp)
     for (size_t t = 0; t < 4; t++)
         for (int64_t axis = -3; axis < 3; axis++)
             for (int64_t p = 1; p <= 2; p++) {
-                const int64_t dims[] = {3, 4, 70};
+                const int64_t dims[] = {3, 4, 300};
                 tl_tensor x = random_tensor(types[t], 3, dims);
                 const fake_attribute attributes[] = {ATTR_I("axis", axis), ATTR_I("p", p)};
-                int64_t a = axis < 0 ? axis + 3 : axis, step = a == 0 ? 280 : a == 1 ? 70 : 1, n = dims[a];
+                int64_t a = axis < 0 ? axis + 3 : axis, step = a == 0 ? 1200 : a == 1 ? 300 : 1, n = dims[a];
                 for (int64_t i = 0; i < n; i++) /* one zero vector */
                     set(&x, i * step, 0);
                 fake_case test = {.op = &tl_op_LpNormalization_1,
@@ -222,8 +222,8 @@ START_TEST(lp)
                                   .inputs = {&x},
                                   .input_count = 1};
                 run_ok(&test);
-                double want[840];
-                for (int64_t i = 0; i < 840; i++) {
+                double want[3600];
+                for (int64_t i = 0; i < 3600; i++) {
                     int64_t first = i - i / step % n * step;
                     double norm = 0;
                     for (int64_t k = 0; k < n; k++)
@@ -280,6 +280,35 @@ START_TEST(mean_variance)
         fake_free(&test);
         free_tensor(&x);
     }
+}
+END_TEST
+
+/* Columns that are summed over one axis or two, with one element far from the rest. */
+START_TEST(mean_variance_of_columns)
+{
+    static const int64_t dims[] = {2, 150, 1, 7, 40};
+    const int64_t columns = 280;
+    for (size_t t = 0; t < 2; t++)
+        for (int over = 1; over <= 2; over++) {
+            tl_tensor x = random_tensor(types[t], 5, dims);
+            const fake_attribute axes =
+                over == 1 ? (fake_attribute)ATTR_IS("axes", 1) : (fake_attribute)ATTR_IS("axes", 0, 1);
+            const int64_t n = over == 1 ? 150 : 300;
+            fake_case test = {.op = &tl_op_MeanVarianceNormalization_9,
+                              .attributes = &axes,
+                              .attribute_count = 1,
+                              .inputs = {&x},
+                              .input_count = 1};
+            double *want = malloc((size_t)elements(&x) * sizeof *want);
+            set(&x, 3, 1000);
+            run_ok(&test);
+            for (int64_t i = 0; i < elements(&x) / n; i++)
+                standardize(&x, i / columns * n * columns + i % columns, columns, n, 0, want);
+            assert_near(&test.outputs[0], want, types[t] == TL_DOUBLE ? 1e6 : 40, "MeanVarianceNormalization");
+            fake_free(&test);
+            free(want);
+            free_tensor(&x);
+        }
 }
 END_TEST
 
@@ -376,6 +405,7 @@ int main(void)
     ADD_TEST(suite, layers);
     ADD_TEST(suite, lp);
     ADD_TEST(suite, mean_variance);
+    ADD_TEST(suite, mean_variance_of_columns);
     ADD_TEST(suite, lrn);
     ADD_TEST(suite, dropout);
     ADD_TEST(suite, hostile_attributes);
