@@ -90,7 +90,8 @@ typedef struct cli_command {
         CLI_OPTION(0, "no-plugins", CLI_FLAG, no_plugins, NULL, "leave out the plugins that come with the program")
 #define CLI_OPTION_REWRITES                                                                        \
     CLI_OPTION(0, "no-rewrites", CLI_FLAG, no_rewrites, NULL, "run the graph as the file has it"), \
-        CLI_OPTION(0, "disable", CLI_TEXTS, disabled, "RULE", "leave out one rewrite by its name")
+        CLI_OPTION(0, "disable", CLI_TEXTS, disabled, "RULE",                                      \
+                   "leave out one rewrite by its name, as inspect prints it")
 #define CLI_OPTION_COMMON                                                                         \
     CLI_OPTION('q', "quiet", CLI_FLAG, quiet, NULL, "print only what was asked for, and errors"), \
         CLI_OPTION('v', "verbose", CLI_FLAG, verbose, NULL, "print more"),                        \

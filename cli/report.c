@@ -57,6 +57,8 @@ int cli_finish(int code)
 {
     cli_progress_clear();
     bool failed = fflush(stdout) != 0 || ferror(stdout);
+    if (failed && code == CLI_OK && errno == EPIPE) /* whoever read it has enough, as `head` */
+        return CLI_FAILED;
     if (failed && code == CLI_OK)
         return cli_fail("standard output cannot be written: %s", strerror(errno ? errno : EIO));
     return code;

@@ -112,6 +112,8 @@ static tl_status load_bytes(tl_model *model, const tl_tensor_reader *reader, con
     ProtobufCMessage *message;
     tl_status status = tl_wire_unpack(reader->bytes, reader->size, &onnx__model_proto__descriptor,
                                       options->max_model_bytes, &scratch, &message, error);
+    if (status == TL_INVALID_MODEL)
+        tl_error_prefix(error, "no ONNX model, or a damaged one");
     if (status == TL_OK) {
         loader.proto = (const Onnx__ModelProto *)(void *)message;
         set_limits(&loader);

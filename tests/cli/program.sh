@@ -108,6 +108,7 @@ for command in run inspect bench; do
     expect 2 $command a b; said "one argument too many"
     expect 1 $command nowhere.onnx; said "nowhere.onnx"
     expect 1 $command "$models/broken.onnx"; said "broken.onnx"
+    expect 1 $command x.npy; said "x.npy: no ONNX model"
     expect 1 $command "$work"; said "$work"
     expect 1 $command "$models/unknown.onnx"; said "Nonsense"; said "'odd'"
     expect 1 $command "$models/add.onnx" --plugin nowhere.so; said "nowhere.so"
@@ -127,6 +128,11 @@ checks=$((checks + 1)); call="operators >/dev/full"; : >out
 "$tapline" operators >/dev/full 2>err; [ $? -eq 1 ] || complain "a full disk is no failure"
 said "standard output cannot be written"
 
+# A closed pipe is a failure, too, but whoever closed it knows: no word.
+checks=$((checks + 1)); call="operators | true"
+{ sleep 0.1; "$tapline" operators 2>err; echo $? >code; } | true
+[ "$(cat code)" = 1 ] && [ ! -s err ] || complain "a closed pipe"
+
 # ---- run
 expect 1 run "$models/add.onnx"; said "missing inputs: 'x' float[N,3], 'y' float[N,3]"
 expect 1 run "$models/add.onnx" -i x.npy; said "missing input: 'y' float[N,3]"
@@ -138,6 +144,9 @@ expect 0 run "$models/add.onnx" -i "$cases/good/add/test_data_set_0/input_0.pb" 
 expect 1 run "$models/add.onnx" -i x.npy -i x.npy -i x.npy; said "only 2 inputs"
 expect 1 run "$models/add.onnx" -i bias=x.npy -i x.npy; said "no input 'bias'"
 expect 1 run "$models/add.onnx" -i x=x.npy -i x=row.npy; said "'x' is given twice"
+expect 1 run "$models/add.onnx" -i x=x.npy --random 1 --dim N=5; said "--dim N=5: input 'x' from x.npy has 2 there"
+expect 0 run "$models/add.onnx" -i x=x.npy --random 1 --dim N=2; printed "z  float[2,3]"
+expect 1 run "$models/add.onnx" -i x.npy -i x.npy --disable nobody; said "--disable: there is no rewrite 'nobody'"
 expect 1 run "$models/add.onnx" -i nowhere.npy; said "nowhere.npy"
 expect 1 run "$models/add.onnx" -i nowhere.pb; said "nowhere.pb"
 expect 1 run "$models/add.onnx" -i "$models/add.onnx"; said "must end in .npy or .pb"
