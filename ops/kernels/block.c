@@ -19,8 +19,8 @@ TLK_INLINE void multiply_add(int rows, int vectors, const real *a, int a_row, co
     }
 }
 
-/* Only the largest blocks, which do most of the work, are worth the code. */
-#define UNROLLED(rows, vectors) ((vectors) == TLK_NV && (rows) > TLK_MR / 2)
+/* Only the largest blocks, which do most of the work, are worth the code; of 7 rows, none gains. */
+#define UNROLLED(rows, vectors) ((vectors) == TLK_NV && (rows) > TLK_MR / 2 && TLK_MR != 7)
 
 TLK_INLINE void finish(int rows, int vectors, const tlk_block *block, vec sum[TLK_MR][TLK_NV])
 {
@@ -149,6 +149,8 @@ typedef void block_function(const tlk_block *block);
     }
 #if TLK_MR == 14
 #define FOR_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#elif TLK_MR == 7
+#define FOR_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 #elif TLK_MR == 6
 #define FOR_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #else

@@ -20,6 +20,8 @@
 
 #if (defined TLK_ISA_AVX512 || defined TLK_ISA_NEON) && !defined TLK_DOUBLE /* doubles: less code, less speed */
 #define TLK_MR 14
+#elif defined TLK_ISA_AVX512
+#define TLK_MR 7
 #elif defined TLK_ISA_AVX2
 #define TLK_MR 6
 #else

@@ -153,6 +153,11 @@ static void run(const tlk_gemm *gemm, const void *packed_a, const void *packed_b
                    MIN(column + together, columns_end));
 }
 
+#define run_few TLK_REAL_FN(tlk_gemm_few)
+void run_few(const tlk_gemm *gemm, const void *a, int64_t a_row_step, const void *b, int64_t b_column_step,
+             int64_t column_begin, int64_t column_end);
+
+#if !defined TLK_DOUBLE || !defined TLK_ISA_AVX512 /* isa.h */
 /* Adds the products of n <= VW elements from k on; sum[r * (VW / rows) + c] belongs to row r and column c. */
 TLK_INLINE void dot_add(int rows, const real *const *a, const real *const *b, int64_t k, bool whole, int n, vec sum[VW])
 {
@@ -207,8 +212,8 @@ static TLK_NOINLINE void dot_few(const real *const *a, const real *const *b, int
         }
 }
 
-static void run_few(const tlk_gemm *gemm, const void *a, int64_t a_row_step, const void *b, int64_t b_column_step,
-                    int64_t column_begin, int64_t column_end)
+void run_few(const tlk_gemm *gemm, const void *a, int64_t a_row_step, const void *b, int64_t b_column_step,
+             int64_t column_begin, int64_t column_end)
 {
     const tlk_output output = TLK_REAL_FN(tlk_gemm_output)(gemm);
     const int rows = (int)gemm->m;
@@ -224,6 +229,8 @@ static void run_few(const tlk_gemm *gemm, const void *a, int64_t a_row_step, con
         TLK_ELEMENT_FN(tlk_output_finish)(&output, stage, VW, 0, column, rows, columns);
     }
 }
+
+#endif
 
 const tlk_gemm_kernel TLK_REAL_FN(tlk_gemm) = {packed_a_size, packed_b_size, TLK_NR, blocks, panels,
                                                pack_a,        pack_b,        run,    run_few};

@@ -10,15 +10,18 @@ TLK_KERNEL_LIST(TLK_PROTOTYPE)
 #undef TLK_PROTOTYPE
 
 /* Types other than float take AVX2's code on AVX-512 machines, too: a seventh of the library for what few models use.
- */
+ * Only doubles' matrix products, where it would be half as fast, have their own, but for rows and columns that are few
+ * and sums on their way out. */
 #if defined TLK_ISA_AVX512
-#define TLK_RARE_FN(name) name##_avx2
+#define TLK_RARE_FN(name)            name##_avx2
+#define tlk_gemm_few_f64_avx512      tlk_gemm_few_f64_avx2
+#define tlk_output_finish_f64_avx512 tlk_output_finish_f64_avx2
 #else
 #define TLK_RARE_FN(name) TLK_FN(name)
 #endif
 
 extern const tlk_sepconv_kernel TLK_FN(tlk_sepconv_f32), TLK_RARE_FN(tlk_sepconv_f64);
-extern const tlk_gemm_kernel TLK_FN(tlk_gemm_f32), TLK_RARE_FN(tlk_gemm_f64);
+extern const tlk_gemm_kernel TLK_FN(tlk_gemm_f32), TLK_FN(tlk_gemm_f64);
 extern const tlk_conv_kernel TLK_FN(tlk_conv_f32), TLK_RARE_FN(tlk_conv_f64);
 extern const tlk_steps_kernel TLK_FN(tlk_steps_f32), TLK_RARE_FN(tlk_steps_f64), TLK_RARE_FN(tlk_steps_half);
 

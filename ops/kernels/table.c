@@ -19,7 +19,7 @@
     .vector_bytes = TLK_VBYTES,             \
     TLK_KERNEL_LIST(TLK_ENTRY)              \
     .sepconv = {TLK_REALS(tlk_sepconv)},    \
-    .gemm = {TLK_REALS(tlk_gemm)},          \
+    .gemm = {[TLK_F32] = &TLK_FN(tlk_gemm_f32), [TLK_F64] = &TLK_FN(tlk_gemm_f64)}, \
     .conv = {TLK_REALS(tlk_conv)},          \
     .steps = {TLK_REALS(tlk_steps),         \
               [TLK_F16] = &TLK_RARE_FN(tlk_steps_half), [TLK_BF16] = &TLK_RARE_FN(tlk_steps_half)}, \
