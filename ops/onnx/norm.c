@@ -1,5 +1,4 @@
 /* LpNormalization, MeanVarianceNormalization and LRN. */
-#include "onnx/convert.h"
 #include "onnx/norm.h"
 
 #define BLOCK 256 /* neighbouring elements that are summed side by side */
@@ -207,7 +206,7 @@ static void mean_variance_set(const mean_variance_plan *plan, const tl_tensor *x
 #define SEGMENT 64
 
 #define MEAN_VARIANCE_BLOCK(name, type)                                                                              \
-    static void name(const mean_variance_plan *plan, const type *x, type *y, int64_t width)                          \
+    static void name(const mean_variance_plan *plan, const type *x, type *restrict y, int64_t width)                 \
     {                                                                                                                \
         const int64_t n = plan->summed_dims[plan->summed - 1], step = plan->summed_strides[plan->summed - 1];        \
         int64_t index[TL_MAX_RANK] = {0}, at = 0, count = 0;                                                         \
@@ -238,8 +237,8 @@ static void mean_variance_set(const mean_variance_plan *plan, const tl_tensor *x
         }                                                                                                            \
         do                                                                                                           \
             for (int64_t k = 0; k < n; k++)                                                                          \
-                OP_INDEPENDENT for (int64_t i = 0; i < width; i++) y[at + k * step + i] =                            \
-                    (x[at + k * step + i] - centre[i]) * factor[i];                                                  \
+                for (int64_t i = 0; i < width; i++)                                                                  \
+                    y[at + k * step + i] = (x[at + k * step + i] - centre[i]) * factor[i];                           \
         while (next_part(plan, index, &at));                                                                         \
     }
 MEAN_VARIANCE_BLOCK(mean_variance_f32, float)

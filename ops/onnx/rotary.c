@@ -1,5 +1,4 @@
 /* RotaryEmbedding (23): pairs of features turned by angles whose cosines and sines are given. */
-#include "onnx/convert.h"
 #include "onnx/nn.h"
 
 enum { IN_X, IN_COS, IN_SIN, IN_POSITIONS };
@@ -70,25 +69,23 @@ static tl_status rotary_reshape(tl_call *call)
     return TL_OK;
 }
 
-#define ROTATE(name, type)                                                                                  \
-    static void name(const type *x, const type *cosine, const type *sine, type *y, const rotary_plan *plan, \
-                     bool interleaved)                                                                      \
-    {                                                                                                       \
-        const int64_t half = plan->turned / 2;                                                              \
-        OP_INDEPENDENT for (int64_t i = 0; i < half && interleaved; i++)                                    \
-        {                                                                                                   \
-            const type a = x[2 * i], b = x[2 * i + 1];                                                      \
-            y[2 * i] = cosine[i] * a - sine[i] * b;                                                         \
-            y[2 * i + 1] = sine[i] * a + cosine[i] * b;                                                     \
-        }                                                                                                   \
-        OP_INDEPENDENT for (int64_t i = 0; i < half && !interleaved; i++)                                   \
-        {                                                                                                   \
-            const type a = x[i], b = x[half + i];                                                           \
-            y[i] = cosine[i] * a - sine[i] * b;                                                             \
-            y[half + i] = sine[i] * a + cosine[i] * b;                                                      \
-        }                                                                                                   \
-        for (int64_t i = plan->turned; i < plan->size; i++)                                                 \
-            y[i] = x[i];                                                                                    \
+#define ROTATE(name, type)                                                                                           \
+    static void name(const type *x, const type *cosine, const type *sine, type *restrict y, const rotary_plan *plan, \
+                     bool interleaved)                                                                               \
+    {                                                                                                                \
+        const int64_t half = plan->turned / 2;                                                                       \
+        for (int64_t i = 0; i < half && interleaved; i++) {                                                          \
+            const type a = x[2 * i], b = x[2 * i + 1];                                                               \
+            y[2 * i] = cosine[i] * a - sine[i] * b;                                                                  \
+            y[2 * i + 1] = sine[i] * a + cosine[i] * b;                                                              \
+        }                                                                                                            \
+        for (int64_t i = 0; i < half && !interleaved; i++) {                                                         \
+            const type a = x[i], b = x[half + i];                                                                    \
+            y[i] = cosine[i] * a - sine[i] * b;                                                                      \
+            y[half + i] = sine[i] * a + cosine[i] * b;                                                               \
+        }                                                                                                            \
+        for (int64_t i = plan->turned; i < plan->size; i++)                                                          \
+            y[i] = x[i];                                                                                             \
     }
 ROTATE(rotate_f32, float)
 ROTATE(rotate_f64, double)
