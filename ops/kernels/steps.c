@@ -134,25 +134,20 @@ static bool is_arithmetic(const tlk_step *step)
     return tlk_step_has_operand(step) || (step->kind == TLK_STEP_ACTIVATE && step->activation.kind < TLK_FIRST_VMATH);
 }
 
-/* On the first n elements of y, of which whole vectors can be read and written. */
-static void apply_activation(const tlk_activation *activation, real *y, int64_t n)
+/* From n elements of x to those of y; doubles in place. Of y whole vectors can be read and written. */
+static void apply_function(const tlk_step *step, const real *x, real *y, int64_t n)
 {
 #if defined TLK_DOUBLE
-    tlk_activate_f64(activation, y, n);
-#else
-    TLK_FN(tlk_activate)(activation, y, y, n);
-#endif
-}
-
-static void apply_function(const tlk_step *step, real *y, int64_t n)
-{
+    (void)x;
     if (step->kind == TLK_STEP_ACTIVATE)
-        apply_activation(&step->activation, y, n);
+        tlk_activate_f64(&step->activation, y, n);
     else
-#if defined TLK_DOUBLE
         tlk_unary_f64(step->function, y, n);
 #else
-        TLK_FN(tlk_unary)(step->function, y, y, n);
+    if (step->kind == TLK_STEP_ACTIVATE)
+        TLK_FN(tlk_activate)(&step->activation, x, y, n);
+    else
+        TLK_FN(tlk_unary)(step->function, x, y, n);
 #endif
 }
 
@@ -295,22 +290,45 @@ void TLK_ELEMENT_FN(tlk_output_finish)(const tlk_output *output, real *stage, in
         if (end == count)
             return;
         const bool dense = lanes == stage_step;
-        for (int r = 0; r < (dense ? 1 : rows); r++)
-            apply_function(program[end], stage + r * stage_step, dense ? (int64_t)rows * lanes : lanes);
+        for (int r = 0; r < (dense ? 1 : rows); r++) {
+            real *y = stage + r * stage_step;
+            apply_function(program[end], y, y, dense ? (int64_t)rows * lanes : lanes);
+        }
     }
 }
 
+/* Asks for what the pass behind a function reads and writes while the function is computed. */
+static void fetch_ahead(const tlk_steps *steps, const elem *y, int64_t at, int count)
+{
+    for (int k = 0; k < count; k += 64 / (int)sizeof *y) {
+        for (int s = 0; s < steps->count; s++)
+            if (steps->steps[s].lane_step == 1)
+                __builtin_prefetch((const elem *)steps->steps[s].operand + at + k);
+        __builtin_prefetch(y + at + k, 1);
+    }
+}
+
+/* A chain of floats that begins with a function takes them from where they lie. */
 static void run(tlk_type type, const tlk_steps *steps, const void *x, int x_step, void *y, int64_t n)
 {
     static const tlk_activation linear = {.kind = TLK_LINEAR};
-    const tlk_output output = {
-        .type = type, .y = y, .lane_step = 1, .scale = 1, .activation = &linear, .steps = *steps};
+    const bool direct = type == TLK_F32 && x_step == 1 && steps->count > 0 && !is_arithmetic(&steps->steps[0]);
+    const tlk_output output = {.type = type,
+                               .y = y,
+                               .lane_step = 1,
+                               .scale = 1,
+                               .activation = &linear,
+                               .steps = {steps->steps + direct, steps->count - direct}};
     real stage[TILE] __attribute__((aligned(64)));
     const vec one = v_set1(n > 0 ? e_get(type, (const elem *)x) : 0);
     for (int64_t i = 0; i < n; i += TILE) {
         const int count = (int)(n - i < TILE ? n - i : TILE);
         const elem *from = (const elem *)x + i * x_step;
-        for (int k = 0; k < count; k += VW)
+        if (direct) {
+            fetch_ahead(&output.steps, y, i, count);
+            apply_function(&steps->steps[0], (const real *)(const void *)from, stage, count);
+        }
+        for (int k = 0; !direct && k < count; k += VW)
             v_store(stage + k, x_step == 0      ? one
                                : count - k < VW ? e_load_n(type, from + k, count - k)
                                                 : e_load(type, from + k));

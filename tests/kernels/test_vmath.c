@@ -58,6 +58,33 @@ START_TEST(test_activations)
 }
 END_TEST
 
+/* tanh(x) * v + 2: what begins a chain is read where it lies, tile by tile. */
+static void check_chain(const tlk_kernels *kernels, int64_t n, int before, uint32_t *state)
+{
+    const float two = 2;
+    n += n % 2 * 480; /* some are longer than a tile */
+    guarded x = floats(n, before, state);
+    guarded v = floats(n, before, state);
+    guarded y = guarded_alloc(x.size, before);
+    const tlk_step steps[] = {{.kind = TLK_STEP_ACTIVATE, .activation = {.kind = TLK_TANH}},
+                              {.kind = TLK_STEP_MUL, .operand = v.data, .lane_step = 1},
+                              {.kind = TLK_STEP_ADD, .operand = &two}};
+    kernels->steps[TLK_F32]->run(TLK_F32, &(tlk_steps){steps, 3}, x.data, 1, y.data, n);
+    for (int64_t i = 0; i < n; i++) {
+        const double expected = tanh((double)((float *)x.data)[i]) * (double)((float *)v.data)[i] + 2;
+        ck_assert_double_le(fabs((double)((float *)y.data)[i] - expected), 1e-5);
+    }
+    guarded_free(&x);
+    guarded_free(&v);
+    guarded_free(&y);
+}
+
+START_TEST(test_chains)
+{
+    for_all(check_chain);
+}
+END_TEST
+
 static void check_bytes(const tlk_kernels *kernels, int64_t n, int before, uint32_t *state)
 {
     guarded x = floats(n, before, state);
@@ -161,6 +188,7 @@ int main(void)
     TCase *tests = tcase_create("vmath");
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, test_activations);
+    tcase_add_test(tests, test_chains);
     tcase_add_test(tests, test_bytes);
     tcase_add_test(tests, test_quotients);
     tcase_add_test(tests, test_softmax);
