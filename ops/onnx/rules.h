@@ -28,6 +28,11 @@ bool rules_clip(const tl_host *host, const tl_node *node, double bounds[2]);
 const int64_t *rules_constant_list(const tl_host *host, tl_value *value, size_t *count);
 /* A list that is the attribute `name` or, where there is one, input 1 (axes, pads); NULL: it is not known. */
 const int64_t *rules_list(const tl_host *host, const tl_node *node, const char *name, size_t *count);
+/* The element of a constant list that has one. */
+bool rules_number(const tl_host *host, tl_value *list, int64_t *number);
+/* The dimension that the one element of a value is, as Shape and what picks from it tell; TL_DIM_UNKNOWN: another one.
+ */
+tl_dim rules_dimension(const tl_host *host, const tl_value *element);
 /* The axes of a Squeeze or Unsqueeze, as bits; `rank`: that of what has them. 0: they are not known. */
 uint32_t rules_axes(const tl_host *host, const tl_node *node, int32_t rank);
 /* The number of the input of an operator with two that is not `value`; -1: `value` is neither or both. */

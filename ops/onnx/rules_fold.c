@@ -325,6 +325,59 @@ static tl_status fold_affine(const tl_host *host, tl_rewrite *rewrite, tl_node *
     return TL_OK;
 }
 
+/* What no weights took becomes a Mul and an Add, if an operator next to it has steps, of which they become some. */
+static bool is_beside_steps(const tl_host *host, const tl_node *norm)
+{
+    const tl_value *x = host->node_input(norm, 0);
+    const tl_node *nodes[] = {host->value_use_count(x) == 1 ? host->value_producer(x) : NULL,
+                              rules_only_user(host, host->node_output(norm, 0))};
+    for (size_t k = 0; k < 2; k++)
+        if (nodes[k] && !*host->node_domain(nodes[k]) &&
+            (host->node_descriptor(nodes[k])->flags & TL_OP_ELEMENTWISE ||
+             (k == 0 && rules_is(host, nodes[k], "Conv"))))
+            return true;
+    return false;
+}
+
+static tl_value *vector_of(const affine *a, const double *numbers, const tl_tensor *x, tl_rewrite *rewrite)
+{
+    tl_tensor tensor = {.type = x->type, .rank = x->rank - 1, .dims = {a->channels}};
+    for (int32_t i = 1; i < tensor.rank; i++)
+        tensor.dims[i] = 1;
+    tl_value *value = a->host->new_constant(rewrite, "norm", &tensor);
+    void *to = value ? (void *)(uintptr_t)a->host->value_data(value) : NULL;
+    for (int64_t c = 0; to && c < a->channels; c++)
+        if (x->type == TL_FLOAT)
+            ((float *)to)[c] = (float)numbers[c];
+        else
+            ((double *)to)[c] = numbers[c];
+    return to ? value : NULL;
+}
+
+static tl_status norm_to_steps(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
+{
+    affine a;
+    tl_value *y = host->node_output(node, 0);
+    const tl_tensor *x = host->value_tensor(host->node_input(node, 0));
+    if (!y || x->rank < 2 || x->dims[1] < 1 || (x->type != TL_FLOAT && x->type != TL_DOUBLE) ||
+        !is_beside_steps(host, node) || !read_affine(host, node, NULL, x->rank, 1, x->dims[1], x->type, &a))
+        return TL_OK;
+    if (fill_affine(&a)) {
+        tl_value *scaling[] = {a.x, vector_of(&a, a.scale, x, rewrite)};
+        tl_value *shifting[] = {NULL, vector_of(&a, a.shift, x, rewrite)};
+        tl_node *mul = scaling[1] && shifting[1]
+                           ? host->new_node(rewrite, "", "Mul", host->node_name(node), scaling, 2, NULL, 1)
+                           : NULL;
+        shifting[0] = mul ? host->node_output(mul, 0) : NULL;
+        if (mul && host->new_node(rewrite, "", "Add", host->node_name(node), shifting, 2, &y, 1))
+            host->commit(rewrite);
+    }
+    if (a.scale)
+        host->free(host, a.scale);
+    return TL_OK;
+}
+
+RULE(norm_to_steps, TL_PHASE_EPILOGUE, "", "BatchNormalization", norm_to_steps);
 RULE(fold_into_conv, TL_PHASE_EPILOGUE, "", "Conv", fold_affine);
 RULE(fold_into_conv_transpose, TL_PHASE_EPILOGUE, "", "ConvTranspose", fold_affine);
 RULE(fold_into_gemm, TL_PHASE_EPILOGUE, "", "Gemm", fold_affine);

@@ -141,49 +141,48 @@ RULE(pad_into_conv, TL_PHASE_EPILOGUE, "", "Conv", pad_into_conv);
 RULE(pad_into_quantized_conv, TL_PHASE_EPILOGUE, "", "QLinearConv", pad_into_conv);
 RULE(pad_into_conv_integer, TL_PHASE_EPILOGUE, "", "ConvInteger", pad_into_conv);
 
-/* One number of a list of as many; `otherwise` where there is no list. */
-static bool read_one(const tl_host *host, tl_value *list, int64_t otherwise, int64_t *number)
+/* What a Slice leaves of one axis of y, and of all others everything: all but the last steps, or as many as a dimension
+ * has that is not known but named. */
+typedef struct chomp {
+    int64_t axis, cut; /* cut: > 0, or -1: see `length` */
+    tl_dim length;
+} chomp;
+
+static bool read_chomp(const tl_host *host, const tl_node *slice, const tl_tensor *y, chomp *c)
 {
-    size_t count;
-    *number = otherwise;
-    if (!list)
-        return true;
-    const int64_t *values = rules_constant_list(host, list, &count);
-    if (count != 1)
+    int64_t start, end, step = 1;
+    tl_value *last = host->node_input(slice, 2), *steps = host->node_input(slice, 4);
+    if (y->rank < 3 || host->node_descriptor(slice)->since_version < 10 || !last ||
+        !rules_number(host, host->node_input(slice, 1), &start) ||
+        !rules_number(host, host->node_input(slice, 3), &c->axis) || (steps && !rules_number(host, steps, &step)))
         return false;
-    *number = values[0];
-    return true;
+    if (c->axis < 0)
+        c->axis += y->rank;
+    if (c->axis < 2 || c->axis >= y->rank || start != 0 || step != 1)
+        return false;
+    c->cut = -1;
+    if (!host->value_is_constant(last)) {
+        c->length = rules_dimension(host, last);
+        return c->length < TL_DIM_UNKNOWN;
+    }
+    if (!rules_number(host, last, &end))
+        return false;
+    if (end >= 0 && end < y->dims[c->axis])
+        end -= y->dims[c->axis];
+    c->cut = -end;
+    return end < 0 && end > -INT32_MAX;
 }
 
-/* How many steps of y a Slice cuts off the end of one axis, and nothing else; 0: another slice, or not known. */
-static int64_t cut_off(const tl_host *host, const tl_node *slice, const tl_tensor *y, int64_t *axis)
-{
-    int64_t start, end, step;
-    if (y->rank < 3 || host->node_descriptor(slice)->since_version < 10 || !host->node_input(slice, 1) ||
-        !host->node_input(slice, 2) || !host->node_input(slice, 3) ||
-        !read_one(host, host->node_input(slice, 1), 0, &start) ||
-        !read_one(host, host->node_input(slice, 2), 0, &end) || !read_one(host, host->node_input(slice, 3), 0, axis) ||
-        !read_one(host, host->node_input(slice, 4), 1, &step))
-        return 0;
-    if (*axis < 0)
-        *axis += y->rank;
-    if (*axis < 2 || *axis >= y->rank)
-        return 0;
-    if (end >= 0 && end < y->dims[*axis])
-        end -= y->dims[*axis];
-    return start == 0 && step == 1 && end < 0 && end > -INT32_MAX ? -end : 0;
-}
-
-/* Whether the pads alone hold all of the window but one step, so that any input gives an output. */
-static bool is_held(const tl_host *host, const tl_node *conv, const window_pads *w, int64_t axis)
+/* How many steps all windows along an axis see but their first, and how many pads there are. */
+static bool read_window(const tl_host *host, const tl_node *conv, const window_pads *w, int64_t axis, int64_t *reach,
+                        int64_t *padding)
 {
     size_t count;
     const int64_t *dilations = host->attribute_ints(conv, "dilations", &count);
     const int64_t kernel = host->value_tensor(weights_of(host, conv))->dims[axis], i = axis - 2;
-    int64_t reach, padding;
     return kernel >= 1 && (!dilations || count == (size_t)w->spatial) &&
-           nn_mul(kernel - 1, dilations ? dilations[i] : 1, &reach) &&
-           nn_add(w->pads[i], w->pads[w->spatial + i], &padding) && padding >= reach;
+           nn_mul(kernel - 1, dilations ? dilations[i] : 1, reach) &&
+           nn_add(w->pads[i], w->pads[w->spatial + i], padding);
 }
 
 /* The only way up from a value to a convolution, by what computes each step along `axis` by itself. */
@@ -248,26 +247,29 @@ static bool climb_down(const tl_host *host, tl_rewrite *rewrite, const way_up *w
     return true;
 }
 
+/* What is left must be held by pads alone, but for one step of a window, so that any input gives an output. */
 static tl_status chomp_conv(const tl_host *host, tl_rewrite *rewrite, tl_node *slice)
 {
     window_pads w;
     way_up way;
-    int64_t axis;
+    chomp c;
+    int64_t reach, padding;
     tl_value *y = host->node_input(slice, 0);
-    const int64_t cut = y ? cut_off(host, slice, host->value_tensor(y), &axis) : 0;
-    const tl_node *conv = cut > 0 ? climb(host, y, axis, &way) : NULL;
+    const tl_node *conv = y && read_chomp(host, slice, host->value_tensor(y), &c) ? climb(host, y, c.axis, &way) : NULL;
     size_t count;
-    if (!conv || !read_pads(host, conv, &w))
+    if (!conv || !read_pads(host, conv, &w) || c.axis - 2 >= w.spatial ||
+        !read_window(host, conv, &w, c.axis, &reach, &padding))
         return TL_OK;
     const int64_t *strides = host->attribute_ints(conv, "strides", &count);
-    if ((strides && count != (size_t)w.spatial) || (strides && strides[axis - 2] != 1))
+    if ((strides && count != (size_t)w.spatial) || (strides && strides[c.axis - 2] != 1))
         return TL_OK;
-    int64_t *end = &w.pads[w.spatial + axis - 2];
-    if (*end < cut)
+    const tl_tensor *x = host->value_tensor(host->node_input(conv, 0));
+    if (c.cut < 0 && x->rank > c.axis && x->dims[c.axis] == c.length)
+        c.cut = padding - reach;
+    int64_t *end = &w.pads[w.spatial + c.axis - 2];
+    if (c.cut < 0 || *end < c.cut || padding - c.cut < reach)
         return TL_OK;
-    *end -= cut;
-    if (!is_held(host, conv, &w, axis))
-        return TL_OK;
+    *end -= c.cut;
     y = host->node_output(slice, 0);
     const tl_node *made = repeat(host, rewrite, conv, host->node_input(conv, 0), &w, way.nodes == 0 ? y : NULL);
     return made && climb_down(host, rewrite, &way, host->node_output(made, 0), y) ? host->commit(rewrite) : TL_OK;

@@ -1,5 +1,6 @@
 /* Elementwise operators move in front of a Squeeze that stands behind a convolution, as Keras' Conv1D is exported: over
- * a plane of height 1. There they are steps of the convolution, or go into its weights. */
+ * a plane of height 1; and in front of a Concat of what convolutions made. There they are steps of the convolution, or
+ * go into its weights. */
 #include "onnx/rules.h"
 
 enum { MOST_INPUTS = 5 };
@@ -73,11 +74,12 @@ static bool is_behind_product(const tl_host *host, const tl_value *x)
         const tl_node *node = host->value_producer(x);
         if (is_product(host, node))
             return true;
-        if (!node || !(host->node_descriptor(node)->flags & TL_OP_ELEMENTWISE || rules_is(host, node, "Cast")))
+        if (!node || !(host->node_descriptor(node)->flags & TL_OP_ELEMENTWISE || rules_is(host, node, "Cast") ||
+                       rules_is(host, node, "Squeeze")))
             return false;
         x = host->node_input(node, 0);
         const tl_node *first = host->value_producer(x);
-        if (!first || host->node_descriptor(first)->flags & TL_OP_VIEW)
+        if (!first || (host->node_descriptor(first)->flags & TL_OP_VIEW && !rules_is(host, first, "Squeeze")))
             x = host->node_input(node, 1);
     }
     return false;
@@ -111,3 +113,83 @@ static tl_status sink_squeeze(const tl_host *host, tl_rewrite *rewrite, tl_node 
     return TL_OK;
 }
 RULE(sink_squeeze, TL_PHASE_EPILOGUE, "", "Squeeze", sink_squeeze);
+
+/* ---- Concat */
+
+/* What of a constant, one number or a vector along its axis `at`, meets `count` elements from `begin` on. */
+static tl_value *part_of(const tl_host *host, tl_rewrite *rewrite, tl_value *constant, int32_t at, int64_t begin,
+                         int64_t count)
+{
+    const char *data = constant && host->value_is_constant(constant) ? host->value_data(constant) : NULL;
+    if (!data)
+        return NULL;
+    tl_tensor part = *host->value_tensor(constant);
+    if (op_elements(&part) == 1)
+        return constant;
+    if (at < 0 || at >= part.rank || op_elements(&part) != part.dims[at] || begin + count > part.dims[at])
+        return NULL;
+    part.dims[at] = count;
+    part.data = (void *)(uintptr_t)(data + begin * (int64_t)nn_type_size(part.type));
+    return host->new_constant(rewrite, "part", &part);
+}
+
+/* Whether products made all that is joined along `axis`, and how much each has of it is known. */
+static bool joins_products(const tl_host *host, const tl_node *concat, int32_t axis)
+{
+    for (size_t k = 0; k < host->node_input_count(concat); k++) {
+        const tl_value *x = host->node_input(concat, k);
+        if (!x || !is_behind_product(host, x) || host->value_tensor(x)->rank <= axis ||
+            host->value_tensor(x)->dims[axis] < 1)
+            return false;
+    }
+    return true;
+}
+
+/* U(Concat(x, y)) -> Concat(U(x), U(y)), where U is all that reads it, an elementwise operator or a normalization of
+ * channels, and its other operands are constants. */
+static tl_status sink_concat(const tl_host *host, tl_rewrite *rewrite, tl_node *concat)
+{
+    enum { MOST_PARTS = 16 };
+    const size_t parts = host->node_input_count(concat);
+    const tl_value *between = host->node_output(concat, 0);
+    const tl_node *user = rules_only_user(host, between);
+    const int32_t rank = host->value_tensor(between)->rank;
+    int32_t axis = (int32_t)host->attribute_int(concat, "axis"); /* in range, as inference has checked */
+    axis += axis < 0 ? rank : 0;
+    if (!user || *host->node_domain(user) || host->node_output_count(user) != 1 || parts > MOST_PARTS || rank < 1 ||
+        !joins_products(host, concat, axis))
+        return TL_OK;
+    const tl_operator *op = host->node_descriptor(user);
+    const size_t count = host->node_input_count(user);
+    const bool norm = rules_is(host, user, "BatchNormalization") && op->since_version >= 9 && axis == 1;
+    if (!(norm || (op->flags & TL_OP_ELEMENTWISE && (count == 1 || op->since_version >= 7))) || count > MOST_INPUTS)
+        return TL_OK;
+    tl_value *made[MOST_PARTS], *y = host->node_output(user, 0);
+    int64_t begin = 0;
+    for (size_t i = 0; i < parts; i++) {
+        tl_value *inputs[MOST_INPUTS];
+        const int64_t length = host->value_tensor(host->node_input(concat, i))->dims[axis];
+        for (size_t k = 0; k < count; k++) {
+            tl_value *input = host->node_input(user, k);
+            const int32_t at = norm || !input ? 0 : axis - (rank - host->value_tensor(input)->rank);
+            inputs[k] = input == between ? host->node_input(concat, i)
+                        : input          ? part_of(host, rewrite, input, at, begin, length)
+                                         : NULL;
+            if (input && (!inputs[k] || host->value_tensor(input)->rank > rank))
+                return TL_OK;
+        }
+        tl_node *node =
+            host->new_node(rewrite, "", host->node_operator(user), host->node_name(user), inputs, count, NULL, 1);
+        if (!node)
+            return TL_OK;
+        host->copy_attributes(rewrite, node, user);
+        made[i] = host->node_output(node, 0);
+        begin += length;
+    }
+    tl_node *joined = host->new_node(rewrite, "", "Concat", host->node_name(concat), made, parts, &y, 1);
+    if (!joined)
+        return TL_OK;
+    host->copy_attributes(rewrite, joined, concat);
+    return host->commit(rewrite);
+}
+RULE(sink_concat, TL_PHASE_EPILOGUE, "", "Concat", sink_concat);
