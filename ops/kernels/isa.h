@@ -25,6 +25,7 @@ extern const tlk_gemm_kernel TLK_FN(tlk_gemm_f32), TLK_FN(tlk_gemm_f64);
 extern const tlk_conv_kernel TLK_FN(tlk_conv_f32), TLK_RARE_FN(tlk_conv_f64);
 extern const tlk_steps_kernel TLK_FN(tlk_steps_f32), TLK_RARE_FN(tlk_steps_f64), TLK_RARE_FN(tlk_steps_half);
 
+extern const tlk_whole_kernel TLK_RARE_FN(tlk_whole);
 extern const tlk_bytes_kernel TLK_FN(tlk_bytes);
 extern const tlk_kernels TLK_FN(tlk_table);
 

@@ -20,6 +20,7 @@
 #include "kernels/steps.h"
 #include "kernels/types.h"
 #include "kernels/vmath_list.h"
+#include "kernels/whole.h"
 
 typedef enum tlk_isa {
     TLK_PORTABLE, /* what the compiler's baseline for the machine has; 128-bit vectors, never a fused multiply-add */
@@ -53,6 +54,7 @@ typedef struct tlk_kernels {
     const tlk_gemm_tiles *gemm_tiles; /* of float; NULL where there are none */
     const tlk_conv_kernel *conv[4];
     const tlk_steps_kernel *steps[4];
+    const tlk_whole_kernel *whole;
     const tlk_bytes_kernel *bytes; /* read it by tlk_get_bytes() */
 } tlk_kernels;
 

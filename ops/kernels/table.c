@@ -23,6 +23,7 @@
     .conv = {TLK_REALS(tlk_conv)},          \
     .steps = {TLK_REALS(tlk_steps),         \
               [TLK_F16] = &TLK_RARE_FN(tlk_steps_half), [TLK_BF16] = &TLK_RARE_FN(tlk_steps_half)}, \
+    .whole = &TLK_RARE_FN(tlk_whole),       \
     .bytes = &TLK_FN(tlk_bytes)
 
 const tlk_kernels TLK_FN(tlk_table) = {.isa = THIS_ISA, TLK_ENTRIES};

@@ -1,7 +1,7 @@
 /* Cast, CastLike: elements of one type to another. BitCast: their bits as another type. */
 #include "onnx/cast.h"
 
-#include "kernels/kernels.h"
+#include "onnx/number.h"
 #include "onnx/tensor.h"
 
 #define T_CAST (TL_T_ALL & ~(TL_T(TL_COMPLEX64) | TL_T(TL_COMPLEX128)))
@@ -62,97 +62,85 @@ static const void *to_bits(op_domain from, const void *x, tl_type type, uint64_t
 
 /* ---- By way of int32_t, which processors convert many of at once */
 
-#define WIDEN(T)                              \
-    for (int64_t i = 0; i < n; i++)           \
-        y[i] = ((const T *)data)[at + i] + 0; \
-    return true
-/* False of types that it does not hold, and of floats if it does not hold them all. */
-static bool as_int32(tl_type type, const void *data, int64_t at, int64_t n, int32_t *y)
+static const uint8_t number_of[TL_TYPE_COUNT] = {
+    [TL_INT8] = TLK_AS_INT8,     [TL_UINT8] = TLK_AS_UINT8,   [TL_INT16] = TLK_AS_INT16,
+    [TL_UINT16] = TLK_AS_UINT16, [TL_INT64] = TLK_AS_INT64,   [TL_UINT64] = TLK_AS_INT64,
+    [TL_FLOAT] = TLK_AS_FLOAT,   [TL_DOUBLE] = TLK_AS_DOUBLE, [TL_BOOL] = TLK_AS_TRUTH};
+
+/* Where the elements are as int32_t; NULL for types that it does not hold, and for floats if it does not hold them all.
+ */
+static const int32_t *as_int32(const tl_tensor *from, int64_t at, int64_t n, int32_t *buffer)
 {
-    switch (type) {
+    const tlk_kernels *kernels = tlk_get();
+    const void *x = (const char *)from->data + op_bytes(from->type, at);
+    float floats[OP_BLOCK];
+    uint8_t truth[OP_BLOCK];
+    switch (from->type) {
     case TL_INT8:
-        WIDEN(int8_t);
     case TL_UINT8:
-        WIDEN(uint8_t);
     case TL_INT16:
-        WIDEN(int16_t);
     case TL_UINT16:
-        WIDEN(uint16_t);
-    case TL_INT32:
-        memcpy(y, (const int32_t *)data + at, (size_t)n * sizeof *y);
-        return true;
+        kernels->whole->widen((tlk_number)number_of[from->type], x, buffer, n);
+        return buffer;
     case TL_BOOL:
         for (int64_t i = 0; i < n; i++)
-            y[i] = ((const uint8_t *)data)[at + i] != 0;
-        return true;
-    case TL_FLOAT:
-        return tlk_get()->truncate((const float *)data + at, y, n) != 0;
-    default:
-        return false;
-    }
-}
-
-#define STORE(T)                       \
-    for (int64_t i = 0; i < n; i++)    \
-        ((T *)data)[at + i] = (T)x[i]; \
-    break
-
-static void from_int32(tl_type type, const int32_t *x, void *data, int64_t at, int64_t n)
-{
-    switch (type) {
-    case TL_FLOAT:
-        STORE(float);
+            truth[i] = ((const uint8_t *)x)[i] != 0;
+        kernels->whole->widen(TLK_AS_UINT8, truth, buffer, n);
+        return buffer;
+    case TL_INT32:
+    case TL_UINT32:
+        return x;
     case TL_DOUBLE:
-        STORE(double);
-    case TL_INT64:
-    case TL_UINT64:
-        STORE(int64_t);
-    case TL_INT16:
-    case TL_UINT16:
-        STORE(uint16_t);
-    case TL_INT8:
-    case TL_UINT8:
-        STORE(uint8_t);
-    default: /* TL_BOOL */
-        for (int64_t i = 0; i < n; i++)
-            ((uint8_t *)data)[at + i] = x[i] != 0;
+        return kernels->whole->truncate_doubles(x, buffer, n) ? buffer : NULL;
+    case TL_FLOAT16:
+    case TL_BFLOAT16:
+        op_load_floats(from->type, x, floats, n);
+        x = floats;
         break;
+    case TL_FLOAT:
+        break;
+    default:
+        return NULL;
     }
+    return kernels->truncate(x, buffer, n) ? buffer : NULL;
 }
 
 static bool convert_by_int32(const cast *c, int64_t at, int64_t n)
 {
     const tl_type from = c->x->type, to = c->y->type;
-    const uint64_t targets =
-        from == TL_FLOAT ? TL_T_INTEGERS : TL_T(TL_FLOAT) | TL_T(TL_DOUBLE) | TL_T_INTEGERS | OP_T_BOOL;
+    uint64_t targets = TL_T(TL_FLOAT) | TL_T(TL_DOUBLE) | TL_T_INTEGERS | OP_T_BOOL;
+    if (TL_T(from) & TL_T_FLOATS)
+        targets = TL_T_INTEGERS;
+    else if (from == TL_UINT32) /* the same bits, but no longer the same number */
+        targets = TL_T_INTEGERS & ~(TL_T(TL_INT64) | TL_T(TL_UINT64));
     int32_t buffer[OP_BLOCK];
     const bool same = to == TL_INT32 || to == TL_UINT32;
-    int32_t *whole = same ? (int32_t *)c->y->data + at : buffer;
-    if (!(targets >> to & 1) || !as_int32(from, c->x->data, at, n, whole))
-        return false;
-    if (!same)
-        from_int32(to, whole, c->y->data, at, n);
-    return true;
+    const int32_t *whole = targets >> to & 1 ? as_int32(c->x, at, n, same ? (int32_t *)c->y->data + at : buffer) : NULL;
+    if (whole && !same)
+        tlk_get()->whole->narrow((tlk_number)number_of[to], whole, (char *)c->y->data + op_bytes(to, at), n);
+    return whole != NULL;
 }
 
 /* Integers that are floats, too, so that they are rounded but once on the way to half types. */
 static bool small_integers(const tl_tensor *from, int64_t at, int64_t n, float *y)
 {
     const int32_t most = 1 << 24;
-    int32_t x[OP_BLOCK];
+    int32_t buffer[OP_BLOCK];
+    const int32_t *x = buffer;
     uint64_t over = 0;
     if (from->type == TL_INT64)
         for (int64_t i = 0; i < n; i++) {
             const uint64_t v = ((const uint64_t *)from->data)[at + i];
             over |= (v + (uint64_t)most) >> 25;
-            x[i] = (int32_t)v;
+            buffer[i] = (int32_t)v;
         }
-    else if (!(TL_T(from->type) & (TL_T_INTEGERS | OP_T_BOOL)) || !as_int32(from->type, from->data, at, n, x))
+    else if (TL_T(from->type) & (TL_T_INTEGERS | OP_T_BOOL) & ~(TL_T(TL_UINT32) | TL_T(TL_UINT64)))
+        x = as_int32(from, at, n, buffer);
+    else
         return false;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n && from->type == TL_INT32; i++)
         over |= ((uint32_t)x[i] + (uint32_t)most) >> 25;
-        y[i] = (float)x[i];
-    }
+    tlk_get()->whole->narrow(TLK_AS_FLOAT, x, y, n);
     return over == 0;
 }
 
@@ -252,9 +240,7 @@ static void convert_block(const cast *c, int64_t at, int64_t n)
         break;
     }
     if (to == TL_BOOL && from == OP_F32) {
-        uint8_t *y = (uint8_t *)c->y->data + at;
-        for (int64_t i = 0; i < n; i++)
-            y[i] = ((const float *)x)[i] != 0.0F;
+        tlk_get()->whole->narrow(TLK_AS_FLOAT_TRUTH, x, (uint8_t *)c->y->data + at, n);
         return;
     }
     x = to_bits(from, x, to, out.u64, n);

@@ -8,7 +8,7 @@
 
 typedef struct plan {
     op_reduce_plan axes;
-    size_t staged; /* bytes of the input's copy in the domain: 0 if it is reduced where it is; the output's follows */
+    size_t staged; /* bytes of the input's copy in float: 0 if it is reduced where it is; the output's follows */
 } plan;
 
 /* ---- Shapes */
@@ -75,9 +75,6 @@ static void plan_axes(const tl_tensor *x, uint32_t mask, op_reduce_plan *p)
     }
 }
 
-/* Of these only extremes are taken. */
-#define T_BYTES (TL_T(TL_INT8) | TL_T(TL_UINT8) | OP_T_BOOL)
-
 static tl_status shape(tl_call *call, uint32_t mask)
 {
     const tl_tensor *x = call->inputs[0];
@@ -96,7 +93,7 @@ static tl_status shape(tl_call *call, uint32_t mask)
     if (!op_shape_known(x) || op_elements(x) == 0) /* every output is of no elements: run sees that count is 0 */
         return TL_OK;
     plan_axes(x, mask, &p->axes);
-    if (op_is_native(x->type) || TL_T(x->type) & T_BYTES)
+    if (!(TL_T(x->type) & TL_T_HALFS))
         return TL_OK;
     p->staged = (op_staged_bytes(x->type, op_elements(x)) + 63) & ~(size_t)63;
     call->workspace_size = p->staged + op_staged_bytes(x->type, op_elements(out));
@@ -186,7 +183,8 @@ static void run_empty(const tl_tensor *out, op_reduce_kind kind)
 
 static tl_status run(tl_call *call, op_reduce_kind kind)
 {
-    static const tl_task tasks[OP_DOMAIN_COUNT] = {op_reduce_f32, op_reduce_f64, op_reduce_i64, op_reduce_u64};
+    static const tl_task tasks[OP_DOMAIN_COUNT] = {op_reduce_f32, op_reduce_f64, op_reduce_integers,
+                                                   op_reduce_integers};
     const plan *p = call->plan;
     const tl_tensor *x = call->inputs[0];
     const tl_tensor *out = call->outputs[0];
@@ -201,12 +199,12 @@ static tl_status run(tl_call *call, op_reduce_kind kind)
         .x = p->staged ? op_stage(x->type, x->data, op_elements(x), call->workspace) : x->data,
         .y = p->staged ? staged_out : out->data,
         .blocks = (p->axes.columns + OP_REDUCE_COLUMNS - 1) / OP_REDUCE_COLUMNS,
-        .turned = (kind == OP_REDUCE_MIN ? UINT8_MAX : 0) ^ (x->type == TL_INT8 ? 0x80 : 0),
+        .type = x->type,
     };
     const int64_t units = p->axes.rows * job.blocks;
     const int64_t width = p->axes.columns < OP_REDUCE_COLUMNS ? p->axes.columns : OP_REDUCE_COLUMNS;
     const int64_t grain = p->axes.count < PIECE ? PIECE / (p->axes.count * width) + 1 : 1;
-    const tl_task task = TL_T(x->type) & T_BYTES ? op_reduce_bytes : tasks[op_domain_of(x->type)];
+    const tl_task task = tasks[op_domain_of(x->type)];
     if (units <= grain || call->thread_count <= 1)
         task(&job, 0, units, 0);
     else

@@ -40,14 +40,14 @@ typedef enum op_reduce_kind {
     OP_REDUCE_MAX
 } op_reduce_kind;
 
-/* What the kernels see of a run: input and output in the domain, dense. In reduce_kernels.c. */
+/* What the kernels see of a run: input and output, dense; half types in float. In reduce_kernels.c. */
 typedef struct op_reduce_job {
     const op_reduce_plan *plan;
     op_reduce_kind kind;
     const void *x;
     void *y;
     int64_t blocks; /* that a row's columns are cut into */
-    uint8_t turned; /* bits of bytes, so that their maximum is what is asked for */
+    tl_type type;
 } op_reduce_job;
 
 #define OP_REDUCE_COLUMNS 256 /* of a block */
@@ -55,8 +55,6 @@ typedef struct op_reduce_job {
 /* Tasks of parallel loops over rows * blocks. */
 void op_reduce_f32(void *job, int64_t begin, int64_t end, int32_t thread);
 void op_reduce_f64(void *job, int64_t begin, int64_t end, int32_t thread);
-void op_reduce_i64(void *job, int64_t begin, int64_t end, int32_t thread);
-void op_reduce_u64(void *job, int64_t begin, int64_t end, int32_t thread);
-void op_reduce_bytes(void *job, int64_t begin, int64_t end, int32_t thread); /* extremes only */
+void op_reduce_integers(void *job, int64_t begin, int64_t end, int32_t thread); /* where they lie */
 
 #endif

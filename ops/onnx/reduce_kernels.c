@@ -1,6 +1,7 @@
 /* How sums, products, minimum and maximum are gathered. The order is fixed by the shape alone. */
 #include "kernels/kernels.h"
 #include "onnx/reduce.h"
+#include "onnx/tensor.h"
 
 /* Steps through the reduced axes around the kernels' loops, last axis fastest: false after the last step. `index` is
  * zero at first, `at` changes by what the step moves. */
@@ -219,54 +220,6 @@ static __attribute__((noinline)) double line_f64(const op_reduce_plan *p, op_red
     return finish(kind, total, p->count, bound);
 }
 
-/* Sums and products of integers wrap. What has roots and logarithms is cut to whole. */
-#define LINE(name, T, lowest, highest, negative, to_integer)                                          \
-    static __attribute__((noinline)) T name(const op_reduce_plan *p, op_reduce_kind kind, const T *x) \
-    {                                                                                                 \
-        uint64_t total = 0;                                                                           \
-        double real = 0.0, bound = 0.0;                                                               \
-        T extreme = (lowest);                                                                         \
-        switch (kind) {                                                                               \
-        case OP_REDUCE_L1:                                                                            \
-            FOR_EACH(T, total += (negative) ? 0 - (uint64_t)u : (uint64_t)u);                         \
-            return (T)total;                                                                          \
-        case OP_REDUCE_SUM_SQUARE:                                                                    \
-            FOR_EACH(T, total += (uint64_t)u * (uint64_t)u);                                          \
-            return (T)total;                                                                          \
-        case OP_REDUCE_PRODUCT:                                                                       \
-            total = 1;                                                                                \
-            FOR_EACH(T, total *= (uint64_t)u);                                                        \
-            return (T)total;                                                                          \
-        case OP_REDUCE_MAX:                                                                           \
-            FOR_EACH(T, extreme = u > extreme ? u : extreme);                                         \
-            return extreme;                                                                           \
-        case OP_REDUCE_MIN:                                                                           \
-            extreme = (highest);                                                                      \
-            FOR_EACH(T, extreme = u < extreme ? u : extreme);                                         \
-            return extreme;                                                                           \
-        case OP_REDUCE_LOG_SUM_EXP:                                                                   \
-            FOR_EACH(T, extreme = u > extreme ? u : extreme);                                         \
-            bound = (double)extreme;                                                                  \
-            FOR_EACH(T, real += exp((double)u - bound));                                              \
-            return to_integer(finish(kind, real, p->count, bound));                                   \
-        case OP_REDUCE_L2:                                                                            \
-            FOR_EACH(T, real += (double)u * (double)u);                                               \
-            return to_integer(finish(kind, real, p->count, bound));                                   \
-        case OP_REDUCE_LOG_SUM:                                                                       \
-            FOR_EACH(T, real += (double)u);                                                           \
-            return to_integer(finish(kind, real, p->count, bound));                                   \
-        case OP_REDUCE_MEAN:                                                                          \
-            FOR_EACH(T, total += (uint64_t)u);                                                        \
-            return p->count ? (T)total / (T)p->count : 0;                                             \
-        case OP_REDUCE_SUM:                                                                           \
-            break;                                                                                    \
-        }                                                                                             \
-        FOR_EACH(T, total += (uint64_t)u);                                                            \
-        return (T)total;                                                                              \
-    }
-LINE(line_i64, int64_t, INT64_MIN, INT64_MAX, u < 0, op_to_int64)
-LINE(line_u64, uint64_t, 0, UINT64_MAX, false, op_to_uint64)
-
 #define TASK(name, T, line)                                                                                       \
     void name(void *job, int64_t begin, int64_t end, int32_t thread)                                              \
     {                                                                                                             \
@@ -283,41 +236,99 @@ LINE(line_u64, uint64_t, 0, UINT64_MAX, false, op_to_uint64)
         }                                                                                                         \
     }
 TASK(op_reduce_f64, double, line_f64)
-TASK(op_reduce_i64, int64_t, line_i64)
-TASK(op_reduce_u64, uint64_t, line_u64)
 
-/* ---- bytes where they lie: of a row all columns at a time */
+/* ---- integers */
 
-void op_reduce_bytes(void *job, int64_t begin, int64_t end, int32_t thread)
+/* What no kernel has: squares and magnitudes wrap, and what has roots and logarithms is cut to whole. */
+#define LINE(name, T, lowest, negative, to_integer)                                                   \
+    static __attribute__((noinline)) T name(const op_reduce_plan *p, op_reduce_kind kind, const T *x) \
+    {                                                                                                 \
+        uint64_t total = 0;                                                                           \
+        double real = 0.0, bound = 0.0;                                                               \
+        T most = (lowest);                                                                            \
+        switch (kind) {                                                                               \
+        case OP_REDUCE_L1:                                                                            \
+            FOR_EACH(T, total += (negative) ? 0 - (uint64_t)u : (uint64_t)u);                         \
+            return (T)total;                                                                          \
+        case OP_REDUCE_SUM_SQUARE:                                                                    \
+            FOR_EACH(T, total += (uint64_t)u * (uint64_t)u);                                          \
+            return (T)total;                                                                          \
+        case OP_REDUCE_LOG_SUM_EXP:                                                                   \
+            FOR_EACH(T, most = u > most ? u : most);                                                  \
+            bound = (double)most;                                                                     \
+            FOR_EACH(T, real += exp((double)u - bound));                                              \
+            break;                                                                                    \
+        case OP_REDUCE_L2:                                                                            \
+            FOR_EACH(T, real += (double)u * (double)u);                                               \
+            break;                                                                                    \
+        default: /* OP_REDUCE_LOG_SUM */                                                              \
+            FOR_EACH(T, real += (double)u);                                                           \
+            break;                                                                                    \
+        }                                                                                             \
+        return (T)to_integer(finish(kind, real, p->count, bound));                                    \
+    }
+LINE(line_i32, int32_t, INT32_MIN, u < 0, op_to_int64)
+LINE(line_u32, uint32_t, 0, false, op_to_int64)
+LINE(line_i64, int64_t, INT64_MIN, u < 0, op_to_int64)
+LINE(line_u64, uint64_t, 0, false, op_to_uint64)
+
+/* Sums and products, which wrap, and extremes, by the kernel: of `rows` rows or of `columns` columns. The minimum is
+ * the maximum with all bits turned; unsigned numbers order as signed ones with the highest turned. */
+static void gather_integers(const op_reduce_job *j, const char *x, int64_t rows, int64_t columns, void *y)
+{
+    const op_reduce_plan *p = j->plan;
+    const size_t size = op_type_size(j->type);
+    const bool extreme = j->kind == OP_REDUCE_MAX || j->kind == OP_REDUCE_MIN, mean = j->kind == OP_REDUCE_MEAN;
+    const bool is_unsigned = (TL_T(j->type) & (TL_T_UNSIGNED | OP_T_BOOL)) != 0;
+    const int64_t lowest = INT64_MIN >> (64 - 8 * size), n = rows * columns;
+    int64_t turned = is_unsigned && (extreme || (mean && size == 4)) ? lowest : 0;
+    turned = j->kind == OP_REDUCE_MIN ? ~turned : turned;
+    const int64_t neutral = extreme ? lowest ^ turned : j->kind == OP_REDUCE_PRODUCT;
+    int64_t totals[OP_REDUCE_COLUMNS], index[TL_MAX_RANK] = {0}, at = 0;
+    op_fill(extreme ? y : totals, &neutral, extreme ? size : sizeof totals[0], n);
+    do {
+        tlk_get()->whole->reduce(extreme ? TLK_MAXIMUM : vector_reduction(j->kind), (int)size, x + at * (int64_t)size,
+                                 rows, p->n, p->columns, columns, turned, extreme ? y : totals);
+    } while (next_line(p, index, &at));
+    for (int64_t i = 0; i < n && !extreme; i++) {
+        int64_t total = totals[i];
+        if (mean && is_unsigned) /* less 2^31 for each of 32 bits */
+            total = (int64_t)(((uint64_t)total + (turned ? (uint64_t)p->count << 31 : 0)) / (uint64_t)p->count);
+        else if (mean)
+            total /= p->count;
+        if (size == 4)
+            ((int32_t *)y)[i] = (int32_t)total;
+        else
+            ((int64_t *)y)[i] = total;
+    }
+}
+
+void op_reduce_integers(void *job, int64_t begin, int64_t end, int32_t thread)
 {
     const op_reduce_job *j = job;
     const op_reduce_plan *p = j->plan;
-    const uint8_t turned = j->turned;
-    const int64_t n = p->n, columns = p->columns;
+    const int64_t size = (int64_t)op_type_size(j->type);
+    const op_reduce_kind kind = j->kind;
+    const bool by_line = kind == OP_REDUCE_L1 || kind == OP_REDUCE_L2 || kind == OP_REDUCE_SUM_SQUARE ||
+                         kind == OP_REDUCE_LOG_SUM || kind == OP_REDUCE_LOG_SUM_EXP;
     (void)thread;
-    for (int64_t unit = begin; unit < end; unit++) {
+    int64_t rows = 1;
+    for (int64_t unit = begin; unit < end; unit += rows) {
         const int64_t row = unit / j->blocks, first = unit % j->blocks * OP_REDUCE_COLUMNS;
-        const int64_t width = columns - first < OP_REDUCE_COLUMNS ? columns - first : OP_REDUCE_COLUMNS;
-        const uint8_t *x = (const uint8_t *)j->x + op_reduce_row(p, row) + first;
-        uint8_t *y = (uint8_t *)j->y + row * columns + first;
-        uint8_t most[OP_REDUCE_COLUMNS];
-        int64_t index[TL_MAX_RANK] = {0}, at = 0;
-        memset(most, 0, (size_t)width);
-        do {
-            const uint8_t *line = x + at;
-            uint8_t alone = 0; /* of one column */
-            for (int64_t i = 0; i < n && columns == 1; i++) {
-                const uint8_t u = line[i] ^ turned;
-                alone = u > alone ? u : alone;
-            }
-            most[0] = alone > most[0] ? alone : most[0];
-            for (int64_t i = 0; i < n && columns > 1; i++, line += columns)
-                for (int64_t c = 0; c < width; c++) {
-                    const uint8_t u = line[c] ^ turned;
-                    most[c] = u > most[c] ? u : most[c];
-                }
-        } while (next_line(p, index, &at));
-        for (int64_t c = 0; c < width; c++)
-            y[c] = most[c] ^ turned;
+        const int64_t columns = p->columns - first < OP_REDUCE_COLUMNS ? p->columns - first : OP_REDUCE_COLUMNS;
+        rows = p->columns == 1 && !by_line ? rows_beside(p, row, end - row) : 1;
+        const char *x = (const char *)j->x + (op_reduce_row(p, row) + first) * size;
+        char *y = (char *)j->y + (row * p->columns + first) * size;
+        if (!by_line)
+            gather_integers(j, x, rows, columns, y);
+        for (int64_t c = 0; c < columns && by_line; c++, x += size, y += size)
+            if (j->type == TL_INT32)
+                *(int32_t *)(void *)y = line_i32(p, kind, (const int32_t *)(const void *)x);
+            else if (j->type == TL_UINT32)
+                *(uint32_t *)(void *)y = line_u32(p, kind, (const uint32_t *)(const void *)x);
+            else if (j->type == TL_INT64)
+                *(int64_t *)(void *)y = line_i64(p, kind, (const int64_t *)(const void *)x);
+            else
+                *(uint64_t *)(void *)y = line_u64(p, kind, (const uint64_t *)(const void *)x);
     }
 }

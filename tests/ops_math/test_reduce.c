@@ -210,6 +210,79 @@ START_TEST(extremes)
 }
 END_TEST
 
+/* A number of any bits: the exact one, in 64 bits, signed or not. */
+static uint64_t bits_of(const tl_tensor *x, int64_t i)
+{
+    switch ((int)x->type) {
+    case TL_INT8:
+        return (uint64_t)((const int8_t *)x->data)[i];
+    case TL_UINT8:
+        return ((const uint8_t *)x->data)[i];
+    case TL_INT32:
+        return (uint64_t)((const int32_t *)x->data)[i];
+    case TL_UINT32:
+        return ((const uint32_t *)x->data)[i];
+    default:
+        return ((const uint64_t *)x->data)[i];
+    }
+}
+
+/* Sums and products wrap, means divide the exact sum, and extremes know of signs, in columns and rows of lengths around
+ * those of vectors and blocks. */
+START_TEST(integers)
+{
+    static const tl_type types[] = {TL_INT32, TL_UINT32, TL_INT64, TL_UINT64, TL_INT8, TL_UINT8};
+    static const int kinds[] = {MAX, MIN, SUM, PROD, MEAN, L1, SUM_SQUARE};
+    static const tl_operator *const operators[] = {&tl_op_ReduceMax_20,      &tl_op_ReduceMin_20,  &tl_op_ReduceSum_13,
+                                                   &tl_op_ReduceProd_18,     &tl_op_ReduceMean_18, &tl_op_ReduceL1_18,
+                                                   &tl_op_ReduceSumSquare_18};
+    static const int64_t lengths[] = {1, 2, 7, 8, 15, 16, 17, 31, 33, 40, 63, 65, 257, 300};
+    random_seed(31);
+    for (int round = 0; round < 1500; round++) {
+        const tl_type type = types[random_int(0, 5)];
+        const size_t bytes = type == TL_INT8 || type == TL_UINT8 ? 1 : type == TL_INT32 || type == TL_UINT32 ? 4 : 8;
+        const size_t k = (size_t)random_int(0, bytes == 1 ? 1 : 6);
+        const bool is_signed = type == TL_INT8 || type == TL_INT32 || type == TL_INT64;
+        const int64_t n = lengths[random_int(0, 13)], inner = lengths[random_int(0, 13)], outer = random_int(1, 4);
+        tl_tensor x = new_tensor(type, DIMS(outer, n, inner));
+        for (size_t i = 0; i < (size_t)elements(&x) * bytes; i++)
+            ((uint8_t *)x.data)[i] = (uint8_t)random_int(0, 255);
+        for (int64_t i = 0; i < elements(&x) && type == TL_INT64; i++) /* whose sums fit, for their mean */
+            ((int64_t *)x.data)[i] /= 1024;
+        for (int64_t i = 0; i < elements(&x) && type == TL_UINT64; i++)
+            ((uint64_t *)x.data)[i] /= 1024;
+        tl_tensor list = {.data = &(int64_t){1}, .type = TL_INT64, .rank = 1, .dims = {1}};
+        const fake_attribute attributes[] = {ATTR_I("keepdims", 0), ATTR_I("noop_with_empty_axes", 0)};
+        fake_case test = {.op = operators[k],
+                          .inputs = {&x, &list},
+                          .input_count = 2,
+                          .attributes = attributes,
+                          .attribute_count = 2};
+        run_ok(&test);
+        for (int64_t i = 0; i < outer * inner; i++) {
+            uint64_t want = 0;
+            for (int64_t j = 0; j < n; j++) {
+                const uint64_t u = bits_of(&x, (i / inner * n + j) * inner + i % inner);
+                const bool less = is_signed ? (int64_t)u < (int64_t)want : u < want;
+                if (kinds[k] == MAX || kinds[k] == MIN)
+                    want = j == 0 || less == (kinds[k] == MIN) ? u : want;
+                else if (kinds[k] == PROD)
+                    want = j == 0 ? u : want * u;
+                else if (kinds[k] == L1)
+                    want += is_signed && (int64_t)u < 0 ? 0 - u : u;
+                else
+                    want += kinds[k] == SUM_SQUARE ? u * u : u;
+            }
+            if (kinds[k] == MEAN)
+                want = is_signed ? (uint64_t)((int64_t)want / n) : want / (uint64_t)n;
+            ck_assert(memcmp((const char *)test.outputs[0].data + (size_t)i * bytes, &want, bytes) == 0);
+        }
+        fake_free(&test);
+        free_tensor(&x);
+    }
+}
+END_TEST
+
 START_TEST(empty_sets)
 {
     static const struct {
@@ -477,6 +550,7 @@ int main(void)
     Suite *suite = suite_create("reduce");
     ADD_TEST(suite, any_axes);
     ADD_TEST(suite, extremes);
+    ADD_TEST(suite, integers);
     ADD_TEST(suite, empty_sets);
     ADD_TEST(suite, old_axes);
     ADD_TEST(suite, large_numbers);
