@@ -175,8 +175,8 @@ TL_API tl_status tl_context_set_input(tl_context *context, size_t index, const t
  * last read of the input. Any other overlap between bound buffers is the caller's mistake. */
 TL_API tl_status tl_context_bind_output(tl_context *context, size_t index, void *buffer, size_t capacity,
                                         tl_error *error);
-/* Runs the model. Any number of times; the first with new input shapes makes a plan and allocates, later ones don't.
- * After a failure the context can be used again. */
+/* Runs the model. Any number of times; the first with new input shapes makes a plan and allocates, later ones don't:
+ * the context keeps the plans of the last four shapes. After a failure it can be used again. */
 TL_API tl_status tl_context_run(tl_context *context, tl_error *error);
 /* Output `index` of the last run: *tensor is a view, valid until the next run or binding of the context. */
 TL_API tl_status tl_context_output(const tl_context *context, size_t index, tl_tensor *tensor, tl_error *error);
