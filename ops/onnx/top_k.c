@@ -1,4 +1,5 @@
 /* TopK. K was an attribute before version 10. */
+#include "kernels/kernels.h"
 #include "onnx/order.h"
 #include "onnx/tensor.h"
 
@@ -9,16 +10,18 @@ static const tl_attribute_spec attrs_1[] = {OP_INT("axis", -1), OP_REQUIRED_INT(
 static const tl_attribute_spec attrs_10[] = {OP_INT("axis", -1)};
 static const tl_attribute_spec attrs_11[] = {OP_INT("axis", -1), OP_INT("largest", 1), OP_INT("sorted", 1)};
 
-typedef struct top_entry {
-    uint64_t key;
-    int64_t index;
-} top_entry;
+#define COLUMNS  64                    /* rows that are not contiguous are turned so many at a time, */
+#define KEYS     16384                 /* but as far as there are no more keys than this */
+#define FEW      128                   /* keys whose places are found by counting the lower ones */
+#define SORTS(p) ((p)->k > (p)->n / 8) /* all, rather than gather the k first in a heap */
 
 typedef struct top_plan {
     int32_t axis;
     int64_t n, k;
     int64_t inner;        /* elements between neighbours along the axis */
-    int64_t thread_bytes; /* of workspace: n keys, k entries */
+    int64_t columns;      /* rows that a thread takes at a time */
+    int64_t thread_bytes; /* of workspace: entries, and n keys for each of these rows */
+    int64_t entries;      /* k, or twice n to sort */
 } top_plan;
 
 /* K, or -1 where it is not known yet. */
@@ -65,20 +68,26 @@ static tl_status top_reshape(tl_call *call)
         return TL_OK;
     top_plan *plan = call->plan;
     *plan = (top_plan){.axis = axis, .n = x->dims[axis], .k = k, .inner = op_product(x, axis + 1, x->rank)};
-    plan->thread_bytes = plan->n * (int64_t)sizeof(uint64_t) + k * (int64_t)sizeof(top_entry);
+    plan->columns = KEYS / (plan->n + 1) > COLUMNS ? COLUMNS : KEYS / (plan->n + 1) > 4 ? KEYS / (plan->n + 1) : 4;
+    plan->columns = plan->columns < plan->inner ? plan->columns : plan->inner;
+    plan->entries = SORTS(plan) ? 2 * plan->n : k;
+    plan->thread_bytes =
+        plan->n * plan->columns * (int64_t)(op_order_wide(x->type) ? sizeof(int64_t) : sizeof(int32_t)) +
+        plan->entries * (int64_t)sizeof(op_entry);
+    plan->thread_bytes = (plan->thread_bytes + 63) / 64 * 64;
     if (__builtin_mul_overflow((size_t)plan->thread_bytes, (size_t)call->thread_count, &call->workspace_size))
         return tl_fail(call, TL_NO_MEMORY, "the workspace overflows");
     return TL_OK;
 }
 
 /* Whether a stands behind b in the result: of equal ones the lower index comes first. */
-static inline bool behind(top_entry a, top_entry b)
+static inline bool behind(op_entry a, op_entry b)
 {
-    return a.key < b.key || (a.key == b.key && a.index > b.index);
+    return a.key > b.key || (a.key == b.key && a.index > b.index);
 }
 
 /* Puts `entry` at the root of a heap whose parents stand behind their children. */
-static void sift_down(top_entry *heap, int64_t count, top_entry entry)
+static void sift_down(op_entry *heap, int64_t count, op_entry entry)
 {
     int64_t at = 0;
     for (int64_t child = 1; child < count; child = 2 * at + 1) {
@@ -92,7 +101,7 @@ static void sift_down(top_entry *heap, int64_t count, top_entry entry)
     heap[at] = entry;
 }
 
-static void sift_up(top_entry *heap, int64_t at, top_entry entry)
+static void sift_up(op_entry *heap, int64_t at, op_entry entry)
 {
     while (at > 0 && behind(entry, heap[(at - 1) / 2])) {
         heap[at] = heap[(at - 1) / 2];
@@ -101,19 +110,66 @@ static void sift_up(top_entry *heap, int64_t at, top_entry entry)
     heap[at] = entry;
 }
 
-/* The k first of n keys, in order. */
-static void select_top(const uint64_t *keys, int64_t n, top_entry *heap, int64_t k)
+/* The k lowest of n keys into a heap; of many keys most are passed over. */
+static void select_wide(const int64_t *keys, int64_t n, op_entry *heap, int64_t k)
 {
     for (int64_t i = 0; i < k; i++)
-        sift_up(heap, i, (top_entry){keys[i], i});
+        sift_up(heap, i, (op_entry){keys[i], i});
     for (int64_t i = k; i < n; i++)
-        if (keys[i] > heap[0].key)
-            sift_down(heap, k, (top_entry){keys[i], i});
-    for (int64_t left = k - 1; left > 0; left--) {
-        top_entry last = heap[left];
-        heap[left] = heap[0];
-        sift_down(heap, left, last);
+        if (keys[i] < heap[0].key)
+            sift_down(heap, k, (op_entry){keys[i], i});
+}
+static void select_narrow(const int32_t *keys, int64_t n, op_entry *heap, int64_t k)
+{
+    for (int64_t i = 0; i < k; i++)
+        sift_up(heap, i, (op_entry){keys[i], i});
+    for (int64_t i = k; i < n;) {
+        i += tlk_get()->whole->find_below(keys + i, n - i, (int32_t)heap[0].key);
+        for (const int64_t end = n - i < TLK_SCAN ? n : i + TLK_SCAN; i < end; i++)
+            if (keys[i] < heap[0].key)
+                sift_down(heap, k, (op_entry){keys[i], i});
     }
+}
+
+/* Each of a few keys goes behind the lower ones, and behind equal ones that are there. */
+static void place(const int32_t *keys, int64_t n, op_entry *entries)
+{
+    for (int64_t i = 0; i < n; i++)
+        entries[i].index = -1;
+    for (int64_t i = 0; i < n; i++) {
+        const int32_t key = keys[i];
+        int32_t lower = 0;
+        for (int64_t j = 0; j < n; j++)
+            lower += keys[j] < key;
+        while (entries[lower].index >= 0)
+            lower++;
+        entries[lower] = (op_entry){key, i};
+    }
+}
+
+/* The k lowest of n keys in order. */
+static const op_entry *first_entries(const top_plan *plan, const void *keys, bool wide, op_entry *entries)
+{
+    const int64_t n = plan->n, k = plan->k;
+    if (SORTS(plan) && n > FEW) {
+        for (int64_t i = 0; i < n; i++)
+            entries[i] = (op_entry){wide ? ((const int64_t *)keys)[i] : ((const int32_t *)keys)[i], i};
+        return op_sort_entries(entries, entries + n, n);
+    }
+    if (SORTS(plan) && !wide) {
+        place(keys, n, entries);
+        return entries;
+    }
+    if (wide)
+        select_wide(keys, n, entries, k);
+    else
+        select_narrow(keys, n, entries, k);
+    for (int64_t left = k - 1; left > 0; left--) {
+        const op_entry last = entries[left];
+        entries[left] = entries[0];
+        sift_down(entries, left, last);
+    }
+    return entries;
 }
 
 typedef struct top_job {
@@ -122,29 +178,58 @@ typedef struct top_job {
     bool smallest;
 } top_job;
 
+/* The keys of `columns` rows beside each other, one row after the other; the lower, the earlier in the result. */
+static void rank(const top_job *job, const char *from, int64_t columns, void *keys)
+{
+    const tl_tensor *x = job->call->inputs[0];
+    const top_plan *plan = job->plan;
+    const int64_t n = plan->n, step = plan->inner * (int64_t)op_type_size(x->type);
+    const int64_t turned = job->smallest ? 0 : -1;
+    const bool wide = op_order_wide(x->type);
+    union {
+        int64_t wide[COLUMNS];
+        int32_t narrow[COLUMNS];
+    } line;
+    if (plan->inner == 1)
+        op_order_keys(x->type, from, n, keys, turned);
+    for (int64_t i = 0; i < n && plan->inner > 1; i++, from += step) {
+        op_order_keys(x->type, from, columns, &line, turned);
+        for (int64_t c = 0; c < columns; c++)
+            if (wide)
+                ((int64_t *)keys)[c * n + i] = line.wide[c];
+            else
+                ((int32_t *)keys)[c * n + i] = line.narrow[c];
+    }
+}
+
 static void top_rows(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const top_job *job = context;
     const top_plan *plan = job->plan;
     const tl_tensor *x = job->call->inputs[0];
     const tl_tensor *values = op_output(job->call, 0), *indices = op_output(job->call, 1);
-    size_t size = op_type_size(x->type);
-    uint64_t *keys = (uint64_t *)((char *)job->call->workspace + thread * plan->thread_bytes);
-    top_entry *heap = (top_entry *)(keys + plan->n);
-    for (int64_t row = begin; row < end; row++) {
-        int64_t outer = row / plan->inner, inner = row % plan->inner;
-        const char *from = (const char *)x->data + (size_t)(outer * plan->n * plan->inner + inner) * size;
-        op_order_keys(x->type, from, plan->inner, plan->n, keys);
-        for (int64_t i = 0; job->smallest && i < plan->n; i++)
-            keys[i] = ~keys[i];
-        select_top(keys, plan->n, heap, plan->k);
-        int64_t to = outer * plan->k * plan->inner + inner;
-        for (int64_t i = 0; i < plan->k; i++, to += plan->inner) {
-            if (values)
-                memcpy((char *)values->data + (size_t)to * size, from + (size_t)(heap[i].index * plan->inner) * size,
-                       size);
-            if (indices)
-                ((int64_t *)indices->data)[to] = heap[i].index;
+    const int64_t size = (int64_t)op_type_size(x->type);
+    const bool wide = op_order_wide(x->type);
+    op_entry *entries = (op_entry *)(void *)((char *)job->call->workspace + thread * plan->thread_bytes);
+    char *keys = (char *)(entries + plan->entries);
+    for (int64_t row = begin, columns; row < end; row += columns) {
+        const int64_t outer = row / plan->inner, inner = row % plan->inner, left = plan->inner - inner;
+        columns = left < plan->columns ? left : plan->columns;
+        columns = columns < end - row ? columns : end - row;
+        const char *from = (const char *)x->data + (outer * plan->n * plan->inner + inner) * size;
+        rank(job, from, columns, keys);
+        for (int64_t c = 0; c < columns; c++) {
+            const op_entry *first = first_entries(plan, keys + c * plan->n * (wide ? 8 : 4), wide, entries);
+            int64_t to = outer * plan->k * plan->inner + inner + c;
+            for (int64_t i = 0; i < plan->k; i++, to += plan->inner) {
+                const char *value = from + (first[i].index * plan->inner + c) * size;
+                if (values && size == 4)
+                    memcpy((char *)values->data + to * size, value, 4);
+                else if (values)
+                    memcpy((char *)values->data + to * size, value, (size_t)size);
+                if (indices)
+                    ((int64_t *)indices->data)[to] = first[i].index;
+            }
         }
     }
 }

@@ -57,16 +57,25 @@ static tl_status unique_reshape(tl_call *call)
     if (!op_shape_known(x))
         return TL_OK;
     tl_status status = unique_slices_of(call, &slices);
-    /* Two arrays to sort in, groups, first occurrences, counts, new numbers. */
-    if (!status && __builtin_mul_overflow((size_t)slices.n, 6 * sizeof(int64_t), &call->workspace_size))
+    /* Two arrays of entries to sort in, groups, first occurrences, counts, new numbers. */
+    if (!status && __builtin_mul_overflow((size_t)slices.n, 8 * sizeof(int64_t), &call->workspace_size))
         status = tl_fail(call, TL_NO_MEMORY, "the workspace overflows");
     return status;
+}
+
+static int64_t key_at(tl_type type, const void *data, int64_t i)
+{
+    int64_t wide;
+    int32_t narrow;
+    const void *from = (const char *)data + op_bytes(type, i);
+    op_order_keys(type, from, 1, op_order_wide(type) ? (void *)&wide : &narrow, 0);
+    return op_order_wide(type) ? wide : narrow;
 }
 
 static int compare_elements(const tl_tensor *x, int64_t a, int64_t b)
 {
     tl_type type = x->type;
-    uint64_t key_a, key_b;
+    int64_t key_a, key_b;
     int64_t parts = 1;
     if (type == TL_STRING)
         return op_compare_strings((const tl_string *)x->data + a, (const tl_string *)x->data + b);
@@ -74,10 +83,9 @@ static int compare_elements(const tl_tensor *x, int64_t a, int64_t b)
         type = type == TL_COMPLEX64 ? TL_FLOAT : TL_DOUBLE;
         parts = 2;
     }
-    size_t size = op_type_size(type);
     for (int64_t p = 0; p < parts; p++) {
-        op_order_keys(type, (const char *)x->data + (size_t)(a * parts + p) * size, 1, 1, &key_a);
-        op_order_keys(type, (const char *)x->data + (size_t)(b * parts + p) * size, 1, 1, &key_b);
+        key_a = key_at(type, x->data, a * parts + p);
+        key_b = key_at(type, x->data, b * parts + p);
         if (key_a != key_b)
             return key_a < key_b ? -1 : 1;
     }
@@ -120,6 +128,16 @@ static int64_t *sort_slices(const unique_slices *slices, int64_t *from, int64_t 
     return from;
 }
 
+/* The same of single numbers, by their keys; `memory` is for 4 n, and entries come back in it. */
+static op_entry *sort_numbers(const unique_slices *slices, int64_t *memory)
+{
+    const int64_t n = slices->n;
+    op_entry *entries = (op_entry *)(void *)memory;
+    for (int64_t i = 0; i < n; i++)
+        entries[i] = (op_entry){key_at(slices->x->type, slices->x->data, i), i};
+    return op_sort_entries(entries, entries + n, n);
+}
+
 typedef struct unique_groups {
     int64_t count;
     int64_t *of;    /* slice -> group */
@@ -130,16 +148,21 @@ typedef struct unique_groups {
 static void group_slices(const unique_slices *slices, int64_t *memory, bool sorted, unique_groups *groups)
 {
     int64_t n = slices->n;
-    const int64_t *order = sort_slices(slices, memory, memory + n);
-    *groups = (unique_groups){.of = memory + 2 * n, .first = memory + 3 * n, .size = memory + 4 * n};
-    int64_t *renumbered = memory + 5 * n;
+    const bool numbers =
+        slices->outer == 1 && slices->inner == 1 && (TL_T(slices->x->type) & (TL_T_NUMERIC | OP_T_BOOL));
+    const op_entry *entries = numbers ? sort_numbers(slices, memory) : NULL;
+    const int64_t *order = numbers ? NULL : sort_slices(slices, memory, memory + n);
+    *groups = (unique_groups){.of = memory + 4 * n, .first = memory + 5 * n, .size = memory + 6 * n};
+    int64_t *renumbered = memory + 7 * n;
     for (int64_t i = 0; i < n; i++) {
-        if (i == 0 || compare_slices(slices, order[i - 1], order[i]) != 0) {
-            groups->first[groups->count] = order[i];
+        const int64_t slice = numbers ? entries[i].index : order[i];
+        if (i == 0 ||
+            (numbers ? entries[i - 1].key != entries[i].key : compare_slices(slices, order[i - 1], order[i]) != 0)) {
+            groups->first[groups->count] = slice;
             groups->size[groups->count] = 0;
             renumbered[groups->count++] = -1;
         }
-        groups->of[order[i]] = groups->count - 1;
+        groups->of[slice] = groups->count - 1;
         groups->size[groups->count - 1]++;
     }
     if (sorted)

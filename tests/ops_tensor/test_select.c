@@ -29,13 +29,16 @@ START_TEST(top_k_any)
     for (int round = 0; round < 300; round++) {
         int32_t rank = (int32_t)random_int(1, 3);
         int64_t dims[3], axis = random_int(0, rank - 1), largest = round & 1;
-        random_dims(rank, 1, 12, dims);
+        const int64_t range = random_int(0, 1) ? 4 : 100;
+        random_dims(rank, 1, round % 4 ? 12 : 3, dims);
+        if (round % 4 == 0)
+            dims[random_int(0, rank - 1)] = random_int(60, 400);
         tl_tensor x = random_tensor(numbers[round % COUNT(numbers)], rank, dims);
         for (int64_t i = 0; i < elements(&x); i++) /* many equal ones, of both signs */
-            set(&x, i, (double)random_int(TL_T(x.type) & TL_T_UNSIGNED ? 0 : -4, 4));
+            set(&x, i, (double)random_int(TL_T(x.type) & TL_T_UNSIGNED ? 0 : -range, range));
         if (x.type == TL_FLOAT || x.type == TL_DOUBLE)
             set(&x, 0, random_int(0, 1) ? NAN : -0.0);
-        tl_tensor k = int64_list(1, (int64_t[]){random_int(0, dims[axis])});
+        tl_tensor k = int64_list(1, (int64_t[]){random_int(0, round % 8 ? dims[axis] : (dims[axis] + 15) / 16)});
         fake_attribute attributes[] = {ATTR_I("axis", axis), ATTR_I("largest", largest)};
         fake_case test = CASE(&tl_op_TopK_11, attributes, &x, &k);
         test.constant = round % 3 ? UINT64_MAX : 0;
