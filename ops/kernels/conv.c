@@ -19,7 +19,6 @@
 #define LEAST_LANES (4 * TLK_NR)                       /* of a tile, for which the filters are read once */
 #define PIECES      8                                  /* of one sample, at least, if there are filters enough */
 #define PANELS      112 /* filters for which it pays to copy what could be read where it is */
-#define LEAST_SHARE 256 /* of the outputs of a channel, for a thread */
 
 /* ---- weights: biases, then for each group its blocks of filters, each [kh][kw][c][rows] ---- */
 
@@ -140,7 +139,7 @@ static void choose_strips(struct job *job)
     job->strips = TLK_FN(tlk_planes_strips)(job->conv, &job->data);
     job->near = job->strips;
     const int64_t each = (job->strips + job->threads - 1) / job->threads;
-    if (each * job->threads > rows || rows * job->data.out_size[1] < LEAST_SHARE * job->threads)
+    if (each * job->threads > rows || tlk_conv_shared_by_filters(job->conv, &job->data))
         return;
     job->near = each;
     job->strips = each * job->threads;

@@ -45,6 +45,14 @@ typedef struct tlk_conv_data {
     tlk_steps steps; /* behind the activation; rows are filters of all groups, lanes positions in out_size */
 } tlk_conv_data;
 
+/* Whether threads share single elements by filters, and depthwise images by channels, rather than by positions: where
+ * there are few positions, whose rows are short. Neighbours must agree, because what one core has just written comes
+ * slowly to the other. */
+static inline bool tlk_conv_shared_by_filters(const tlk_conv *conv, const tlk_conv_data *data)
+{
+    return data->out_size[0] * data->out_size[1] / 8 <= conv->groups * conv->filters;
+}
+
 typedef struct tlk_conv_kernel {
     size_t (*packed_size)(const tlk_conv *conv); /* bytes; SIZE_MAX if a size_t cannot say it */
     /* For data of these sizes; x and y are not looked at. */

@@ -114,13 +114,16 @@ static void choose_tiles(struct job *job)
     job->down = (out[0] + rows - 1) / rows;
     job->across = (out[1] + job->columns - 1) / job->columns;
     job->chunks = 1;
-    /* Threads share the tiles evenly, or, where splitting the weights for each costs more than the data, the filters.
-     */
+    /* Threads share the tiles evenly, or the filters, if these are even and splitting them for each costs more than the
+     * data, or if neighbours are shared so. */
     const int64_t threads = MAX(job->data.threads, 1);
     const int64_t taps = conv->kernel[0] * conv->kernel[1];
+    const int64_t share = (conv->filters + BLOCK * threads - 1) / (BLOCK * threads) * BLOCK;
+    const bool few =
+        job->single ? tlk_conv_shared_by_filters(conv, &job->data) : conv->filters > out[0] * out[1] / taps;
     if (conv->groups * job->down * job->across % threads != 0) {
         int64_t *count = job->across > 1 || out[0] < threads ? &job->across : &job->down;
-        if (conv->filters <= out[0] * out[1] / taps)
+        if (!few || share * threads > conv->filters + conv->filters / 8)
             *count = (*count + threads - 1) / threads * threads;
         else
             job->chunks = MIN(threads, (conv->filters + BLOCK - 1) / BLOCK);
