@@ -337,52 +337,65 @@ static unsigned split_filters(const struct job *job, int64_t group, int64_t filt
 struct block {
     const struct job *job;
     const struct tile *tile;
-    real *sums;
+    real *sums, *stage;
     int64_t filter, row, lane;
     int filters, lanes;
 };
 
-/* From [output][filter] to [filter][output], and row by row to y. The last row first: what finishes sums goes over
- * whole vectors. Where there is but one row, filters are left no gap in between: functions take them all at once. */
-static void put_turned(const struct block *block)
+/* Filters from f on, as many as a vector has lanes, row by row to y. The last row first: what finishes sums goes over
+ * whole vectors. */
+static void put_rows(const struct block *block, int64_t step, int f)
 {
     const struct job *job = block->job;
     const struct tile *tile = block->tile;
     const int64_t pitch = job->window.axis[1].steps;
-    const int64_t step = block->lane % pitch + block->lanes <= pitch ? BLOCK : STAGE_STEP;
-    real stage[BLOCK * STAGE_STEP] __attribute__((aligned(64)));
-    for (int i = 0; i < block->lanes; i += VW)
-        for (int f = 0; f < block->filters; f += VW) {
-            vec v[VW];
-            TLK_UNROLL
-            for (int k = 0; k < VW; k++)
-                v[k] = v_load(block->sums + (i + k) * BLOCK + f);
-            v_transpose(v);
-            real *to = stage + f * step + i;
-            TLK_UNROLL
-            for (int k = 0; k < VW; k++, to += step)
-                v_store(to, v[k]);
-        }
     for (int64_t end = block->lane + block->lanes; end > block->lane;) {
         const int64_t row = (end - 1) / pitch, begin = MAX(row * pitch, block->lane);
         const int64_t count = MIN(end, row * pitch + tile->columns) - begin;
         const int64_t at = (tile->row + block->row + row) * job->data.out_size[1] + tile->column + begin - row * pitch;
         if (count > 0)
-            output_sums(&job->output, stage + begin - block->lane, step, block->filter, at, block->filters, (int)count);
+            output_sums(&job->output, block->stage + f * step + begin - block->lane, step, block->filter + f, at,
+                        MIN(VW, block->filters - f), (int)count);
         end = begin;
     }
 }
 
-static void put(const void *context)
+/* From [output][filter] to [filter][output] on the stage: a square in each quarter. Where there is but one row of
+ * outputs, filters are left no gap in between: functions take them all at once. */
+static void put_turned(const struct block *block, int quarter)
+{
+    const int64_t pitch = block->job->window.axis[1].steps;
+    const int64_t step = block->lane % pitch + block->lanes <= pitch ? BLOCK : STAGE_STEP;
+    const int f = quarter % 2 * VW, i = quarter / 2 * VW;
+    if (f >= block->filters)
+        return;
+    if (i < block->lanes) {
+        vec v[VW];
+        TLK_UNROLL
+        for (int k = 0; k < VW; k++)
+            v[k] = v_load(block->sums + (i + k) * BLOCK + f);
+        v_transpose(v);
+        real *to = block->stage + f * step + i;
+        TLK_UNROLL
+        for (int k = 0; k < VW; k++, to += step)
+            v_store(to, v[k]);
+    }
+    if (i > 0)
+        put_rows(block, step, f);
+}
+
+static void put(const void *context, int quarter)
 {
     const struct block *block = context;
     if (block->lanes == 0)
         return;
-    if (block->job->single)
-        output_sums(&block->job->output, block->sums, BLOCK, block->filter, block->tile->column + block->lane,
-                    block->filters, block->lanes);
-    else
-        put_turned(block);
+    if (!block->job->single) {
+        put_turned(block, quarter);
+        return;
+    }
+    const tlk_sums sums = {&block->job->output, block->sums, BLOCK, block->filter, block->tile->column + block->lane,
+                           block->filters,      block->lanes};
+    output_quarter(&sums, quarter);
 }
 
 /* Of 16 positions from `position` on, those whose taps read an infinity or NaN. */
@@ -430,7 +443,9 @@ static void run_block(const struct job *job, const struct tile *tile, int64_t f)
 {
     const int64_t strips = strips_of(job, tile->rows), lanes = lanes_of(job, tile->rows, tile->columns);
     const int64_t blocks = (lanes + BLOCK - 1) / BLOCK; /* of a strip */
-    struct block next = {.job = job, .tile = tile, .filter = tile->group * job->conv->filters + f};
+    real stage[BLOCK * STAGE_STEP] __attribute__((aligned(64)));
+    tlk_tile_pending pending = {.sums = NULL};
+    struct block next = {.job = job, .tile = tile, .stage = stage, .filter = tile->group * job->conv->filters + f};
     struct block last = {.lanes = 0}; /* whose sums go to y while the next one is multiplied */
     const real *biases = job->biases + next.filter;
     real bias_rows[BLOCK][LINES] __attribute__((aligned(64)));
@@ -443,6 +458,7 @@ static void run_block(const struct job *job, const struct tile *tile, int64_t f)
                                 .start = job->single ? bias_rows[0] : biases,
                                 .start_row = begins ? (job->single ? LINES : 0) : BLOCK,
                                 .start_right = begins && job->single ? 0 : LINES,
+                                .pending = &pending,
                                 .meanwhile = put,
                                 .context = &last};
         block.start_left = LINES * block.start_row;
@@ -461,8 +477,10 @@ static void run_block(const struct job *job, const struct tile *tile, int64_t f)
             if (ends)
                 last = next;
         }
+        TLK_FN(tlk_tiles_finish)(&pending);
     }
-    put(&last);
+    for (int quarter = 0; quarter < 4; quarter++)
+        put(&last, quarter);
 }
 
 /* ---- run ---- */

@@ -61,14 +61,6 @@ static size_t workspace_size(int64_t m, int64_t n, int64_t depth)
     return (size_t)(sums + (s.most[s.held] + 1) * (SIDE / LINES) * s.steps * (int64_t)sizeof(tlk_tile) + 64);
 }
 
-/* Sums of a square. */
-struct block {
-    const tlk_output *output;
-    float *sums; /* [32][32] */
-    int64_t row, lane;
-    int rows, lanes;
-};
-
 struct job {
     tlk_gemm gemm;
     const tlk_gemm_lines *lines[2];
@@ -81,7 +73,8 @@ struct job {
     int64_t k, depth, steps; /* the part of the depth */
     float *deep;             /* sums, [streamed][held][32][32], of a depth in several parts; else NULL */
     float *sums;             /* of two squares */
-    struct block last;       /* goes to C while the next one is multiplied */
+    tlk_sums last;           /* of a square: go to C while the next one is multiplied */
+    tlk_tile_pending pending;
 };
 
 static void split(struct job *job, int side, int64_t line, int64_t end)
@@ -97,13 +90,6 @@ static void split(struct job *job, int side, int64_t line, int64_t end)
     }
 }
 
-static void put(const void *context)
-{
-    const struct block *block = context;
-    if (block->rows > 0)
-        output_sums(block->output, block->sums, SIDE, block->row, block->lane, block->rows, block->lanes);
-}
-
 /* One square of C, or of its sums so far. `from`: the first of its lines in tiles, in units of 16. */
 static void multiply(struct job *job, const int64_t at[2], const int64_t end[2], const int64_t from[2], float *deep)
 {
@@ -111,12 +97,13 @@ static void multiply(struct job *job, const int64_t at[2], const int64_t end[2],
     const int count[2] = {(int)MIN(SIDE, end[0] - at[0]), (int)MIN(SIDE, end[1] - at[1])};
     const bool last = job->k + job->depth == job->gemm.depth;
     const bool plain = last && job->plain && count[0] % LINES == 0 && count[1] % LINES == 0;
-    float *sums = deep != NULL ? deep : job->sums + (job->last.sums == job->sums ? SIDE * SIDE : 0);
+    float *sums = deep != NULL ? deep : job->sums + (job->last.at == job->sums ? SIDE * SIDE : 0);
     tlk_tile_block block = {.steps = job->steps,
                             .start = start,
                             .start_right = LINES,
                             .sums = sums,
-                            .meanwhile = put,
+                            .pending = &job->pending,
+                            .meanwhile = output_quarter,
                             .context = &job->last};
     if (job->k > 0) {
         memcpy(start, deep, sizeof start);
@@ -137,7 +124,7 @@ static void multiply(struct job *job, const int64_t at[2], const int64_t end[2],
             block.special[side][i] = job->special[side][from[side] + i];
         }
     TLK_FN(tlk_tiles_multiply)(&block);
-    job->last = (struct block){&job->output, sums, at[0], at[1], last && !plain ? count[0] : 0, count[1]};
+    job->last = (tlk_sums){&job->output, sums, SIDE, at[0], at[1], last && !plain ? count[0] : 0, count[1]};
 }
 
 /* Lines that go together. */
@@ -158,8 +145,9 @@ static void run_piece(struct job *job, const int64_t begin[2], const int64_t end
                 deep += deep != NULL ? SIDE * SIDE : 0;
             }
         }
+        TLK_FN(tlk_tiles_finish)(&job->pending);
     }
-    put(&job->last);
+    output_all(&job->last);
     job->last.rows = 0;
 }
 

@@ -105,6 +105,14 @@ static inline void output_sums(const tlk_output *output, real *sums, int64_t ste
         const vec low = v_set1(output->low), high = v_set1(output->high);
         const int whole = lanes / VW * VW;
         elem *y = output->y + row * output->row_step + lane;
+        if (lanes == 2 * VW) { /* the usual, in a third of the instructions */
+            TLK_UNROLL
+            for (int r = 0; r < rows; r++, sums += step, y += output->row_step) {
+                v_store(y, v_max(low, v_min(high, v_load(sums))));
+                v_store(y + VW, v_max(low, v_min(high, v_load(sums + VW))));
+            }
+            return;
+        }
         for (int r = 0; r < rows; r++, sums += step, y += output->row_step) {
             for (int i = 0; i < whole; i += VW)
                 v_store(y + i, v_max(low, v_min(high, v_load(sums + i))));
@@ -115,6 +123,31 @@ static inline void output_sums(const tlk_output *output, real *sums, int64_t ste
     }
 #endif
     TLK_ELEMENT_FN(tlk_output_finish)(output, sums, step, row, lane, rows, lanes);
+}
+
+/* Sums of a block of at most 32 rows, [rows][step] with whole vectors readable, that go to y from (row, lane) on. */
+typedef struct tlk_sums {
+    const tlk_output *output;
+    real *at;
+    int64_t step, row, lane;
+    int rows, lanes;
+} tlk_sums;
+
+static inline void output_all(const tlk_sums *sums)
+{
+    if (sums->rows > 0)
+        output_sums(sums->output, sums->at, sums->step, sums->row, sums->lane, sums->rows, sums->lanes);
+}
+
+/* A quarter of the rows, 0 to 3: work for the time in which tiles multiply. */
+static inline void output_quarter(const void *context, int quarter)
+{
+    tlk_sums sums = *(const tlk_sums *)context;
+    const int begin = 8 * quarter;
+    sums.at += begin * sums.step;
+    sums.row += begin;
+    sums.rows = sums.rows - begin < 8 ? sums.rows - begin : 8;
+    output_all(&sums);
 }
 
 #endif

@@ -47,8 +47,8 @@ static form form_of(const tlk_sepconv *s)
     return weights_of(s) <= FEW_WEIGHTS ? BOTH : TILES;
 }
 
-/* Steps of a signal for which tiles pay; runtime/exec/strips.c relies on 64. Vectors go over weights that lie along the
- * depth a few steps at a time. */
+/* Steps of a signal for which tiles pay; a strip has at least 96 (runtime/exec/strips.c). Vectors go over weights that
+ * lie along the depth a few steps at a time. */
 static int64_t least_steps(const tlk_sepconv *s, form own)
 {
     return own == TILES && !is_last(s) ? 16 : 64;
@@ -206,14 +206,6 @@ static size_t workspace_size(const tlk_sepconv *s)
 
 /* ---- products ---- */
 
-/* Sums of a block. */
-struct block {
-    const tlk_output *output;
-    real *sums; /* [32][32] */
-    int64_t row, lane;
-    int rows, lanes;
-};
-
 struct job {
     const tlk_sepconv *s;
     const tlk_sepconv_data *data;
@@ -226,8 +218,9 @@ struct job {
     real *h;
     tlk_tile *lines, *filters; /* [line / 16][tile_steps] */
     unsigned special[MOST_STEPS / LINES];
-    real *sums;        /* of two blocks */
-    struct block last; /* goes to y while the next one is multiplied */
+    real *sums;    /* of two blocks */
+    tlk_sums last; /* go to y while the next block is multiplied */
+    tlk_tile_pending pending;
     tlk_output output;
 };
 
@@ -269,13 +262,6 @@ static unsigned split_filters(const struct job *job, int64_t f, tlk_tile *tiles)
     return TLK_FN(tlk_tiles_split)(&lines, true, count, tiles);
 }
 
-static void put(const void *context)
-{
-    const struct block *block = context;
-    if (block->rows > 0)
-        output_sums(block->output, block->sums, BLOCK, block->row, block->lane, block->rows, block->lanes);
-}
-
 /* Up to 32 filters from f on, of all steps whose lines are there. */
 static void multiply(struct job *job, int64_t f, int64_t t, int64_t steps)
 {
@@ -288,7 +274,8 @@ static void multiply(struct job *job, int64_t f, int64_t t, int64_t steps)
                             .start_row = last ? 0 : LINES,
                             .start_left = last ? 0 : LINES * LINES,
                             .start_right = last ? LINES : 0,
-                            .meanwhile = put,
+                            .pending = &job->pending,
+                            .meanwhile = output_quarter,
                             .context = &job->last};
     for (int i = 0; i < 2 && i * LINES < filters; i++) {
         const int64_t group = f / LINES + i;
@@ -305,19 +292,20 @@ static void multiply(struct job *job, int64_t f, int64_t t, int64_t steps)
         v_store(start[i], v_set1(job->biases[f + MIN(i, filters - 1)]));
     for (int64_t step = 0; step < steps; step += BLOCK) {
         const int count = (int)MIN(BLOCK, steps - step);
-        const struct block next = {.output = &job->output,
-                                   .sums = job->sums + (job->last.sums == job->sums ? BLOCK * BLOCK : 0),
-                                   .row = last ? t + step : f,
-                                   .lane = last ? f : t + step,
-                                   .rows = last ? count : filters,
-                                   .lanes = last ? filters : count};
+        const tlk_sums next = {.output = &job->output,
+                               .at = job->sums + (job->last.at == job->sums ? BLOCK * BLOCK : 0),
+                               .step = BLOCK,
+                               .row = last ? t + step : f,
+                               .lane = last ? f : t + step,
+                               .rows = last ? count : filters,
+                               .lanes = last ? filters : count};
         for (int i = 0; i < 2; i++) {
             const int64_t line = step / LINES + i;
             const bool there = count > i * LINES;
             block.lines[1 - side][i] = there ? job->lines + line * job->tile_steps : NULL;
             block.special[1 - side][i] = there ? job->special[line] : 0;
         }
-        block.sums = next.sums;
+        block.sums = next.at;
         TLK_FN(tlk_tiles_multiply)(&block);
         job->last = next;
     }
@@ -403,7 +391,8 @@ static void run_tiles(struct job *job, int64_t begin, int64_t end)
         for (int64_t f = 0; f < job->s->filters; f += BLOCK)
             multiply(job, f, t, steps);
     }
-    put(&job->last);
+    TLK_FN(tlk_tiles_finish)(&job->pending);
+    output_all(&job->last);
     TLK_FN(tlk_tiles_end)();
 }
 

@@ -155,9 +155,9 @@ TLK_INLINE const tlk_tile *left_step(const tlk_tile_block *block, int lines, int
 
 /* Tiles 0 to 3 are sums of left[0] right[0], left[0] right[1], left[1] right[0], left[1] right[1]; 4 and 5 left parts,
  * 6 and 7 right ones. Each part is in a tile for as long as a product after another needs it. */
-#define LOAD_LEFT(p)                                                                               \
+#define LOAD_FIRST(p) _tile_loadd(4, left_step(block, 0, s)->numbers + (p)*PART_STEP(true), TLK_LINE_BYTES)
+#define LOAD_SECOND(p)                                                                             \
     do {                                                                                           \
-        _tile_loadd(4, left_step(block, 0, s)->numbers + (p)*PART_STEP(true), TLK_LINE_BYTES);     \
         if (two_left)                                                                              \
             _tile_loadd(5, left_step(block, 1, s)->numbers + (p)*PART_STEP(true), TLK_LINE_BYTES); \
     } while (0)
@@ -167,15 +167,28 @@ TLK_INLINE const tlk_tile *left_step(const tlk_tile_block *block, int lines, int
         if (two_right)                                                                \
             _tile_loadd(7, block->lines[1][1][s].numbers + (p)*PART_STEP(false), 64); \
     } while (0)
-#define MULTIPLY()                   \
+#define MULTIPLY_FIRST()             \
     do {                             \
         _tile_dpbf16ps(0, 4, 6);     \
         if (two_right)               \
             _tile_dpbf16ps(1, 4, 7); \
+    } while (0)
+#define MULTIPLY_SECOND()            \
+    do {                             \
         if (two_left)                \
             _tile_dpbf16ps(2, 5, 6); \
         if (two_left && two_right)   \
             _tile_dpbf16ps(3, 5, 7); \
+    } while (0)
+#define LOAD_LEFT(p)    \
+    do {                \
+        LOAD_FIRST(p);  \
+        LOAD_SECOND(p); \
+    } while (0)
+#define MULTIPLY()         \
+    do {                   \
+        MULTIPLY_FIRST();  \
+        MULTIPLY_SECOND(); \
     } while (0)
 
 static int64_t sums_step(const tlk_tile_block *block)
@@ -183,6 +196,25 @@ static int64_t sums_step(const tlk_tile_block *block)
     return block->sums_row == 0 ? 32 : block->sums_row;
 }
 
+/* A quarter of what vectors do; more at once would fill the processor's window, and the next products wait. */
+TLK_INLINE void meanwhile(const tlk_tile_block *block, int64_t step, int quarter)
+{
+    if (step == 0 && block->meanwhile != NULL)
+        block->meanwhile(block->context, quarter);
+}
+
+TLK_INLINE void store_pending(const tlk_tile_pending *pending)
+{
+    if (pending->sums == NULL)
+        return;
+    _tile_stored(2, pending->sums, pending->sums_row * (int64_t)sizeof(float));
+    if (pending->two_right)
+        _tile_stored(3, pending->sums + 16, pending->sums_row * (int64_t)sizeof(float));
+    __asm__ volatile("" ::: "memory");
+}
+
+/* The sums of the second lines lag behind: those of the first ones are stored while they finish, and they themselves
+ * when the next block has begun. Else its products would wait for the stores of this one's sums. */
 TLK_INLINE void multiply(const tlk_tile_block *block, bool two_left, bool two_right)
 {
     const float *start = block->start;
@@ -193,37 +225,52 @@ TLK_INLINE void multiply(const tlk_tile_block *block, bool two_left, bool two_ri
     _tile_loadd(0, start, start_bytes);
     if (two_right)
         _tile_loadd(1, start + block->start_right, start_bytes);
-    if (two_left)
-        _tile_loadd(2, start + block->start_left, start_bytes);
-    if (two_left && two_right)
-        _tile_loadd(3, start + block->start_left + block->start_right, start_bytes);
     for (int64_t s = 0; s < block->steps; s++) {
         LOAD_LEFT(0);
         LOAD_RIGHT(2);
-        MULTIPLY();
+        MULTIPLY_FIRST();
+        if (s == 0) {
+            store_pending(block->pending);
+            if (two_left)
+                _tile_loadd(2, start + block->start_left, start_bytes);
+            if (two_left && two_right)
+                _tile_loadd(3, start + block->start_left + block->start_right, start_bytes);
+        }
+        MULTIPLY_SECOND();
+        meanwhile(block, s, 0);
         LOAD_RIGHT(1);
         MULTIPLY();
+        meanwhile(block, s, 1);
         LOAD_LEFT(1);
         MULTIPLY();
+        meanwhile(block, s, 2);
         LOAD_RIGHT(0);
         MULTIPLY();
+        meanwhile(block, s, 3);
         LOAD_LEFT(2);
-        MULTIPLY();
-        LOAD_LEFT(0);
-        MULTIPLY();
-        if (s == 0 && block->meanwhile != NULL)
-            block->meanwhile(block->context);
-        if (s % 4 == 3) /* for nothing: after some 128 products without a store, the next would take as long as 30 */
+        MULTIPLY_FIRST();
+        if (s < block->steps - 1)
+            MULTIPLY_SECOND();
+        LOAD_FIRST(0);
+        MULTIPLY_FIRST();
+        if (s == block->steps - 1) {
+            _tile_stored(0, sums, sums_bytes);
+            if (two_right)
+                _tile_stored(1, sums + 16, sums_bytes);
+            MULTIPLY_SECOND();
+        } else if (s % 4 == 3) /* for nothing: after some 128 products without a store, the next takes as long as 30 */
             _tile_stored(4, sums, sums_bytes);
+        LOAD_SECOND(0);
+        MULTIPLY_SECOND();
     }
-    _tile_stored(0, sums, sums_bytes);
-    if (two_right)
-        _tile_stored(1, sums + 16, sums_bytes);
-    if (two_left)
-        _tile_stored(2, sums + 16 * sums_row, sums_bytes);
-    if (two_left && two_right)
-        _tile_stored(3, sums + 16 * sums_row + 16, sums_bytes);
+    *block->pending = (tlk_tile_pending){two_left ? sums + 16 * sums_row : NULL, sums_row, two_right};
     __asm__ volatile("" ::: "memory");
+}
+
+void TLK_FN(tlk_tiles_finish)(tlk_tile_pending *pending)
+{
+    store_pending(pending);
+    pending->sums = NULL;
 }
 
 /* The element of a line as it was. */
@@ -264,6 +311,7 @@ static TLK_NOINLINE void multiply_special(const tlk_tile_block *block, int l, in
 
 void TLK_FN(tlk_tiles_multiply)(const tlk_tile_block *block)
 {
+    const unsigned special = block->special[0][0] | block->special[0][1] | block->special[1][0] | block->special[1][1];
     if (block->lines[0][1] != NULL && block->lines[1][1] != NULL)
         multiply(block, true, true);
     else if (block->lines[0][1] != NULL)
@@ -272,6 +320,9 @@ void TLK_FN(tlk_tiles_multiply)(const tlk_tile_block *block)
         multiply(block, false, true);
     else
         multiply(block, false, false);
+    if (special == 0)
+        return;
+    TLK_FN(tlk_tiles_finish)(block->pending);
     for (int l = 0; l < 2 && block->lines[0][l] != NULL; l++)
         for (int r = 0; r < 2 && block->lines[1][r] != NULL; r++)
             if ((block->special[0][l] | block->special[1][r]) != 0)

@@ -50,6 +50,13 @@ typedef struct tlk_lines {
  * that have an infinity or NaN, a bit for each. */
 unsigned TLK_FN(tlk_tiles_split)(const tlk_lines *lines, bool left, int count, tlk_tile *tiles);
 
+/* Sums of a block's second left lines, that are still in the tiles. */
+typedef struct tlk_tile_pending {
+    float *sums; /* where they go to, or NULL */
+    int64_t sums_row;
+    bool two_right;
+} tlk_tile_pending;
+
 typedef struct tlk_tile_block {
     int64_t steps;
     const int64_t *offsets;                     /* of each step's left lines, in bytes; NULL: a tile after the other */
@@ -59,7 +66,9 @@ typedef struct tlk_tile_block {
     int64_t start_row, start_left, start_right; /* from row to row, and to the second lines */
     float *sums;                                /* [32][sums_row] */
     int64_t sums_row;                           /* 0: 32 */
-    void (*meanwhile)(const void *context);     /* NULL, or what vectors do while the first tiles multiply */
+    tlk_tile_pending *pending;                  /* the block before's, then this one's */
+    void (*meanwhile)(const void *context, int quarter); /* NULL, or what vectors do while the first tiles multiply, in
+                                                          * quarters 0 to 3; the block before's sums are there */
     const void *context;
 } tlk_tile_block;
 
@@ -68,5 +77,8 @@ void TLK_FN(tlk_tiles_begin)(void);
 void TLK_FN(tlk_tiles_end)(void);
 
 void TLK_FN(tlk_tiles_multiply)(const tlk_tile_block *block);
+
+/* All sums are in memory then. To be called before what was multiplied last is read, but in `meanwhile`. */
+void TLK_FN(tlk_tiles_finish)(tlk_tile_pending *pending);
 
 #endif
