@@ -199,6 +199,18 @@ TLK_INLINE vecd vd_select(vecl mask, vecd a, vecd b)
     return (vecd)((mask & (vecl)a) | (~mask & (vecl)b));
 }
 
+#if defined TLK_ISA_AVX512 || defined TLK_ISA_AVX2
+/* Lane k is x's lane places[k], of which only so many bits count as lanes need. */
+TLK_INLINE vecf vf_permute(vecf x, veci places)
+{
+#if defined TLK_ISA_AVX512
+    return (vecf)_mm512_permutexvar_ps((__m512i)places, (__m512)x);
+#else
+    return (vecf)_mm256_permutevar8x32_ps((__m256)x, (__m256i)places);
+#endif
+}
+#endif
+
 TLK_INLINE vecf vf_abs(vecf x)
 {
     return (vecf)((veci)x & vi_set1(0x7fffffff));

@@ -175,6 +175,27 @@ TLK_INLINE void window_copy_vectors(int step, const window_line *line, const rea
     }
 }
 
+/* For a longer step: whole vectors of every step-th element, from the first step inside x on; each of as many vectors
+ * of x gives those that it has. Returns the first step that is left. */
+static int64_t window_pick_vectors(const window_line *line, const real *x, int64_t width, real *out)
+{
+    int64_t i = line->begin;
+#if !defined TLK_DOUBLE && (defined TLK_ISA_AVX512 || defined TLK_ISA_AVX2)
+    const int step = (int)MIN(line->step, VW);
+    const veci places = vi_iota() * step;
+    int64_t at = line->start + i * line->step;
+    for (; step <= VW / 2 && i + VW <= line->end && at + step * VW <= width; i += VW, at += step * VW) {
+        vec picked = vf_permute(v_load(x + at), places);
+        for (int k = 1; k < step; k++)
+            picked = vf_select(places >= k * VW, vf_permute(v_load(x + at + k * VW), places), picked);
+        v_store(out + i, picked);
+    }
+#else
+    (void)x, (void)width, (void)out;
+#endif
+    return i;
+}
+
 /* A row of x, up to a vector too far. */
 static void window_copy_row(const window_line *line, const real *x, int64_t width, real padding, real *out)
 {
@@ -183,9 +204,9 @@ static void window_copy_row(const window_line *line, const real *x, int64_t widt
     else if (line->step == 2)
         window_copy_vectors(2, line, x, width, out);
     else
-        for (int64_t i = 0; i < line->steps; i++)
-            out[i] = i < line->begin || i >= line->end ? 0 : x[line->start + i * line->step];
-    if (padding == 0)
+        for (int64_t i = window_pick_vectors(line, x, width, out); i < line->end; i++)
+            out[i] = x[line->start + i * line->step];
+    if (padding == 0 && line->step <= 2)
         return;
     for (int64_t i = 0; i < line->begin; i++)
         out[i] = padding;

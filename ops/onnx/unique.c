@@ -65,8 +65,8 @@ static tl_status unique_reshape(tl_call *call)
 
 static int64_t key_at(tl_type type, const void *data, int64_t i)
 {
-    int64_t wide;
-    int32_t narrow;
+    int64_t wide = 0;
+    int32_t narrow = 0;
     const void *from = (const char *)data + op_bytes(type, i);
     op_order_keys(type, from, 1, op_order_wide(type) ? (void *)&wide : &narrow, 0);
     return op_order_wide(type) ? wide : narrow;

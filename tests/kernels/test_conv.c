@@ -163,7 +163,7 @@ START_TEST(test_random_shapes)
     static const int64_t heights[] = {1, 1, 1, 2, 3, 5, 8, 11};
     static const int64_t widths[] = {1, 2, 5, 7, 8, 15, 16, 17, 31, 33, 40, 64, 150, 290};
     static const int64_t kernels[] = {1, 1, 2, 3, 3, 5, 9};
-    static const int64_t strides[] = {1, 1, 1, 2, 3};
+    static const int64_t strides[] = {1, 1, 1, 2, 3, 5};
     static const int64_t dilations[] = {1, 1, 2, 3, 5000};
     static const int64_t channels[] = {1, 2, 3, 5, 8, 16, 17};
     static const int64_t depthwise[] = {6, 7, 8, 12, 14, 16, 31, 40}; /* about a vector of channels */
