@@ -100,10 +100,27 @@ static tl_value *chain_input(const tl_host *host, const tl_node *node, steps_fou
     return NULL;
 }
 
+/* The node that the chain through `node` begins with: rules look at nodes in any order. */
+static const tl_node *chain_head(const tl_host *host, const tl_node *node)
+{
+    steps_found found;
+    for (int i = 0; i < TLK_MAX_STEPS; i++) {
+        const tl_value *x = chain_input(host, node, &found);
+        const tl_node *before = x && host->value_use_count(x) == 1 ? host->value_producer(x) : NULL;
+        if (!before || !chain_input(host, before, &found) || !steps_append(&found, node, x, STEPS_ANY))
+            break;
+        node = before;
+    }
+    return node;
+}
+
 static tl_status fuse_elementwise(const tl_host *host, tl_rewrite *rewrite, tl_node *node)
 {
     steps_found found;
-    tl_value *x = host->node_descriptor(node)->flags & TL_OP_ELEMENTWISE ? chain_input(host, node, &found) : NULL;
+    if (!(host->node_descriptor(node)->flags & TL_OP_ELEMENTWISE))
+        return TL_OK;
+    const tl_node *head = chain_head(host, node);
+    tl_value *x = chain_input(host, head, &found);
     if (!x)
         return TL_OK;
     found.most_operands = STEPS_CHAIN_OPERANDS - 1;
@@ -112,7 +129,7 @@ static tl_status fuse_elementwise(const tl_host *host, tl_rewrite *rewrite, tl_n
         return TL_OK;
     tl_value *inputs[1 + TLK_MAX_STEPS] = {x}, *y = found.y;
     memcpy(inputs + 1, found.operands, found.operand_count * sizeof inputs[0]);
-    tl_node *made = host->new_node(rewrite, STEPS_DOMAIN, "Elementwise", host->node_name(node), inputs,
+    tl_node *made = host->new_node(rewrite, STEPS_DOMAIN, "Elementwise", host->node_name(head), inputs,
                                    1 + found.operand_count, &y, 1);
     steps_write(&found, rewrite, made);
     return made ? host->commit(rewrite) : TL_OK;
