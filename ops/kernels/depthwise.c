@@ -4,8 +4,8 @@
 #include "kernels/check.h"
 
 #define MAX_WINDOW 2048 /* positions; beyond that most of them would be copied for nothing */
-/* So few taps are faster with lanes of steps. */
-#define NEAR_TAPS(stride) ((stride) == 1 ? 13 : 17)
+/* So few taps are faster with lanes of steps; more, where two outputs share what is selected. */
+#define NEAR_TAPS(s) ((s)->stride == 1 && (s)->multiplier == 1 ? 14 : 17)
 #if defined TLK_ISA_AVX512
 #define ROW_TAPS 6 /* though nearly every load crosses a cache line */
 #else
@@ -57,7 +57,7 @@ static bool has_rows(const tlk_sepconv *s)
     const double taps = (double)s->kernel_size;
     const double lanes = (double)(s->channels / VW + (s->channels % VW != 0)) * VW;
     const bool few = s->stride == 1 && 20 * taps * (double)s->channels <= lanes * (9 * taps + 11 * ROW_TAPS);
-    const bool faster = few || (tlk_taps_are_near(s) && s->kernel_size <= NEAR_TAPS(s->stride));
+    const bool faster = few || (tlk_taps_are_near(s) && s->kernel_size <= NEAR_TAPS(s));
     return !is_last(s) && (faster || phase_length(s) == SIZE_MAX);
 }
 

@@ -43,25 +43,71 @@ TLK_INLINE void sum_rows(int vectors, const struct rows *rows)
 #define LOAD_MASKED(mask, p)      ((vec)_mm512_maskz_loadu_ps(mask, p))
 #define SELECT_LANES(a, lanes, b) ((vec)_mm512_permutex2var_ps((__m512)(a), (__m512i)(lanes), (__m512)(b)))
 
-/* sum[v] += weight * what `lanes` select from x[v] and its neighbour. */
-TLK_INLINE void add_selected(int vectors, const vec *x, vec_mask lanes, real weight, vec *sum)
+/* sum[v] += weight * what `lanes` select from x[v] and its neighbour, for each of some outputs. */
+TLK_INLINE void add_selected(int vectors, const vec *x, vec_mask lanes, int outputs, const real *weights,
+                             int64_t next_output, vec sum[][8])
 {
     TLK_UNROLL
-    for (int v = 0; v < vectors; v++)
-        sum[v] = v_fma(SELECT_LANES(x[v], lanes, x[v + 1]), v_set1(weight), sum[v]);
+    for (int v = 0; v < vectors; v++) {
+        vec selected = SELECT_LANES(x[v], lanes, x[v + 1]);
+        if (outputs > 1)
+            TLK_IN_REGISTER(selected);
+        TLK_UNROLL
+        for (int i = 0; i < outputs; i++)
+            sum[i][v] = v_fma(selected, v_set1(weights[i * next_output]), sum[i][v]);
+    }
 }
 
-TLK_INLINE void add_all(int vectors, const vec *x, real weight, vec *sum)
+TLK_INLINE void add_all(int vectors, const vec *x, int outputs, const real *weights, int64_t next_output, vec sum[][8])
 {
     TLK_UNROLL
+    for (int i = 0; i < outputs; i++)
+        TLK_UNROLL
     for (int v = 0; v < vectors; v++)
-        sum[v] = v_fma(x[v], v_set1(weight), sum[v]);
+        sum[i][v] = v_fma(x[v], v_set1(weights[i * next_output]), sum[i][v]);
 }
 
 /* Vector v of a row, of which masks[v] lies in x. */
 TLK_INLINE vec load_row(bool inside, const __mmask16 *masks, const real *row, int v)
 {
     return inside ? v_load(row + v * VW) : LOAD_MASKED(masks[v], v_outside(row, v * VW));
+}
+
+/* Row j of h, and maybe the next output's of the same channel: what is selected serves both. */
+TLK_INLINE void sum_near_outputs(int vectors, int outputs, const tlk_row_tile *tile, const tlk_sepconv *s, int apart,
+                                 vec_mask step, const vec x[9], const vec odd[9], int64_t j)
+{
+    const int64_t taps = s->kernel_size;
+    const int64_t next_output = s->channels * taps;
+    const real *weights = tile->depthwise->by_rows + j * taps;
+    vec sum[2][8];
+    TLK_UNROLL
+    for (int i = 0; i < outputs; i++)
+        TLK_UNROLL
+    for (int v = 0; v < vectors; v++)
+        sum[i][v] = v_zero();
+    add_all(vectors, x, outputs, weights, next_output, sum);
+    vec_mask lanes = LANES;
+    for (int64_t k = apart; k < taps; k += apart) {
+        lanes += step;
+        add_selected(vectors, x, lanes, outputs, weights + k, next_output, sum);
+    }
+    if (apart == 2 && taps > 1) {
+        int64_t k = 1;
+        lanes = LANES + (int)s->dilation / 2;
+        if (s->dilation == 1) {
+            add_all(vectors, odd, outputs, weights + 1, next_output, sum);
+            lanes += step;
+            k = 3;
+        }
+        for (; k < taps; k += 2, lanes += step)
+            add_selected(vectors, odd, lanes, outputs, weights + k, next_output, sum);
+    }
+    TLK_UNROLL
+    for (int i = 0; i < outputs; i++)
+        TLK_UNROLL
+    for (int v = 0; v < vectors; v++)
+        v_store(tlk_h_vector(tile, j + i * s->channels, v), sum[i][v]);
 }
 
 /* Taps that are near: x is loaded once, and a tap has the lanes of two neighbouring vectors. Loads at a tap would
@@ -71,10 +117,9 @@ TLK_INLINE void sum_near_rows(bool inside, int vectors, int stride, const struct
 {
     const tlk_row_tile tile = *rows->tile; /* what is copied stays in registers, whatever is stored to h */
     const tlk_sepconv *s = tile.depthwise->sepconv;
-    const real *by_rows = tile.depthwise->by_rows;
-    const real *data = rows->data;
     const int apart = stride == 2 && s->dilation % 2 != 0 ? 2 : 1;
     const vec_mask step = (vec_mask){0} + (int)(s->dilation * apart / stride);
+    const real *data = rows->data;
     __mmask16 masks[18];
     const int begin = (int)CLAMP(-rows->start, 0, 18 * VW);
     const int count = (int)CLAMP(rows->length - rows->start, begin, 18 * VW) - begin;
@@ -105,33 +150,11 @@ TLK_INLINE void sum_near_rows(bool inside, int vectors, int stride, const struct
                 x[v] = v_even(x[v], more);
             }
         }
-        for (int64_t j = c; j < s->channels * s->multiplier; j += s->channels) {
-            const real *weights = by_rows + j * s->kernel_size;
-            vec sum[8];
-            TLK_UNROLL
-            for (int v = 0; v < vectors; v++)
-                sum[v] = v_zero();
-            add_all(vectors, x, weights[0], sum);
-            vec_mask lanes = LANES;
-            for (int64_t k = apart; k < s->kernel_size; k += apart) {
-                lanes += step;
-                add_selected(vectors, x, lanes, weights[k], sum);
-            }
-            if (apart == 2 && s->kernel_size > 1) {
-                int64_t k = 1;
-                lanes = LANES + (int)s->dilation / 2;
-                if (s->dilation == 1) {
-                    add_all(vectors, odd, weights[1], sum);
-                    lanes += step;
-                    k = 3;
-                }
-                for (; k < s->kernel_size; k += 2, lanes += step)
-                    add_selected(vectors, odd, lanes, weights[k], sum);
-            }
-            TLK_UNROLL
-            for (int v = 0; v < vectors; v++)
-                v_store(tlk_h_vector(&tile, j, v), sum[v]);
-        }
+        int64_t j = c;
+        for (; stride == 1 && vectors > 1 && j + s->channels < s->channels * s->multiplier; j += 2 * s->channels)
+            sum_near_outputs(vectors, 2, &tile, s, apart, step, x, odd, j);
+        for (; j < s->channels * s->multiplier; j += s->channels)
+            sum_near_outputs(vectors, 1, &tile, s, apart, step, x, odd, j);
     }
 }
 
