@@ -10,6 +10,12 @@
 #define LATE_ROWS  84
 #define LATE_TILES 16
 
+/* What one core has just packed comes slowly to the others. So each thread packs the rows that it multiplies, or where
+ * threads share the columns a copy of all rows, if these are of at most so many bytes; and a product of fewer
+ * multiply-adds in all, on tiles three times as many, is one thread's. */
+#define COPY_BYTES  (1 << 17)
+#define SHARED_COST 6e5
+
 /* Squares of a product on tiles that are best taken together. */
 #define TILES_TOGETHER 8
 
@@ -149,6 +155,20 @@ static bool is_late(const product_plan *plan)
            plan->a.each > LATE_BYTES / (size_t)plan->batch && plan->b.each <= LATE_BYTES;
 }
 
+/* Whether pieces are blocks of A's rows. */
+static bool is_by_rows(const product_plan *plan)
+{
+    return plan->a.side == PRODUCT_LEFT && plan->a.pieces >= plan->b.pieces;
+}
+
+/* Whether A is packed where it is multiplied: blocks of rows that no other matrix wants, or a copy for each thread. A
+ * single row needs no packing. */
+static bool is_packed_late(const tl_call *call, const product_plan *plan)
+{
+    return plan->a.side == PRODUCT_LEFT && plan->a.depth > 0 && plan->a.lines > 1 &&
+           (is_by_rows(plan) ? plan->a.matrices == plan->batch : call->thread_count > 1 && plan->a.each <= COPY_BYTES);
+}
+
 /* Whether the product is made on tiles, of operands where they lie. */
 static const tlk_gemm_tiles *tiles_of(const product_plan *plan)
 {
@@ -174,7 +194,9 @@ void product_place(tl_call *call, product_plan *plan, bool b_packed)
     const tlk_gemm_tiles *tiles = tiles_of(plan);
     plan->a_packed = tiles           ? nn_place(call, call->thread_count, tiles_bytes(plan, tiles))
                      : is_late(plan) ? nn_place(call, call->thread_count, late_bytes(plan))
-                                     : nn_place(call, plan->a.matrices, plan->a.each);
+                     : is_packed_late(call, plan) && !is_by_rows(plan)
+                         ? nn_place(call, call->thread_count, plan->a.each)
+                         : nn_place(call, plan->a.matrices, plan->a.each);
     if (!b_packed)
         plan->b_packed = nn_place(call, plan->b.matrices, plan->b.each);
 }
@@ -253,6 +275,7 @@ typedef struct run_job {
     bool by_left; /* pieces are blocks of the left operand, with all of the right one; or the other way round */
     int64_t pieces;
     const char *late; /* A, where pieces are tiles of its rows to be packed, each thread's in late_bytes of a.packed */
+    const char *own;  /* A, where blocks of its rows are to be packed: in their place, or all in each thread's copy */
 } run_job;
 
 /* The steps for one matrix of the batch, from a row on. */
@@ -321,6 +344,16 @@ static void run_late(const run_job *job, const tlk_gemm *whole, int64_t matrix, 
     kernel->run(&gemm, packed, packed_b, 0, blocks, 0, plan->b.pieces);
 }
 
+/* Packs one matrix of A, or a piece of it. */
+static const char *pack_own(const run_job *job, int64_t a, int64_t first, int64_t last, int32_t thread)
+{
+    const product_factor *f = &job->plan->a;
+    const char *data = job->own + a * f->lines * f->depth * (int64_t)nn_type_size(job->plan->type);
+    char *packed = (char *)job->a.packed + (size_t)(job->by_left ? a : thread) * f->each;
+    product_pack(f, job->plan->type, data, job->by_left ? first : 0, job->by_left ? last : f->pieces, packed);
+    return packed;
+}
+
 static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_t last, int32_t thread)
 {
     const product_plan *plan = job->plan;
@@ -335,7 +368,7 @@ static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_
         b += index * plan->b_steps[i];
     }
     const product_factor *left = swapped ? &plan->b : &plan->a, *right = swapped ? &plan->a : &plan->b;
-    const operand at_a = operand_at(plan, &plan->a, job->a, job->late ? 0 : a),
+    const operand at_a = operand_at(plan, &plan->a, job->a, job->late || job->own ? 0 : a),
                   at_b = operand_at(plan, &plan->b, job->b, b);
     const operand l = swapped ? at_b : at_a, r = swapped ? at_a : at_b;
     tlk_step steps[TLK_MAX_STEPS];
@@ -365,8 +398,9 @@ static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_
         kernel->run_few(&gemm, l.in_place ? l.in_place : l.packed, l.in_place ? left->line_step : gemm.depth,
                         r.in_place ? r.in_place : r.packed, r.in_place ? right->line_step : gemm.depth, first, last);
     else
-        kernel->run(&gemm, l.packed, r.packed, job->by_left ? first : 0, job->by_left ? last : left->pieces,
-                    job->by_left ? 0 : first, job->by_left ? right->pieces : last);
+        kernel->run(&gemm, job->own ? pack_own(job, a, first, last, thread) : l.packed, r.packed,
+                    job->by_left ? first : 0, job->by_left ? last : left->pieces, job->by_left ? 0 : first,
+                    job->by_left ? right->pieces : last);
 }
 
 static void run_task(void *context, int64_t begin, int64_t end, int32_t thread)
@@ -397,6 +431,9 @@ void product_run(tl_call *call, const product_plan *plan, const void *a, const v
         job.pieces = nn_ceil_div(plan->a.lines, LATE_ROWS);
         job.a.packed = packed;
         job.late = a;
+    } else if (is_packed_late(call, plan)) {
+        job.a.packed = packed;
+        job.own = a;
     } else {
         job.a = pack_factor(call, plan, &plan->a, &plan->b, a, packed);
     }
@@ -406,8 +443,11 @@ void product_run(tl_call *call, const product_plan *plan, const void *a, const v
     }
     const double cost = (double)left->lines * (double)right->lines * (double)plan->b.depth / (double)job.pieces;
     const int64_t all = plan->batch * job.pieces;
-    int64_t grain = nn_even_grain(call->thread_count, all, cost);
+    const bool small = cost * (double)all < (job.tiles ? 3 : 1) * SHARED_COST;
+    int64_t grain = small ? all : nn_even_grain(call->thread_count, all, cost);
     if (job.tiles) /* each call splits all of the other operand */
         grain = nn_max(grain, nn_min(nn_ceil_div(all, call->thread_count), TILES_TOGETHER));
+    if (job.own && !job.by_left) /* each call packs all */
+        grain = nn_max(grain, nn_ceil_div(all, call->thread_count));
     call->host->parallel_for(call, run_task, &job, all, grain);
 }
