@@ -64,7 +64,7 @@ static bool is_decided(const tl_step *step)
         if (in && tl_tensor_bytes(in) > (int64_t)AHEAD_LIMIT && !(op->flags & TL_OP_SHAPE_ONLY))
             return false;
     }
-    return true;
+    return !tl_node_takes_long(step->node);
 }
 
 /* Computes the node now. Results are kept only if all of them are small; false: it stays a step. */

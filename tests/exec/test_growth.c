@@ -437,12 +437,48 @@ START_TEST(strings_are_not_doubled_without_end)
 }
 END_TEST
 
+/* ---- What a file asks for in few bytes is left to the run */
+
+START_TEST(long_work_is_not_folded)
+{
+    file graph = {NULL, 0, 0}, shape = {NULL, 0, 0}, pool = {NULL, 0, 0}, kernel = {NULL, 0, 0};
+    const int64_t dims[] = {1, 1, 1 << 18};
+    append_int(&shape, 1, TL_COUNT(dims));
+    append_int(&shape, 2, TL_INT64);
+    append_text(&shape, 8, "x0");
+    append_field(&shape, 9, dims, sizeof dims);
+    append_file(&graph, INITIALIZER, &shape);
+    simple_node(&graph, "ConstantOfShape", "x0", NULL, "x1");
+    append_text(&pool, INPUT, "x1");
+    append_text(&pool, OUTPUT, "x2");
+    append_text(&pool, OP, "LpPool");
+    append_text(&kernel, 1, "kernel_shape");
+    append_int(&kernel, 8, 1 << 17);
+    append_int(&kernel, 20, TL_ATTR_INTS);
+    append_file(&pool, ATTRIBUTE, &kernel);
+    append_file(&graph, NODE, &pool);
+    name_output(&graph, "x2");
+    file model = file_of(&graph, 17);
+    const clock_t begin = clock();
+    tl_runtime *runtime;
+    tl_session *session;
+    ck_assert_int_eq(tl_runtime_create(NULL, &runtime, &error), TL_OK);
+    tl_status status = tl_session_open_memory(runtime, model.bytes, model.size, NULL, &session, &error);
+    ck_assert_msg(status == TL_OK, "%s", error.message);
+    ck_assert_double_lt((double)(clock() - begin) / CLOCKS_PER_SEC, 1);
+    tl_session_destroy(session);
+    tl_runtime_destroy(runtime);
+    free(model.bytes);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("growth");
     TCase *cases = tcase_create("growth");
     tcase_set_timeout(cases, 120);
     tcase_add_test(cases, strings_are_not_doubled_without_end);
+    tcase_add_test(cases, long_work_is_not_folded);
     tcase_add_loop_test(cases, time_grows_with_the_file, 0, (int)(sizeof kinds / sizeof kinds[0]));
     suite_add_tcase(suite, cases);
     return run_suite(suite);
