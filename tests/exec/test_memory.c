@@ -93,6 +93,7 @@ static const subject subjects[] = {
     {open_and_run, "../cli/models/separable.onnx"}, /* an operator of a plugin */
     {open_and_run, "../quantized/cases/keyword_s8s8_by_channel/model.onnx"},
     {open_and_run, "../quantized/cases/plane_dynamic_u8/model.onnx"},
+    {open_and_run, "../quantized/cases/pool_operators_u8s8_by_channel/model.onnx"},
     {open_and_run, "../save/data/fuse/pair_in_loop/model.onnx"},
     {open_and_run, "../save/data/lower/nested_functions/model.onnx"},
     {open_and_run, "../../models/exporters/keras_jax/gru_default_dynamic/model.onnx"}, /* Loop */
