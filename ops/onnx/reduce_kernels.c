@@ -169,7 +169,86 @@ void op_reduce_f32(void *job, int64_t begin, int64_t end, int32_t thread)
     }
 }
 
-/* ---- the other domains: one output at a time */
+/* ---- double: columns side by side, which compilers make vectors of; what lies in a row is dealt out to LANES */
+
+#define LANES 32
+
+static __attribute__((noinline)) void add_lines_f64(tlk_reduction what, const double *x, int64_t lines, int64_t step,
+                                                    int64_t columns, const double *bounds, int64_t bound_step,
+                                                    double *restrict total)
+{
+#define EACH(expression)                           \
+    for (int64_t i = 0; i < lines; i++, x += step) \
+        for (int64_t c = 0; c < columns; c++) {    \
+            const double u = x[c], a = total[c];   \
+            total[c] = (expression);               \
+        }                                          \
+    break
+    switch (what) {
+    case TLK_SUM:
+        EACH(a + u);
+    case TLK_SUM_ABS:
+        EACH(a + fabs(u));
+    case TLK_SUM_SQUARE:
+        EACH(a + u * u);
+    case TLK_SUM_EXP:
+        EACH(a + exp(u - bounds[c * bound_step]));
+    case TLK_PRODUCT:
+        EACH(a * u);
+    case TLK_MINIMUM:
+        EACH(((a < u) | (a != a)) ? a : u);
+    case TLK_MAXIMUM:
+        EACH(((a > u) | (a != a)) ? a : u);
+    }
+#undef EACH
+}
+
+/* Of `columns` columns; one alone is a row. `total` has room for a block. */
+static void gather_f64(const op_reduce_plan *p, tlk_reduction what, const double *x, int64_t columns,
+                       const double *bounds, double *total)
+{
+    const bool row = p->columns == 1;
+    const int64_t width = !row ? columns : p->n < LANES ? p->n : LANES, step = row ? width : p->columns;
+    const int64_t lines = row ? p->n / width : p->n, rest = row ? p->n % width : 0;
+    const double neutral = what == TLK_PRODUCT   ? 1
+                           : what == TLK_MINIMUM ? INFINITY
+                           : what == TLK_MAXIMUM ? -INFINITY
+                                                 : 0;
+    int64_t index[TL_MAX_RANK] = {0}, at = 0;
+    for (int64_t c = 0; c < width; c++)
+        total[c] = neutral;
+    do {
+        add_lines_f64(what, x + at, lines, step, width, bounds, !row, total);
+        add_lines_f64(what, x + at + p->n - rest, rest > 0, 0, rest, bounds, !row, total);
+    } while (next_line(p, index, &at));
+    for (int64_t left = width, half; row && left > 1; left = half) {
+        half = (left + 1) / 2;
+        add_lines_f64(what < TLK_PRODUCT ? TLK_SUM : what, total + half, 1, 0, left - half, NULL, 0, total);
+    }
+}
+
+void op_reduce_f64(void *job, int64_t begin, int64_t end, int32_t thread)
+{
+    const op_reduce_job *j = job;
+    const op_reduce_plan *p = j->plan;
+    (void)thread;
+    for (int64_t unit = begin; unit < end; unit++) {
+        const int64_t row = unit / j->blocks, first = unit % j->blocks * OP_REDUCE_COLUMNS;
+        const int64_t columns = p->columns - first < OP_REDUCE_COLUMNS ? p->columns - first : OP_REDUCE_COLUMNS;
+        const double *x = (const double *)j->x + op_reduce_row(p, row) + first;
+        double *y = (double *)j->y + row * p->columns + first;
+        double total[OP_REDUCE_COLUMNS], bounds[OP_REDUCE_COLUMNS];
+        if (j->kind == OP_REDUCE_LOG_SUM_EXP)
+            gather_f64(p, TLK_MAXIMUM, x, columns, NULL, bounds);
+        for (int64_t c = 0; c < columns; c++)
+            bounds[c] = j->kind == OP_REDUCE_LOG_SUM_EXP && isfinite(bounds[c]) ? bounds[c] : 0;
+        gather_f64(p, vector_reduction(j->kind), x, columns, bounds, total);
+        for (int64_t c = 0; c < columns; c++)
+            y[c] = finish(j->kind, total[c], p->count, bounds[c]);
+    }
+}
+
+/* ---- integers */
 
 /* Calls STEP with every element u of the output at `x`. */
 #define FOR_EACH(T, STEP)                         \
@@ -183,61 +262,6 @@ void op_reduce_f32(void *job, int64_t begin, int64_t end, int32_t thread)
             }                                     \
         } while (next_line(p, index, &at));       \
     } while (0)
-
-static __attribute__((noinline)) double line_f64(const op_reduce_plan *p, op_reduce_kind kind, const double *x)
-{
-    double total = 0.0, bound = 0.0;
-    switch (kind) {
-    case OP_REDUCE_L1:
-        FOR_EACH(double, total += fabs(u));
-        break;
-    case OP_REDUCE_L2:
-    case OP_REDUCE_SUM_SQUARE:
-        FOR_EACH(double, total += u * u);
-        break;
-    case OP_REDUCE_LOG_SUM_EXP:
-        bound = -INFINITY;
-        FOR_EACH(double, bound = join(TLK_MAXIMUM, bound, u));
-        bound = isfinite(bound) ? bound : 0.0;
-        FOR_EACH(double, total += exp(u - bound));
-        break;
-    case OP_REDUCE_PRODUCT:
-        total = 1.0;
-        FOR_EACH(double, total *= u);
-        break;
-    case OP_REDUCE_MIN:
-        total = INFINITY;
-        FOR_EACH(double, total = join(TLK_MINIMUM, total, u));
-        break;
-    case OP_REDUCE_MAX:
-        total = -INFINITY;
-        FOR_EACH(double, total = join(TLK_MAXIMUM, total, u));
-        break;
-    default:
-        FOR_EACH(double, total += u);
-        break;
-    }
-    return finish(kind, total, p->count, bound);
-}
-
-#define TASK(name, T, line)                                                                                       \
-    void name(void *job, int64_t begin, int64_t end, int32_t thread)                                              \
-    {                                                                                                             \
-        const op_reduce_job *j = job;                                                                             \
-        const op_reduce_plan *p = j->plan;                                                                        \
-        (void)thread;                                                                                             \
-        for (int64_t unit = begin; unit < end; unit++) {                                                          \
-            const int64_t row = unit / j->blocks, first = unit % j->blocks * OP_REDUCE_COLUMNS;                   \
-            const int64_t last = p->columns - first < OP_REDUCE_COLUMNS ? p->columns : first + OP_REDUCE_COLUMNS; \
-            const T *x = (const T *)j->x + op_reduce_row(p, row);                                                 \
-            T *y = (T *)j->y + row * p->columns;                                                                  \
-            for (int64_t c = first; c < last; c++)                                                                \
-                y[c] = line(p, j->kind, x + c);                                                                   \
-        }                                                                                                         \
-    }
-TASK(op_reduce_f64, double, line_f64)
-
-/* ---- integers */
 
 /* What no kernel has: squares and magnitudes wrap, and what has roots and logarithms is cut to whole. */
 #define LINE(name, T, lowest, negative, to_integer)                                                   \
