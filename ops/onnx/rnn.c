@@ -321,7 +321,8 @@ static bool has_kernel(const rnn_activation *f, tlk_activation *activation)
     static const struct {
         bool there;
         tlk_activation_kind kind;
-    } kernels[] = {[RNN_SIGMOID] = {true, TLK_SIGMOID},
+    } kernels[] = {[RNN_RELU] = {true, TLK_RELU},
+                   [RNN_SIGMOID] = {true, TLK_SIGMOID},
                    [RNN_TANH] = {true, TLK_TANH},
                    [RNN_LEAKY_RELU] = {true, TLK_LEAKY_RELU},
                    [RNN_HARD_SIGMOID] = {true, TLK_HARD_SIGMOID},
