@@ -9,6 +9,7 @@ typedef struct layer_plan {
     /* How scale and shift are read along X. Beside `run` elements, of the axes from `inner` on, those of both lie one
      * after the other, too. */
     int64_t strides[2][TL_MAX_RANK];
+    bool varies[2]; /* from row to row */
     int32_t inner;
     int64_t run;
 } layer_plan;
@@ -39,6 +40,8 @@ static void layer_make_plan(const tl_call *call, layer_plan *plan, int32_t axis)
     for (size_t k = 0; k < 2; k++)
         if (op_input(call, k + 1))
             nn_broadcast_strides(op_input(call, k + 1), x->rank, plan->strides[k]);
+    for (int32_t i = 0; i < 2 * axis; i++)
+        plan->varies[i % 2] |= plan->strides[i % 2][i / 2] != 0;
     const bool shifted = op_input(call, 2) != NULL;
     plan->run = 1;
     for (plan->inner = x->rank; plan->inner > axis; plan->run *= x->dims[plan->inner]) {
@@ -53,7 +56,7 @@ static void layer_make_plan(const tl_call *call, layer_plan *plan, int32_t axis)
 static int64_t row_offset(const layer_plan *plan, int which, int64_t row)
 {
     int64_t at = 0;
-    for (int32_t i = plan->axis - 1; i >= 0; i--) {
+    for (int32_t i = plan->axis - 1; i >= 0 && plan->varies[which]; i--) {
         at += row % plan->dims[i] * plan->strides[which][i];
         row /= plan->dims[i];
     }
@@ -114,6 +117,13 @@ static void layer_run_f64(const tl_tensor *x, const tl_tensor *y, int64_t at, in
         to[i] = (from[i] - mean) * inverse * scale[i] + (shift ? shift[i] : 0);
 }
 
+static inline void layer_run_f32(const tl_tensor *x, const tl_tensor *y, int64_t at, int64_t n, const float *scale,
+                                 const float *shift, double mean, double inverse)
+{
+    tlk_get()->normalize((const float *)x->data + at, (float *)y->data + at, n, (float)mean, (float)inverse, scale,
+                         shift, 0);
+}
+
 /* The same for any mixture of types. */
 static void layer_run_any(const tl_call *call, int64_t at, int64_t n, const int64_t *beside, double mean,
                           double inverse)
@@ -135,9 +145,8 @@ static void layer_row(const layer_job *job, int64_t row, double mean, double inv
     int64_t beside[2] = {row_offset(plan, 0, row), row_offset(plan, 1, row)};
     for (int64_t at = row * plan->width, end = at + plan->width; at < end; at += plan->run) {
         if (same && x->type == TL_FLOAT && plan->run > 1)
-            tlk_get()->normalize((const float *)x->data + at, (float *)y->data + at, plan->run, (float)mean,
-                                 (float)inverse, (const float *)scale->data + beside[0],
-                                 shift ? (const float *)shift->data + beside[1] : NULL, 0);
+            layer_run_f32(x, y, at, plan->run, (const float *)scale->data + beside[0],
+                          shift ? (const float *)shift->data + beside[1] : NULL, mean, inverse);
         else if (same && x->type == TL_DOUBLE)
             layer_run_f64(x, y, at, plan->run, (const double *)scale->data + beside[0],
                           shift ? (const double *)shift->data + beside[1] : NULL, mean, inverse);
@@ -159,13 +168,20 @@ static void layer_task(void *context, int64_t begin, int64_t end, int32_t thread
 {
     const layer_job *job = context;
     const layer_plan *plan = job->plan;
+    const tl_tensor *x = job->call->inputs[0], *scale = job->call->inputs[1], *shift = op_input(job->call, 2);
     const tl_tensor *means = op_output(job->call, 1), *inverses = op_output(job->call, 2);
+    const bool plain = plan->run == plan->width && x->type == TL_FLOAT && scale->type == TL_FLOAT;
     (void)thread;
     for (int64_t row = begin; row < end; row++) {
         double mean, variance;
-        norm_statistics(job->call->inputs[0], row * plan->width, plan->width, job->centred, &mean, &variance);
+        norm_statistics(x, row * plan->width, plan->width, job->centred, &mean, &variance);
         const double inverse = 1 / sqrt(variance + job->epsilon);
-        layer_row(job, row, mean, inverse);
+        if (plain)
+            layer_run_f32(x, job->call->outputs[0], row * plan->width, plan->width,
+                          (const float *)scale->data + row_offset(plan, 0, row),
+                          shift ? (const float *)shift->data + row_offset(plan, 1, row) : NULL, mean, inverse);
+        else
+            layer_row(job, row, mean, inverse);
         if (means)
             nn_store_real(means, row, mean);
         if (inverses)

@@ -3,6 +3,28 @@
 
 #define BLOCK 256 /* neighbouring elements that are summed side by side */
 
+/* ---- Statistics of doubles, for the others, too */
+
+/* The sum of n numbers less `mean`, or of their squares: in lanes, so that no addition waits for the one before. */
+static double norm_sum(const double *x, int64_t n, double mean, bool squares)
+{
+    double lanes[8] = {0}, sum = 0;
+    for (int64_t i = 0; i < n; i += 8)
+        for (int64_t k = 0; k < 8 && k < n - i; k++) {
+            const double apart = x[i + k] - mean;
+            lanes[k] += squares ? apart * apart : apart;
+        }
+    for (int k = 0; k < 8; k++)
+        sum += lanes[k];
+    return sum;
+}
+
+void norm_statistics_f64(const double *x, int64_t n, bool centred, double *mean, double *variance)
+{
+    *mean = centred ? norm_sum(x, n, 0, false) / (double)n : 0;
+    *variance = norm_sum(x, n, *mean, true) / (double)n;
+}
+
 /* ---- LpNormalization: x / norm along one axis */
 
 typedef struct axis_job {

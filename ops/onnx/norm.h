@@ -6,19 +6,14 @@
 #include "onnx/nn.h"
 
 /* Mean, and mean of squares around `*mean` (which is zero if not `centred`), of a row of floats or doubles. */
+void norm_statistics_f64(const double *x, int64_t n, bool centred, double *mean, double *variance); /* norm.c */
 static inline void norm_statistics(const tl_tensor *x, int64_t at, int64_t n, bool centred, double *mean,
                                    double *variance)
 {
-    if (x->type == TL_FLOAT) {
+    if (x->type == TL_FLOAT)
         tlk_get()->moments((const float *)x->data + at, n, centred, mean, variance);
-        return;
-    }
-    const double *d = (const double *)x->data + at;
-    *mean = *variance = 0;
-    for (int64_t i = 0; i < n && centred; i++)
-        *mean += d[i] / (double)n;
-    for (int64_t i = 0; i < n; i++)
-        *variance += (d[i] - *mean) * (d[i] - *mean) / (double)n;
+    else
+        norm_statistics_f64((const double *)x->data + at, n, centred, mean, variance);
 }
 
 /* Mean and variance of parts, joined one by one: `part` is this one's share in the elements so far, its own included.
