@@ -42,12 +42,13 @@ typedef struct outcome {
 } outcome;
 
 /* The rules of the last phase, which would hide what the plugin does. */
-#define EPILOGUE_RULES                                                                                           \
-    "onnx.swish", "onnx.mish", "onnx.hard_swish", "onnx.hard_swish_by_clip", "onnx.gelu", "onnx.layer_norm",     \
-        "onnx.attention", "onnx.sink_squeeze", "onnx.pad_into_conv", "onnx.pad_into_quantized_conv",             \
-        "onnx.pad_into_conv_integer", "onnx.chomp_conv", "onnx.fold_into_conv", "onnx.fold_into_conv_transpose", \
-        "onnx.fold_into_gemm", "onnx.fold_into_matmul", "onnx.fuse_conv", "onnx.fuse_matmul", "onnx.fuse_gemm",  \
-        "onnx.fuse_conv_integer", "onnx.fuse_matmul_integer", "onnx.fuse_elementwise", "separable_conv1d.finish"
+#define EPILOGUE_RULES                                                                                                \
+    "onnx.swish", "onnx.mish", "onnx.hard_swish", "onnx.hard_swish_by_clip", "onnx.gelu", "onnx.layer_norm",          \
+        "onnx.attention", "onnx.sink_concat", "onnx.sink_squeeze", "onnx.pad_into_conv",                              \
+        "onnx.pad_into_quantized_conv", "onnx.pad_into_conv_integer", "onnx.chomp_conv", "onnx.fold_into_conv",       \
+        "onnx.fold_into_conv_transpose", "onnx.fold_into_gemm", "onnx.fold_into_matmul", "onnx.norm_to_steps",        \
+        "onnx.fuse_conv", "onnx.fuse_matmul", "onnx.fuse_gemm", "onnx.fuse_conv_integer", "onnx.fuse_matmul_integer", \
+        "onnx.fuse_elementwise", "separable_conv1d.finish"
 
 /* Loads and runs a model without these; inputs in order. `rewrites` false: as the file has it. */
 outcome run_model(const model *m, int threads, bool rewrites, const tl_tensor *inputs, size_t count);
