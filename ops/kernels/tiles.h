@@ -8,10 +8,10 @@
  *
  *     x y ~ x0 y2 + x1 y1 + x2 y0 + x0 y1 + x1 y0 + x0 y0
  *
- * The others are less than what float rounds off. These six are exact in float, and a sum is rounded once for 16 or 32
- * of them: results are at least as close to the exact ones as those of fused multiply-adds, of which such a machine
- * does less than half as many. What is smaller than 2^-126 counts as zero. A line with an infinity or NaN is computed
- * by multiply-adds of floats.
+ * The others are less than what float rounds off. These six are exact in float, and 16 or 32 of them are summed by
+ * themselves before they are added to the sum so far, which is rounded once for all: results are at least as close to
+ * the exact ones as those of fused multiply-adds, of which such a machine does less than half as many. What is smaller
+ * than 2^-126 counts as zero. A line with an infinity or NaN is computed by multiply-adds of floats.
  *
  * Operands are sets of *lines* along the depth: rows of the left one, columns of the right one. A tile has 16 lines
  * and 32 elements of each; elements i and i + 16 share one 32-bit number. Each sum goes over its tiles in order, from
