@@ -20,8 +20,8 @@ static tl_status reshape(tl_call *call)
         status = op_axis(call, "axis", value, x->rank, &checked);
     if (status || !op_plannable(x))
         return status;
-    /* half types and narrow integers are computed in wider ones */
-    call->workspace_size = op_is_native(x->type) ? 0 : 2 * op_staged_bytes(x->type, op_elements(x));
+    if (TL_T(x->type) & TL_T_HALFS) /* in float */
+        call->workspace_size = 2 * op_staged_bytes(x->type, op_elements(x));
     return TL_OK;
 }
 
@@ -82,16 +82,20 @@ typedef struct job {
     }
 VECTORS(sum_f32_row, TLK_ADD)
 VECTORS(product_f32_row, TLK_MUL)
-/* Integers are added and multiplied as unsigned numbers, modulo 2^64. */
+/* Integers are added and multiplied as unsigned numbers, modulo 2^32 or 2^64. */
 OP_KERNEL2(sum_f64_row, double, double, u + v)
+OP_KERNEL2(sum_u32_row, uint32_t, uint32_t, u + v)
 OP_KERNEL2(sum_u64_row, uint64_t, uint64_t, u + v)
 OP_KERNEL2(product_f64_row, double, double, u *v)
+OP_KERNEL2(product_u32_row, uint32_t, uint32_t, u *v)
 OP_KERNEL2(product_u64_row, uint64_t, uint64_t, u *v)
 TYPE(sum_f32, float, 0.0F, +)
 TYPE(sum_f64, double, 0.0, +)
+TYPE(sum_u32, uint32_t, 0, +)
 TYPE(sum_u64, uint64_t, 0, +)
 TYPE(product_f32, float, 1.0F, *)
 TYPE(product_f64, double, 1.0, *)
+TYPE(product_u32, uint32_t, 1, *)
 TYPE(product_u64, uint64_t, 1, *)
 
 /* Along another axis: each row from the one before it. */
@@ -124,14 +128,14 @@ static tl_status run(tl_call *call, const type *const *types)
     const int64_t n = op_elements(x);
     if (status || n == 0)
         return status;
-    const bool native = op_is_native(x->type);
+    const bool native = !(TL_T(x->type) & TL_T_HALFS);
     void *staged_out = native ? NULL : (char *)call->workspace + op_staged_bytes(x->type, n);
     job j = {
-        .type = types[op_domain_of(x->type)],
+        .type = types[TL_T(x->type) & (TL_T(TL_INT32) | TL_T(TL_UINT32)) ? OP_DOMAIN_COUNT : op_domain_of(x->type)],
         .outer = op_product(x, 0, axis),
         .n = x->dims[axis],
         .inner = op_product(x, axis + 1, x->rank),
-        .x = op_stage(x->type, x->data, n, call->workspace),
+        .x = native ? x->data : op_stage(x->type, x->data, n, call->workspace),
         .y = native ? y->data : staged_out,
         .exclusive = op_int(call, "exclusive") != 0,
     };
@@ -154,12 +158,13 @@ static tl_status run(tl_call *call, const type *const *types)
 
 static tl_status run_sum(tl_call *call)
 {
-    static const type *const types[OP_DOMAIN_COUNT] = {&sum_f32, &sum_f64, &sum_u64, &sum_u64};
+    static const type *const types[OP_DOMAIN_COUNT + 1] = {&sum_f32, &sum_f64, &sum_u64, &sum_u64, &sum_u32};
     return run(call, types);
 }
 static tl_status run_product(tl_call *call)
 {
-    static const type *const types[OP_DOMAIN_COUNT] = {&product_f32, &product_f64, &product_u64, &product_u64};
+    static const type *const types[OP_DOMAIN_COUNT + 1] = {&product_f32, &product_f64, &product_u64, &product_u64,
+                                                           &product_u32};
     return run(call, types);
 }
 

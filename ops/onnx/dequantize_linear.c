@@ -60,16 +60,20 @@ static void dequantize_range(void *context, int64_t begin, int64_t end, int32_t 
             continue;
         }
         n = n < OP_BLOCK ? n : OP_BLOCK;
+        char *y = (char *)job->y->data + (size_t)begin * size;
+        float *results = job->y->type == TL_FLOAT ? (float *)(void *)y : numbers;
+        const int64_t others = step == 0 ? 1 : n;
         quantize_load(job->x, begin, 1, n, numbers);
-        quantize_load(job->scale, scale, step, n, scales);
-        if (job->zero) {
-            quantize_load(job->zero, scale, step, n, zeros);
-            for (int64_t i = 0; i < n; i++)
-                numbers[i] -= zeros[i];
-        }
-        for (int64_t i = 0; i < n; i++)
-            numbers[i] *= scales[i];
-        op_store_floats(job->y->type, numbers, (char *)job->y->data + (size_t)begin * size, n);
+        quantize_load(job->scale, scale, 1, others, scales);
+        memset(zeros, 0, (size_t)others * sizeof zeros[0]);
+        if (job->zero)
+            quantize_load(job->zero, scale, 1, others, zeros);
+        if (step == 0)
+            tlk_get()->normalize(numbers, results, n, zeros[0], scales[0], NULL, NULL, -0.0F);
+        for (int64_t i = 0; i < n && step; i++)
+            results[i] = (numbers[i] - zeros[i]) * scales[i];
+        if (results == numbers)
+            op_store_floats(job->y->type, numbers, y, n);
         begin += n;
     }
 }

@@ -104,27 +104,14 @@ static void to_integers(const quantize_job *job, const float *quotients, const f
         to[i] = to_integer(quotients[i], (int32_t)zeros[i], low, high);
 }
 
-#define STORE(element)                                \
-    for (int64_t i = 0; i < n; i++)                   \
-        ((element *)data)[at + i] = (element)from[i]; \
-    break
-
 static void store_integers(const tl_tensor *y, int64_t at, int64_t n, const int32_t *from)
 {
-    void *data = y->data;
-    switch ((int)y->type) {
-    case TL_INT8:
-        STORE(int8_t);
-    case TL_UINT8:
-        STORE(uint8_t);
-    case TL_INT16:
-        STORE(int16_t);
-    case TL_UINT16:
-        STORE(uint16_t);
-    default:
+    if (op_type_bits(y->type) >= 8)
+        tlk_get()->whole->narrow(op_type_bits(y->type) == 8 ? TLK_AS_INT8 : TLK_AS_INT16, from,
+                                 (char *)y->data + op_bytes(y->type, at), n);
+    else
         for (int64_t i = 0; i < n; i++)
-            quantize_put_packed(op_type_bits(y->type), data, at + i, (unsigned)from[i]);
-    }
+            quantize_put_packed(op_type_bits(y->type), y->data, at + i, (unsigned)from[i]);
 }
 
 static void store_small_floats(const quantize_job *job, int64_t at, int64_t n, const float *quotients,
@@ -153,11 +140,28 @@ static void quantize_bytes(const quantize_job *job, int64_t at, int64_t n, int64
                               job->low, job->high);
 }
 
+/* The same for one scale, with which floats become integers in one go. */
+static void quantize_floats(const quantize_job *job, const float *x, float scale, int32_t zero, int64_t n, int32_t *to)
+{
+    const int32_t low = job->low, high = job->high;
+    for (int64_t i = 0; i < n; i++)
+        to[i] = to_integer(x[i] / scale, zero, low, high);
+}
+
 static void quantize_chunk(const quantize_job *job, int64_t at, int64_t n, int64_t scale, int64_t step)
 {
     float quotients[OP_BLOCK], scales[OP_BLOCK], zeros[OP_BLOCK];
     int32_t integers[OP_BLOCK];
     uint16_t halves[OP_BLOCK];
+    if (step == 0 && job->x->type == TL_FLOAT && job->precision == TL_FLOAT && is_integer(job->y->type)) {
+        zeros[0] = 0;
+        quantize_load(job->scale, scale, 1, 1, scales);
+        if (job->zero)
+            quantize_load(job->zero, scale, 1, 1, zeros);
+        quantize_floats(job, (const float *)job->x->data + at, scales[0], (int32_t)zeros[0], n, integers);
+        store_integers(job->y, at, n, integers);
+        return;
+    }
     quantize_load(job->x, at, 1, n, quotients);
     quantize_load(job->scale, scale, step, n, scales);
     if (job->zero)
