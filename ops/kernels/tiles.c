@@ -293,19 +293,20 @@ static TLK_NOINLINE void multiply_special(const tlk_tile_block *block, int l, in
     const float *start = block->start + l * block->start_left + r * block->start_right;
     float *sums = block->sums + l * 16 * sums_step(block) + r * 16;
     for (int row = 0; row < TLK_TILE_LINES; row++) {
-        const bool all = (block->special[0][l] >> row & 1) != 0;
-        if (!all && block->special[1][r] == 0)
-            continue;
-        for (int column = 0; column < TLK_TILE_LINES; column++) {
-            if (!all && (block->special[1][r] >> column & 1) == 0)
-                continue;
-            float sum = start[row * block->start_row + column];
-            for (int64_t s = 0; s < block->steps; s++)
-                for (int k = 0; k < TLK_TILE_DEPTH; k++)
-                    sum = fmaf(element(left_step(block, l, s), true, row, k),
-                               element(&block->lines[1][r][s], false, column, k), sum);
-            sums[row * sums_step(block) + column] = sum;
-        }
+        const unsigned columns = block->special[0][l] >> row & 1 ? 0xffff : block->special[1][r];
+        float line[TLK_TILE_LINES] = {0};
+        for (int column = 0; column < TLK_TILE_LINES; column++)
+            if (columns >> column & 1)
+                line[column] = start[row * block->start_row + column];
+        for (int64_t s = 0; columns != 0 && s < block->steps; s++)
+            for (int k = 0; k < TLK_TILE_DEPTH; k++) {
+                const float left = element(left_step(block, l, s), true, row, k);
+                for (int column = 0; column < TLK_TILE_LINES; column++)
+                    line[column] = fmaf(left, element(&block->lines[1][r][s], false, column, k), line[column]);
+            }
+        for (int column = 0; column < TLK_TILE_LINES; column++)
+            if (columns >> column & 1)
+                sums[row * sums_step(block) + column] = line[column];
     }
 }
 
