@@ -91,14 +91,18 @@ START_TEST(reads_fortran_order)
 }
 END_TEST
 
-START_TEST(empty_arrays_may_have_huge_dimensions)
+START_TEST(empty_arrays_have_dimensions_within_bounds)
 {
     tl_tensor t;
-    const char *header =
-        "{'descr': '<f8', 'fortran_order': False, 'shape': (0, 4611686018427387904, 4611686018427387904), }";
-    ck_assert_int_eq(read_header(header, NULL, 0, &t), TL_OK);
+    ck_assert_int_eq(read_header("{'descr': '<f8', 'fortran_order': False, 'shape': (0, 16384, 16384), }", NULL, 0, &t),
+                     TL_OK);
     ck_assert_int_eq(tl_tensor_elements(&t), 0);
     free(t.data);
+    ck_assert_int_ne(
+        read_header(
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (0, 4611686018427387904, 4611686018427387904), }", NULL,
+            0, &t),
+        TL_OK);
 }
 END_TEST
 
@@ -276,7 +280,7 @@ int main(void)
     tcase_add_test(tests, reads_plain_arrays);
     tcase_add_test(tests, reads_other_spellings);
     tcase_add_test(tests, reads_fortran_order);
-    tcase_add_test(tests, empty_arrays_may_have_huge_dimensions);
+    tcase_add_test(tests, empty_arrays_have_dimensions_within_bounds);
     tcase_add_loop_test(tests, refuses_with_a_reason, 0, (int)TL_COUNT(refused));
     tcase_add_test(tests, refuses_what_is_no_npy_file);
     tcase_add_test(tests, survives_damage);

@@ -191,8 +191,10 @@ START_TEST(refuses_bad_dimensions)
     message rank = tensor_of(TL_FLOAT, (const int64_t[17]){1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, 17);
     put_float(&rank, 4, 1);
     refused(&rank, TL_UNSUPPORTED, "rank 17");
-    message empty = tensor_of(TL_FLOAT, (const int64_t[]){INT64_MAX, 0, INT64_MAX}, 3);
+    message empty = tensor_of(TL_FLOAT, (const int64_t[]){1 << 14, 0, 1 << 14}, 3);
     accepted(&empty);
+    message endless = tensor_of(TL_FLOAT, (const int64_t[]){1 << 15, 0, 1 << 14}, 3);
+    refused(&endless, TL_INVALID_MODEL, "overflows");
 }
 END_TEST
 
