@@ -481,5 +481,5 @@ QLINEAR(QLinearGlobalAveragePool, one_in, OP_PARAMS(attribute, pool_attrs), .res
 QLINEAR(QLinearWhere, where_in, .plan_size = sizeof(op_map), .reshape = where_reshape, .run = where_run,
         .reach = op_reach_all);
 QLINEAR(QLinearSoftmax, one_in, OP_PARAMS(attribute, softmax_attrs), .reshape = softmax_reshape, .run = softmax_run);
-QLINEAR(QLinearAveragePool, one_in, OP_PARAMS(attribute, average_attrs), .plan_size = sizeof(average_plan),
-        .reshape = average_reshape, .run = average_run);
+QLINEAR(QLinearAveragePool, one_in, OP_PARAMS(attribute, average_attrs), .flags = TL_OP_LONG,
+        .plan_size = sizeof(average_plan), .reshape = average_reshape, .run = average_run);

@@ -339,7 +339,8 @@ static const tl_attribute_spec attention_attribute_25[] = {COMMON_ATTRIBUTES, OP
     {                                                                                                                \
         OP_HEAD(Attention, since), OP_PARAMS(input, attention_input_##inputs_), OP_PARAMS(output, attention_output), \
             OP_PARAMS(attribute, attention_attribute_##attributes_),                                                 \
-            .plan_size = sizeof(attention_plan), .reshape = attention_reshape, .run = attention_run                  \
+            .flags = TL_OP_LONG, .plan_size = sizeof(attention_plan), .reshape = attention_reshape,                  \
+            .run = attention_run                                                                                     \
     }
 OP_DESCRIPTOR(Attention, 23) = ATTENTION(23, 23, 23);
 OP_DESCRIPTOR(Attention, 24) = ATTENTION(24, 24, 23);

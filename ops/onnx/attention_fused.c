@@ -154,6 +154,7 @@ OP_DESCRIPTOR(FusedAttention, 1) = {OP_HEAD_IN("tapline.internal", FusedAttentio
                                     OP_PARAMS(input, fused_input),
                                     OP_PARAMS(output, fused_output),
                                     OP_PARAMS(attribute, fused_attribute),
+                                    .flags = TL_OP_LONG,
                                     .plan_size = sizeof(attention_plan),
                                     .reshape = fused_reshape,
                                     .run = fused_run};

@@ -126,6 +126,7 @@ OP_DESCRIPTOR(CausalConvWithState, 27) = {OP_HEAD(CausalConvWithState, 27),
                                           OP_PARAMS(input, causal_input),
                                           OP_PARAMS(output, causal_output),
                                           OP_PARAMS(attribute, causal_attribute),
+                                          .flags = TL_OP_LONG,
                                           .plan_size = sizeof(causal_plan),
                                           .reshape = causal_reshape,
                                           .run = causal_run};

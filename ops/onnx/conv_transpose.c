@@ -429,8 +429,14 @@ static const tl_attribute_spec transpose_attribute[] = {
     OP_STRING("auto_pad", "NOTSET"), OP_INTS("dilations"),    OP_INT("group", 1), OP_INTS("kernel_shape"),
     OP_INTS("output_padding"),       OP_INTS("output_shape"), OP_INTS("pads"),    OP_INTS("strides")};
 
-OP_DESCRIPTOR(ConvTranspose, 1) = {OP_HEAD(ConvTranspose, 1),           OP_PARAMS(input, transpose_input),
-                                   OP_PARAMS(output, transpose_output), OP_PARAMS(attribute, transpose_attribute),
-                                   .plan_size = sizeof(transpose_plan), .create = transpose_create,
-                                   .reshape = transpose_reshape,        .run = transpose_run,
-                                   .destroy = transpose_destroy,        .reach = transpose_reach};
+OP_DESCRIPTOR(ConvTranspose, 1) = {OP_HEAD(ConvTranspose, 1),
+                                   OP_PARAMS(input, transpose_input),
+                                   OP_PARAMS(output, transpose_output),
+                                   OP_PARAMS(attribute, transpose_attribute),
+                                   .flags = TL_OP_LONG,
+                                   .plan_size = sizeof(transpose_plan),
+                                   .create = transpose_create,
+                                   .reshape = transpose_reshape,
+                                   .run = transpose_run,
+                                   .destroy = transpose_destroy,
+                                   .reach = transpose_reach};

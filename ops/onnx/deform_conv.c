@@ -265,6 +265,7 @@ OP_DESCRIPTOR(DeformConv, 19) = {OP_HEAD(DeformConv, 19),
                                  OP_PARAMS(input, deform_input),
                                  OP_PARAMS(output, deform_output),
                                  OP_PARAMS(attribute, deform_attribute),
+                                 .flags = TL_OP_LONG,
                                  .plan_size = sizeof(deform_plan),
                                  .reshape = deform_reshape,
                                  .run = deform_run};

@@ -192,10 +192,6 @@ static tl_status einsum_run(tl_call *call)
     return einsum_compute(call, call->plan);
 }
 
-OP_DESCRIPTOR(Einsum, 12) = {OP_HEAD(Einsum, 12),
-                             OP_PARAMS(input, ins),
-                             OP_PARAMS(output, outs),
-                             OP_PARAMS(attribute, attrs),
-                             .plan_size = sizeof(einsum_plan),
-                             .reshape = einsum_reshape,
-                             .run = einsum_run};
+OP_DESCRIPTOR(Einsum, 12) = {OP_HEAD(Einsum, 12),         OP_PARAMS(input, ins), OP_PARAMS(output, outs),
+                             OP_PARAMS(attribute, attrs), .flags = TL_OP_LONG,   .plan_size = sizeof(einsum_plan),
+                             .reshape = einsum_reshape,   .run = einsum_run};

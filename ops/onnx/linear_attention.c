@@ -274,6 +274,7 @@ OP_DESCRIPTOR(LinearAttention, 27) = {OP_HEAD(LinearAttention, 27),
                                       OP_PARAMS(input, linear_input),
                                       OP_PARAMS(output, linear_output),
                                       OP_PARAMS(attribute, linear_attribute),
+                                      .flags = TL_OP_LONG,
                                       .plan_size = sizeof(linear_plan),
                                       .reshape = linear_reshape,
                                       .run = linear_run};

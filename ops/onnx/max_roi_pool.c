@@ -108,6 +108,10 @@ static const tl_param roi_output[] = {OP_IN("Y", TL_T_FLOATS, 'T')};
 static const tl_attribute_spec roi_attribute[] = {
     OP_FLOAT("spatial_scale", 1), {.name = "pooled_shape", .kind = TL_ATTR_INTS, .flags = TL_ATTR_REQUIRED}};
 
-OP_DESCRIPTOR(MaxRoiPool, 1) = {OP_HEAD(MaxRoiPool, 1),        OP_PARAMS(input, roi_input),
-                                OP_PARAMS(output, roi_output), OP_PARAMS(attribute, roi_attribute),
-                                .reshape = roi_reshape,        .run = roi_run};
+OP_DESCRIPTOR(MaxRoiPool, 1) = {OP_HEAD(MaxRoiPool, 1),
+                                OP_PARAMS(input, roi_input),
+                                OP_PARAMS(output, roi_output),
+                                OP_PARAMS(attribute, roi_attribute),
+                                .flags = TL_OP_LONG,
+                                .reshape = roi_reshape,
+                                .run = roi_run};

@@ -143,5 +143,10 @@ static tl_status nms_run(tl_call *call)
     return TL_OK;
 }
 
-OP_DESCRIPTOR(NonMaxSuppression, 10) = {OP_HEAD(NonMaxSuppression, 10), OP_PARAMS(input, ins),  OP_PARAMS(output, outs),
-                                        OP_PARAMS(attribute, attrs),    .reshape = nms_reshape, .run = nms_run};
+OP_DESCRIPTOR(NonMaxSuppression, 10) = {OP_HEAD(NonMaxSuppression, 10),
+                                        OP_PARAMS(input, ins),
+                                        OP_PARAMS(output, outs),
+                                        OP_PARAMS(attribute, attrs),
+                                        .flags = TL_OP_LONG,
+                                        .reshape = nms_reshape,
+                                        .run = nms_run};

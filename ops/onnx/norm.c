@@ -419,6 +419,7 @@ OP_DESCRIPTOR(LRN, 1) = {OP_HEAD(LRN, 1),
                          OP_PARAMS(input, norm_input),
                          OP_PARAMS(output, norm_output),
                          OP_PARAMS(attribute, lrn_attribute),
+                         .flags = TL_OP_LONG,
                          .reshape = lrn_reshape,
                          .run = lrn_run,
                          .reach = lrn_reach};

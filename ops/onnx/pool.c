@@ -308,9 +308,9 @@ static const tl_attribute_spec lp_attribute_2[] = {WINDOW_ATTRIBUTES, OP_INT("p"
 static const tl_attribute_spec lp_attribute_18[] = {WINDOW_ATTRIBUTES, OP_INT("p", 2), OP_INT("ceil_mode", 0),
                                                     OP_INTS("dilations")};
 
-#define POOL_REST(steps)                                                                             \
-    .create = steps##_create, .reshape = steps##_reshape, .run = pool_run, .destroy = op_free_state, \
-    .plan_size = sizeof(pool_plan), .reach = pool_reach
+#define POOL_REST(steps)                                                                        \
+    .flags = TL_OP_LONG, .create = steps##_create, .reshape = steps##_reshape, .run = pool_run, \
+    .destroy = op_free_state, .plan_size = sizeof(pool_plan), .reach = pool_reach
 
 OP_DESCRIPTOR(MaxPool, 1) = {OP_HEAD(MaxPool, 1), OP_PARAMS(input, max_input), OP_PARAMS(output, max_output_1),
                              OP_PARAMS(attribute, max_attribute_1), POOL_REST(max)};

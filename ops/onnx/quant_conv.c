@@ -704,8 +704,8 @@ CONV_STEPS(linear)
 #define QUANT_CONV(head, name, attribute_list)                                                                        \
     {                                                                                                                 \
         head, OP_PARAMS(input, name##_input), OP_PARAMS(output, name##_output), OP_PARAMS(attribute, attribute_list), \
-            .plan_size = sizeof(quant_plan), .create = name##_create, .reshape = name##_reshape, .run = name##_run,   \
-            .destroy = destroy, .reach = quant_conv_reach                                                             \
+            .flags = TL_OP_LONG, .plan_size = sizeof(quant_plan), .create = name##_create, .reshape = name##_reshape, \
+            .run = name##_run, .destroy = destroy, .reach = quant_conv_reach                                          \
     }
 OP_DESCRIPTOR(ConvInteger, 10) = QUANT_CONV(OP_HEAD(ConvInteger, 10), integer, attributes);
 OP_DESCRIPTOR(FusedConvInteger, 1) = QUANT_CONV(OP_HEAD_IN(STEPS_DOMAIN, FusedConvInteger, 1), fused, fused_attributes);

@@ -46,6 +46,6 @@ static tl_status match_run(tl_call *call)
     return TL_OK;
 }
 
-OP_DESCRIPTOR(RegexFullMatch, 20) = {
-    OP_HEAD(RegexFullMatch, 20), OP_PARAMS(input, ins),    OP_PARAMS(output, outs), OP_PARAMS(attribute, attrs),
-    .create = match_create,      .reshape = match_reshape, .run = match_run,        .destroy = op_free_state};
+OP_DESCRIPTOR(RegexFullMatch, 20) = {OP_HEAD(RegexFullMatch, 20), OP_PARAMS(input, ins), OP_PARAMS(output, outs),
+                                     OP_PARAMS(attribute, attrs), .flags = TL_OP_LONG,   .create = match_create,
+                                     .reshape = match_reshape,    .run = match_run,      .destroy = op_free_state};

@@ -204,17 +204,11 @@ static const tl_attribute_spec roi_attribute_10[] = {ROI_ATTRIBUTES};
 static const tl_attribute_spec roi_attribute_16[] = {ROI_ATTRIBUTES,
                                                      OP_STRING("coordinate_transformation_mode", "half_pixel")};
 
-OP_DESCRIPTOR(RoiAlign, 10) = {OP_HEAD(RoiAlign, 10),
-                               OP_PARAMS(input, roi_input),
-                               OP_PARAMS(output, roi_output),
-                               OP_PARAMS(attribute, roi_attribute_10),
-                               .plan_size = sizeof(roi_plan),
-                               .reshape = roi_reshape,
-                               .run = roi_run};
-OP_DESCRIPTOR(RoiAlign, 16) = {OP_HEAD(RoiAlign, 16),
-                               OP_PARAMS(input, roi_input),
-                               OP_PARAMS(output, roi_output),
-                               OP_PARAMS(attribute, roi_attribute_16),
-                               .plan_size = sizeof(roi_plan),
-                               .reshape = roi_reshape,
-                               .run = roi_run};
+OP_DESCRIPTOR(RoiAlign, 10) = {OP_HEAD(RoiAlign, 10),         OP_PARAMS(input, roi_input),
+                               OP_PARAMS(output, roi_output), OP_PARAMS(attribute, roi_attribute_10),
+                               .flags = TL_OP_LONG,           .plan_size = sizeof(roi_plan),
+                               .reshape = roi_reshape,        .run = roi_run};
+OP_DESCRIPTOR(RoiAlign, 16) = {OP_HEAD(RoiAlign, 16),         OP_PARAMS(input, roi_input),
+                               OP_PARAMS(output, roi_output), OP_PARAMS(attribute, roi_attribute_16),
+                               .flags = TL_OP_LONG,           .plan_size = sizeof(roi_plan),
+                               .reshape = roi_reshape,        .run = roi_run};

@@ -274,6 +274,6 @@ static tl_status tfidf_run(tl_call *call)
     return TL_OK;
 }
 
-OP_DESCRIPTOR(TfIdfVectorizer, 9) = {
-    OP_HEAD(TfIdfVectorizer, 9), OP_PARAMS(input, ins),    OP_PARAMS(output, outs), OP_PARAMS(attribute, attrs),
-    .create = tfidf_create,      .reshape = tfidf_reshape, .run = tfidf_run,        .destroy = op_free_state};
+OP_DESCRIPTOR(TfIdfVectorizer, 9) = {OP_HEAD(TfIdfVectorizer, 9), OP_PARAMS(input, ins), OP_PARAMS(output, outs),
+                                     OP_PARAMS(attribute, attrs), .flags = TL_OP_LONG,   .create = tfidf_create,
+                                     .reshape = tfidf_reshape,    .run = tfidf_run,      .destroy = op_free_state};

@@ -143,9 +143,13 @@ static const tl_attribute_spec svm_attribute[] = {
     OP_INT("n_supports", 0),   OP_INT("one_class", 0),      OP_STRING("post_transform", "NONE"),
     ML_FLOATS("rho"),          ML_FLOATS("support_vectors")};
 
-OP_DESCRIPTOR(SVMRegressor, 1) = {ML_HEAD(SVMRegressor, 1),      OP_PARAMS(input, svm_input),
-                                  OP_PARAMS(output, svm_output), OP_PARAMS(attribute, svm_attribute),
-                                  .reshape = svm_reshape,        .run = svm_run};
+OP_DESCRIPTOR(SVMRegressor, 1) = {ML_HEAD(SVMRegressor, 1),
+                                  OP_PARAMS(input, svm_input),
+                                  OP_PARAMS(output, svm_output),
+                                  OP_PARAMS(attribute, svm_attribute),
+                                  .flags = TL_OP_LONG,
+                                  .reshape = svm_reshape,
+                                  .run = svm_run};
 
 /* ---- SVMClassifier: one against one, for each two classes; without support vectors a linear model for each class */
 
@@ -396,6 +400,10 @@ static const tl_attribute_spec svc_attribute[] = {OP_INTS("classlabels_ints"),
                                                   ML_FLOATS("support_vectors"),
                                                   OP_INTS("vectors_per_class")};
 
-OP_DESCRIPTOR(SVMClassifier, 1) = {ML_HEAD(SVMClassifier, 1),     OP_PARAMS(input, svm_input),
-                                   OP_PARAMS(output, svc_output), OP_PARAMS(attribute, svc_attribute),
-                                   .reshape = svc_reshape,        .run = svc_run};
+OP_DESCRIPTOR(SVMClassifier, 1) = {ML_HEAD(SVMClassifier, 1),
+                                   OP_PARAMS(input, svm_input),
+                                   OP_PARAMS(output, svc_output),
+                                   OP_PARAMS(attribute, svc_attribute),
+                                   .flags = TL_OP_LONG,
+                                   .reshape = svc_reshape,
+                                   .run = svc_run};

@@ -430,6 +430,7 @@ OP_DESCRIPTOR(TreeEnsemble, 5) = {ML_HEAD(TreeEnsemble, 5),
                                   OP_PARAMS(input, ensemble_input),
                                   OP_PARAMS(output, ensemble_output),
                                   OP_PARAMS(attribute, ensemble_attribute),
+                                  .flags = TL_OP_LONG,
                                   .create = ensemble_create,
                                   .reshape = ensemble_reshape,
                                   .run = ensemble_run,
@@ -441,6 +442,7 @@ OP_DESCRIPTOR(TreeEnsemble, 5) = {ML_HEAD(TreeEnsemble, 5),
                                 OP_PARAMS(input, old_input),                    \
                                 OP_PARAMS(output, stem##_output),               \
                                 OP_PARAMS(attribute, stem##_attribute_##since), \
+                                .flags = TL_OP_LONG,                            \
                                 .create = stem##_create,                        \
                                 .reshape = stem##_reshape,                      \
                                 .run = ensemble_run,                            \

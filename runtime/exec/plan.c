@@ -55,7 +55,7 @@ static bool has_dynamic_input(const planner *p, const tl_node *node)
 static bool is_decided(const tl_step *step)
 {
     const tl_operator *op = step->node->op;
-    if (op->flags & (TL_OP_NONDETERMINISTIC | TL_OP_RUNTIME) || step->node->input_count == 0)
+    if (op->flags & (TL_OP_NONDETERMINISTIC | TL_OP_RUNTIME | TL_OP_LONG) || step->node->input_count == 0)
         return false;
     for (size_t k = 0; k < step->node->input_count; k++) {
         const tl_tensor *in = step->frame.call.inputs[k];
@@ -64,7 +64,7 @@ static bool is_decided(const tl_step *step)
         if (in && tl_tensor_bytes(in) > (int64_t)AHEAD_LIMIT && !(op->flags & TL_OP_SHAPE_ONLY))
             return false;
     }
-    return !tl_node_takes_long(step->node);
+    return true;
 }
 
 /* Computes the node now. Results are kept only if all of them are small; false: it stays a step. */

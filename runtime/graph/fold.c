@@ -8,47 +8,9 @@
 /* All results together may have so many more than the ratio allows for the file's constants. */
 #define FOLD_TOTAL_SLACK ((int64_t)16 << 20)
 
-bool tl_node_takes_long(const tl_node *node)
-{
-    /* Windows as large as the input, all pairs of elements, sums of any length: from a file of 300 bytes, hours. */
-    static const char *const names[] = {"Attention",
-                                        "AveragePool",
-                                        "CausalConvWithState",
-                                        "Conv",
-                                        "ConvInteger",
-                                        "ConvTranspose",
-                                        "DFT",
-                                        "DeformConv",
-                                        "FusedAttention",
-                                        "FusedConv",
-                                        "FusedConvInteger",
-                                        "LRN",
-                                        "LinearAttention",
-                                        "LpPool",
-                                        "MaxPool",
-                                        "MaxRoiPool",
-                                        "NonMaxSuppression",
-                                        "QLinearAveragePool",
-                                        "QLinearConv",
-                                        "RegexFullMatch",
-                                        "RoiAlign",
-                                        "STFT",
-                                        "SVMClassifier",
-                                        "SVMRegressor",
-                                        "SeparableConv1D",
-                                        "TfIdfVectorizer",
-                                        "TreeEnsemble",
-                                        "TreeEnsembleClassifier",
-                                        "TreeEnsembleRegressor"};
-    for (size_t k = 0; k < TL_COUNT(names); k++)
-        if (strcmp(node->op->name, names[k]) == 0)
-            return true;
-    return node->input_count > 2 && strcmp(node->op->name, "Einsum") == 0;
-}
-
 static bool can_fold(const tl_node *node, uint32_t keep)
 {
-    if (node->op->flags & (TL_OP_NONDETERMINISTIC | TL_OP_RUNTIME | keep) || tl_node_subgraph(node, 0) ||
+    if (node->op->flags & (TL_OP_NONDETERMINISTIC | TL_OP_RUNTIME | TL_OP_LONG | keep) || tl_node_subgraph(node, 0) ||
         (!node->op->run && !(node->op->flags & TL_OP_VIEW)))
         return false;
     for (size_t k = 0; k < node->input_count; k++) {
@@ -66,7 +28,7 @@ static bool can_fold(const tl_node *node, uint32_t keep)
         if (node->outputs[k] &&
             (node->outputs[k]->kind != TL_KIND_TENSOR || node->outputs[k]->tensor.type == TL_UNDEFINED))
             return false;
-    return !tl_node_takes_long(node);
+    return true;
 }
 
 static int64_t add_scaled(int64_t limit, int64_t bytes)

@@ -303,9 +303,6 @@ tl_status tl_graph_check_types(const tl_graph *graph, tl_error *error);
 void tl_model_limit_folding(tl_model *model, size_t limit);
 /* Leaves alone operators with any of the flags `keep`. */
 tl_status tl_graph_fold(tl_graph *graph, const tl_host *host, uint32_t keep, tl_error *error);
-/* Whether a node may take far longer than it takes to read its inputs and to write its outputs: then it is neither
- * folded nor computed by a plan, which cannot be cancelled, but in the run. */
-bool tl_node_takes_long(const tl_node *node);
 /* Removes nodes whose outputs nobody needs (unless keep_dead), and values without use; sets users and indices anew.
  * The graph must be in order. False: memory refused. */
 bool tl_graph_link(tl_graph *graph, bool keep_dead);

@@ -76,7 +76,8 @@ static tl_status check_operator(const tl_registrar *registrar, const tl_operator
         return tl_error_set(error, TL_PLUGIN, "until_version %d does not lie after since_version %d", op->until_version,
                             op->since_version);
     /* A flag that this runtime has never heard of may change what run means. */
-    uint32_t known = TL_OP_VIEW | TL_OP_ELEMENTWISE | TL_OP_NONDETERMINISTIC | TL_OP_SHAPE_ONLY | TL_OP_EXPANDS;
+    uint32_t known =
+        TL_OP_VIEW | TL_OP_ELEMENTWISE | TL_OP_NONDETERMINISTIC | TL_OP_SHAPE_ONLY | TL_OP_EXPANDS | TL_OP_LONG;
     if (op->flags & ~(registrar->built_in ? known | TL_OP_RUNTIME : known))
         return tl_error_set(error, TL_PLUGIN, "unknown flags %#x", (unsigned)op->flags);
     if (!op->run && !(op->flags & TL_OP_VIEW) && !(registrar->built_in && op->decompose))

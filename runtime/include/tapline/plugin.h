@@ -140,8 +140,10 @@ enum {
                                    output 0 may lie over an input of the same size, and transposes move through */
     TL_OP_NONDETERMINISTIC = 4, /* not folded: the result differs from call to call */
     TL_OP_SHAPE_ONLY = 8,       /* run reads only the inputs' shapes, not their data, which may be NULL */
-    TL_OP_EXPANDS = 16          /* writes small numbers as larger ones: of constants only when the rules of
+    TL_OP_EXPANDS = 16,         /* writes small numbers as larger ones: of constants only when the rules of
                                    TL_PHASE_QUANTIZED have seen them */
+    TL_OP_LONG = 32 /* may take far longer than it takes to read the inputs and to write the outputs: left to
+                       a run, which can be cancelled, even where all inputs are constant */
 };
 
 /* How far an operator sees along an axis: its outputs at t depend on the input's elements from t * stride - before to
