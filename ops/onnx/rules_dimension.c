@@ -22,7 +22,7 @@ tl_dim rules_dimension(const tl_host *host, const tl_value *element)
             if (list->rank != 1 || list->dims[0] < 1 || (!picked && list->dims[0] != 1))
                 return TL_DIM_UNKNOWN;
             at += at < 0 ? list->dims[0] : 0;
-            return at >= 0 && at < list->dims[0] ? x->dims[start + at] : TL_DIM_UNKNOWN;
+            return at >= 0 && at < list->dims[0] && start + at < x->rank ? x->dims[start + at] : TL_DIM_UNKNOWN;
         }
         const bool picks = rules_is(host, node, "Gather") || rules_is(host, node, "Slice");
         const tl_tensor *one = host->value_tensor(element);

