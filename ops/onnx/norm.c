@@ -223,9 +223,10 @@ static void mean_variance_set(const mean_variance_plan *plan, const tl_tensor *x
     while (next_part(plan, index, &at));
 }
 
-/* Sets side by side. So many rows are summed in their own type, as distances from the first of them: it lies at most
- * sqrt(rows) deviations from their mean, so that their variance is exact but for the last log2(rows) bits. */
+/* Sets side by side. So many rows are summed in their own type, as distances from the mean of the first few: it lies at
+ * most sqrt(rows / FEW) deviations from that of all, so that their variance is exact but for the last few bits. */
 #define SEGMENT 64
+#define FEW     8
 
 #define MEAN_VARIANCE_BLOCK(name, type)                                                                              \
     static void name(const mean_variance_plan *plan, const type *x, type *restrict y, int64_t width)                 \
@@ -237,19 +238,23 @@ static void mean_variance_set(const mean_variance_plan *plan, const tl_tensor *x
         do {                                                                                                         \
             for (int64_t begin = 0, rows; begin < n; begin += rows) {                                                \
                 const type *from = x + at + begin * step;                                                            \
-                type sums[BLOCK] = {0}, squares[BLOCK] = {0};                                                        \
+                type near[BLOCK], sums[BLOCK] = {0}, squares[BLOCK] = {0};                                           \
                 rows = nn_min(SEGMENT, n - begin);                                                                   \
                 count += rows;                                                                                       \
-                for (int64_t k = 1; k < rows; k++)                                                                   \
+                memcpy(near, from, (size_t)width * sizeof *near);                                                    \
+                for (int64_t k = 1; k < nn_min(FEW, rows); k++)                                                      \
+                    for (int64_t i = 0; i < width; i++)                                                              \
+                        near[i] += (from[k * step + i] - from[i]) / (type)nn_min(FEW, rows);                         \
+                for (int64_t k = 0; k < rows; k++)                                                                   \
                     for (int64_t i = 0; i < width; i++) {                                                            \
-                        const type apart = from[k * step + i] - from[i];                                             \
+                        const type apart = from[k * step + i] - near[i];                                             \
                         sums[i] += apart;                                                                            \
                         squares[i] += apart * apart;                                                                 \
                     }                                                                                                \
                 const double each = 1 / (double)rows, part = (double)rows / (double)count;                           \
                 for (int64_t i = 0; i < width; i++) {                                                                \
                     const double apart = (double)sums[i] * each, square = (double)squares[i] * each - apart * apart; \
-                    norm_join(part, (double)from[i] + apart, square > 0 ? square : 0, mean + i, variance + i);       \
+                    norm_join(part, (double)near[i] + apart, square > 0 ? square : 0, mean + i, variance + i);       \
                 }                                                                                                    \
             }                                                                                                        \
         } while (next_part(plan, index, &at));                                                                       \
