@@ -3,7 +3,7 @@
 #   cmake -D BUILD=build -D PART=0 -D PARTS=2 -P cmake/Valgrind.cmake
 # Left out are the programs that go through grids of numbers, or measure time: they take minutes by themselves, and
 # valgrind makes that hours. The sanitizers run them.
-set(grids "^(exec\\.(growth|strips)|kernels\\.|ops_math\\.(cast|elementwise|reduce|vmath)|ops_tensor\\.copy|separable_conv1d\\.(properties|values))")
+set(grids "^(exec\\.(growth|strips)|kernels\\.|ops_math\\.(cast|elementwise|reduce|vmath)|ops_nn\\.matmul|ops_tensor\\.copy|separable_conv1d\\.(properties|values))")
 cmake_minimum_required(VERSION 3.25)
 
 find_program(valgrind valgrind REQUIRED)
