@@ -179,6 +179,16 @@ static tl_status report_missing(const cli_inputs *inputs, const tl_session *sess
                         missing == 1 ? "" : "s", list);
 }
 
+/* The tensor from a file that is input i, of as many axes as the model has there; NULL: there is none. */
+static const tl_tensor *given_tensor(const cli_inputs *inputs, const tl_session *session, size_t i, tl_value_info *info)
+{
+    const cli_value *value = &inputs->values[i];
+    if (!inputs->paths[i] || value->content.kind != TL_KIND_TENSOR || !tl_session_input(session, i, info) ||
+        value->content.tensor.rank != info->tensor.rank)
+        return NULL;
+    return &value->content.tensor;
+}
+
 /* ---- --random */
 
 /* The size of a dimension that is not given: as an input from a file has it, as --dim says, or 1. */
@@ -190,11 +200,8 @@ static int64_t choose_dim(const cli_inputs *inputs, const tl_session *session, c
         return size;
     const size_t most = dim != TL_DIM_UNKNOWN && options->inputs.count > 0 ? inputs->count : 0;
     for (size_t i = 0; i < most; i++) {
-        const tl_tensor *given = &inputs->values[i].content.tensor;
-        if (!inputs->paths[i] || inputs->values[i].content.kind != TL_KIND_TENSOR ||
-            !tl_session_input(session, i, &info) || given->rank != info.tensor.rank)
-            continue;
-        for (int32_t d = 0; d < given->rank; d++)
+        const tl_tensor *given = given_tensor(inputs, session, i, &info);
+        for (int32_t d = 0; given && d < given->rank; d++)
             if (info.tensor.dims[d] == dim)
                 return given->dims[d];
     }
@@ -247,11 +254,9 @@ static tl_status check_dims(const cli_inputs *inputs, const tl_session *session,
 {
     tl_value_info info;
     int64_t size;
-    for (size_t i = 0; i < inputs->count && tl_session_input(session, i, &info); i++) {
-        const tl_tensor *given = &inputs->values[i].content.tensor;
-        if (!inputs->paths[i] || inputs->values[i].content.kind != TL_KIND_TENSOR || given->rank != info.tensor.rank)
-            continue;
-        for (int32_t d = 0; d < given->rank; d++) {
+    for (size_t i = 0; i < inputs->count; i++) {
+        const tl_tensor *given = given_tensor(inputs, session, i, &info);
+        for (int32_t d = 0; given && d < given->rank; d++) {
             const char *name = info.tensor.dims[d] < 0 ? tl_session_symbol(session, info.tensor.dims[d]) : NULL;
             if (cli_dims_find(options, name, &size) && size != given->dims[d])
                 return tl_error_set(error, TL_INVALID_INPUT,
