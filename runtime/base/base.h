@@ -108,6 +108,11 @@ bool tl_arena_grow(tl_arena *arena, void **array, size_t count, size_t *capacity
 
 uint64_t tl_hash(uint64_t start, const void *bytes, size_t size);
 
+/* ---- The processor: bytes of its largest cache, of which threads and other processes may have a part each; 0: not
+ * known. Asks the processor each time, which under a hypervisor takes some microseconds. */
+
+size_t tl_last_cache_bytes(void);
+
 /* ---- Text */
 
 /* "float[1,N,?]" into `buffer`; symbol names through `symbol` (may be NULL: numbers only). Returns buffer. */

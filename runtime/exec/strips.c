@@ -21,7 +21,7 @@
 #define LEAST_STEPS 96
 /* Values of so many bytes a sample lie in hundreds of rows, which no processor fetches ahead. The fewer rows there are,
  * the more of the memory's time it hides, while copying the outputs takes the same: measured, strips then begin to be
- * worth it at lengths that grow with the inverse. */
+ * worth it at lengths that grow with the inverse, as long as the last cache holds them. */
 #define MANY_BYTES 1024.0
 /* Bounds of what operators may answer, and of signals: sums of products of one each fit an int64. */
 #define FARTHEST ((int64_t)1 << 40)
@@ -322,15 +322,24 @@ static bool choose_step(tl_strips *strips, size_t outputs, int64_t length, int64
     return true;
 }
 
+/* Whether what is fetched ahead, from a cache that all cores share or from memory, makes a run of the whole as fast. */
+static bool memory_hides(const tl_executor *executor, const tl_plan *whole, int64_t length)
+{
+    const size_t cache = tl_last_cache_bytes();
+    if (cache > 0 && whole->arena_bytes > cache / 2) /* the other half: inputs, outputs, and who else shares it */
+        return false;
+    double arena = (double)whole->arena_bytes / executor->run->runtime->pool.thread_count;
+    double each = (double)whole->arena_bytes / (double)length;
+    return arena * (each < MANY_BYTES ? each / MANY_BYTES : 1) < (double)executor->strips_above;
+}
+
 static bool find_strips(tl_executor *executor, const tl_plan *whole, tl_strips *strips, analysis *a)
 {
     size_t outputs = executor->graph->output_count;
     if (!choose_axis(executor, &strips->input, &strips->axis))
         return false;
     int64_t length = executor->given[strips->input].dims[strips->axis];
-    double arena = (double)whole->arena_bytes / executor->run->runtime->pool.thread_count;
-    double each = (double)whole->arena_bytes / (double)length;
-    if (arena * (each < MANY_BYTES ? each / MANY_BYTES : 1) < (double)executor->strips_above)
+    if (memory_hides(executor, whole, length))
         return false;
     const int64_t unit = length < 2 * TRIAL_CUT ? TRIAL_CUT / 16 : TRIAL_CUT;
     strips->length = length - length / 2 / unit * unit;

@@ -114,6 +114,15 @@ START_TEST(a_message_is_one_line_and_cut)
 }
 END_TEST
 
+/* What it is differs from machine to machine; valgrind invents one. */
+START_TEST(the_last_cache_is_none_or_one_that_is_built)
+{
+    const size_t bytes = tl_last_cache_bytes();
+    ck_assert(bytes == 0 || (bytes >= (size_t)1 << 14 && bytes <= (size_t)1 << 34));
+    ck_assert_uint_eq(tl_last_cache_bytes(), bytes);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("base");
@@ -124,6 +133,7 @@ int main(void)
     tcase_add_test(tests, bytes_of_every_element_type);
     tcase_add_test(tests, six_bits_are_packed);
     tcase_add_test(tests, a_message_is_one_line_and_cut);
+    tcase_add_test(tests, the_last_cache_is_none_or_one_that_is_built);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }
