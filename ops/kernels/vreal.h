@@ -50,25 +50,43 @@ typedef veci vec_mask;
 
 #define TLK_REAL_FN(name) TLK_FN(TLK_JOIN(name, TLK_REAL_TAG))
 
+#if defined TLK_ISA_AVX512
+#define V_X86(name) _mm512_##name
+#elif defined TLK_ISA_AVX2
+#define V_X86(name) _mm256_##name
+#endif
+
 /* v[i][j] and v[j][i] change places. */
 TLK_INLINE void v_transpose(vec v[VW])
 {
-#if defined TLK_ISA_AVX2 && !defined TLK_DOUBLE
-    /* Squares of 4 in each half of 128 bits, then the halves: what lies in the other half is expensive to reach. */
+#if (defined TLK_ISA_AVX2 || defined TLK_ISA_AVX512) && !defined TLK_DOUBLE
+    /* Squares of 4 in each 128 bits: what lies outside of these is expensive to reach. Then the squares change places.
+     * No instruction needs a vector of indices, or overwrites one that is read again. */
     TLK_UNROLL
-    for (int i = 0; i < 8; i += 4) {
-        const vec low[2] = {_mm256_unpacklo_ps(v[i], v[i + 1]), _mm256_unpacklo_ps(v[i + 2], v[i + 3])};
-        const vec high[2] = {_mm256_unpackhi_ps(v[i], v[i + 1]), _mm256_unpackhi_ps(v[i + 2], v[i + 3])};
-        v[i] = _mm256_shuffle_ps(low[0], low[1], 0x44);
-        v[i + 1] = _mm256_shuffle_ps(low[0], low[1], 0xee);
-        v[i + 2] = _mm256_shuffle_ps(high[0], high[1], 0x44);
-        v[i + 3] = _mm256_shuffle_ps(high[0], high[1], 0xee);
+    for (int i = 0; i < VW; i += 4) {
+        const vec low[2] = {V_X86(unpacklo_ps)(v[i], v[i + 1]), V_X86(unpacklo_ps)(v[i + 2], v[i + 3])};
+        const vec high[2] = {V_X86(unpackhi_ps)(v[i], v[i + 1]), V_X86(unpackhi_ps)(v[i + 2], v[i + 3])};
+        v[i] = V_X86(shuffle_ps)(low[0], low[1], 0x44);
+        v[i + 1] = V_X86(shuffle_ps)(low[0], low[1], 0xee);
+        v[i + 2] = V_X86(shuffle_ps)(high[0], high[1], 0x44);
+        v[i + 3] = V_X86(shuffle_ps)(high[0], high[1], 0xee);
     }
     TLK_UNROLL
     for (int i = 0; i < 4; i++) {
+#if defined TLK_ISA_AVX2
         const vec low = v[i];
         v[i] = _mm256_permute2f128_ps(low, v[i + 4], 0x20);
         v[i + 4] = _mm256_permute2f128_ps(low, v[i + 4], 0x31);
+#else
+        const vec low[2] = {_mm512_shuffle_f32x4(v[i], v[i + 4], 0x44),
+                            _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0x44)};
+        const vec high[2] = {_mm512_shuffle_f32x4(v[i], v[i + 4], 0xee),
+                             _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0xee)};
+        v[i] = _mm512_shuffle_f32x4(low[0], low[1], 0x88);
+        v[i + 4] = _mm512_shuffle_f32x4(low[0], low[1], 0xdd);
+        v[i + 8] = _mm512_shuffle_f32x4(high[0], high[1], 0x88);
+        v[i + 12] = _mm512_shuffle_f32x4(high[0], high[1], 0xdd);
+#endif
     }
 #else
     /* Each stage moves the lowest bit of the column to the top of the row's bits, and the row's lowest to the top of
