@@ -238,7 +238,7 @@ static tl_status dynamic_run(tl_call *call)
     uint8_t *x = nn_at(call, plan->rows[0]);
     for (int k = 0; k < FACTORS; k++) {
         const tl_tensor *zeros = call->inputs[k == 0 ? IN_W_ZERO : IN_R_ZERO];
-        if (!weights->packed[k] && plan->products[k].batch > 0)
+        if (!weights->packed[k] && plan->products[k].batch.count > 0)
             pack_weights(call->inputs[IN_W + k], nn_at(call, plan->weights[k]));
         for (int64_t i = 0; i < op_elements(zeros); i++)
             ((int32_t *)nn_at(call, plan->zeros[k]))[i] = quant_byte(zeros, i);

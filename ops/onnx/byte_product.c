@@ -129,28 +129,6 @@ tl_status byte_create(tl_call *call, size_t k)
 
 /* ---- Plan */
 
-/* One B for all: the rows of every A under each other. */
-static void plan_batch(byte_plan *plan, const tl_tensor *a, const tl_tensor *b, const tl_tensor *out)
-{
-    tl_tensor batch_a = *a, batch_b = *b;
-    batch_a.rank = a->rank > 2 ? a->rank - 2 : 0;
-    batch_b.rank = b->rank > 2 ? b->rank - 2 : 0;
-    plan->rank = batch_a.rank > batch_b.rank ? batch_a.rank : batch_b.rank;
-    plan->batch = 1;
-    if (plan->right.matrices == 1 && plan->rank == batch_a.rank) {
-        plan->m = plan->rows;
-        plan->a_matrices = 1;
-        plan->rank = 0;
-        return;
-    }
-    nn_broadcast_strides(&batch_a, plan->rank, plan->a_steps);
-    nn_broadcast_strides(&batch_b, plan->rank, plan->b_steps);
-    for (int32_t i = 0; i < plan->rank; i++) {
-        plan->dims[i] = out->dims[i];
-        plan->batch *= out->dims[i];
-    }
-}
-
 void byte_plan_product(tl_call *call, byte_plan *plan, const tl_tensor *a, const tl_tensor *b, const tl_tensor *out,
                        bool packed)
 {
@@ -162,7 +140,10 @@ void byte_plan_product(tl_call *call, byte_plan *plan, const tl_tensor *a, const
     plan->m = a->rank > 1 ? a->dims[a->rank - 2] : 1;
     plan->a_matrices = a->rank > 2 ? op_product(a, 0, a->rank - 2) : 1;
     plan->rows = plan->m * plan->a_matrices;
-    plan_batch(plan, a, b, out);
+    if (!matrix_batch_set(&plan->batch, a, b, out)) {
+        plan->m = plan->rows;
+        plan->a_matrices = 1;
+    }
     const int64_t columns = plan->right.n * plan->right.matrices;
     plan->a_each = round_up(kernel()->packed_size(plan->m, 1, plan->right.depth));
     plan->a = nn_place(call, plan->a_matrices, plan->a_each);
@@ -238,13 +219,8 @@ static void run_pieces(const product_job *job, int64_t matrix, int64_t first, in
     const byte_plan *plan = job->plan;
     const byte_result *r = job->result;
     const int64_t n = plan->right.n, panel = kernel()->panel;
-    int64_t a = 0, b = 0, rest = matrix;
-    for (int32_t i = plan->rank - 1; i >= 0; i--) {
-        const int64_t index = rest % plan->dims[i];
-        rest /= plan->dims[i];
-        a += index * plan->a_steps[i];
-        b += index * plan->b_steps[i];
-    }
+    int64_t a, b;
+    matrix_batch_at(&plan->batch, matrix, &a, &b);
     const int64_t row = a * plan->m, column = b * n;
     const size_t size = r->form == TLK_BYTES_BYTES ? 1 : sizeof(int32_t);
     tlk_bytes product = {.rows = plan->m,
@@ -297,7 +273,7 @@ static void run_task(void *context, int64_t begin, int64_t end, int32_t thread)
 void byte_product_run(tl_call *call, const byte_plan *plan, const void *a, const void *b, const void *packed,
                       const byte_result *result)
 {
-    if (plan->batch == 0)
+    if (plan->batch.count == 0)
         return;
     const byte_right *right = &plan->right;
     const int64_t blocks = nn_ceil_div(plan->m, kernel()->block), panels = panels_of(right->n);
@@ -322,6 +298,6 @@ void byte_product_run(tl_call *call, const byte_plan *plan, const void *a, const
                                  nn_grain(nn_min(right->n, kernel()->panel) * right->depth, 1 << 16));
     prepare_terms(&job);
     const double cost = (double)plan->m * (double)right->n * (double)right->depth / (double)job.pieces;
-    call->host->parallel_for(call, run_task, &job, plan->batch * job.pieces,
+    call->host->parallel_for(call, run_task, &job, plan->batch.count * job.pieces,
                              nn_grain(cost > 1e9 ? (int64_t)1e9 : (int64_t)cost, 1 << 20));
 }

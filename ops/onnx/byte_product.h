@@ -2,6 +2,7 @@
 #ifndef TL_BYTE_PRODUCT_H
 #define TL_BYTE_PRODUCT_H
 
+#include "onnx/matrix_batch.h"
 #include "onnx/steps.h"
 
 /* The right factor: `matrices` of (depth, n), one after the other. Packed: their panels, and behind all of them the
@@ -23,9 +24,8 @@ typedef struct byte_plan {
     byte_right right;
     int64_t m, a_matrices, rows; /* of one matrix of A; rows of all */
     bool a_signed;
-    int32_t rank;                                                                 /* of the batch */
-    int64_t batch, dims[TL_MAX_RANK], a_steps[TL_MAX_RANK], b_steps[TL_MAX_RANK]; /* steps in matrices */
-    size_t a_each, a, a_sums, row_factors, starts, lanes, b_zeros, b;             /* in the workspace */
+    matrix_batch batch;
+    size_t a_each, a, a_sums, row_factors, starts, lanes, b_zeros, b; /* in the workspace */
 } byte_plan;
 
 /* In reshape: the plan of a * b = out, of known shapes, and its workspace. `packed`: B is packed already. */

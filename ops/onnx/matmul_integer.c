@@ -1,20 +1,20 @@
 /* Products of integer matrices, by plain loops. Sums wrap. */
 #include "onnx/gemm.h"
 #include "onnx/matmul.h"
+#include "onnx/matrix_batch.h"
 
 /* Tiles of the result that are computed one at a time. */
 #define TILE_ROWS    32
 #define TILE_COLUMNS 256
 
-/* One product for each of `batch` matrices; what differs between them is where A and B begin. */
+/* What differs between the products of a batch is where A and B begin. */
 typedef struct product {
     tl_type type;
     const char *a, *b;
     char *c;
     gemm_shape shape; /* of one matrix */
     int64_t row_tiles, column_tiles;
-    int64_t batch, batch_rank;
-    int64_t batch_dims[TL_MAX_RANK], a_strides[TL_MAX_RANK], b_strides[TL_MAX_RANK]; /* in elements */
+    matrix_batch batch;
 } product;
 
 static void run_tile(const product *p, const char *a, const char *b, char *c, int64_t row, int64_t column)
@@ -35,17 +35,13 @@ static void run_tile(const product *p, const char *a, const char *b, char *c, in
 static void product_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const product *p = context;
+    const gemm_shape *s = &p->shape;
     const int64_t size = (int64_t)nn_type_size(p->type), tiles = p->row_tiles * p->column_tiles;
     (void)thread;
     for (int64_t at = begin; at < end; at++) {
-        int64_t matrix = at / tiles, tile = at % tiles, a = 0, b = 0;
-        for (int64_t rest = matrix, i = p->batch_rank - 1; i >= 0; i--) {
-            int64_t index = rest % p->batch_dims[i];
-            rest /= p->batch_dims[i];
-            a += index * p->a_strides[i];
-            b += index * p->b_strides[i];
-        }
-        run_tile(p, p->a + a * size, p->b + b * size, p->c + matrix * p->shape.m * p->shape.n * size,
+        int64_t matrix = at / tiles, tile = at % tiles, a, b;
+        matrix_batch_at(&p->batch, matrix, &a, &b);
+        run_tile(p, p->a + a * s->m * s->k * size, p->b + b * s->k * s->n * size, p->c + matrix * s->m * s->n * size,
                  tile / p->column_tiles * TILE_ROWS, tile % p->column_tiles * TILE_COLUMNS);
     }
 }
@@ -53,19 +49,18 @@ static void product_task(void *context, int64_t begin, int64_t end, int32_t thre
 static void run_product(tl_call *call, product *p)
 {
     const gemm_shape *s = &p->shape;
-    if (p->batch == 0 || s->m == 0 || s->n == 0)
+    if (p->batch.count == 0 || s->m == 0 || s->n == 0)
         return;
     p->row_tiles = nn_ceil_div(s->m, TILE_ROWS);
     p->column_tiles = nn_ceil_div(s->n, TILE_COLUMNS);
     double each = (double)nn_min(s->m, TILE_ROWS) * (double)nn_min(s->n, TILE_COLUMNS) * (double)s->k;
-    call->host->parallel_for(call, product_task, p, p->batch * p->row_tiles * p->column_tiles,
+    call->host->parallel_for(call, product_task, p, p->batch.count * p->row_tiles * p->column_tiles,
                              nn_grain(each > 1e9 ? (int64_t)1e9 : (int64_t)each, 1 << 16));
 }
 
 void matmul_integers(tl_call *call, const tl_tensor *a, const tl_tensor *b, const tl_tensor *out)
 {
-    tl_tensor batch_a = *a, batch_b = *b;
-    product p = {.type = out->type, .a = a->data, .b = b->data, .c = out->data, .batch = 1};
+    product p = {.type = out->type, .a = a->data, .b = b->data, .c = out->data};
     gemm_shape *s = &p.shape;
     s->m = a->rank > 1 ? a->dims[a->rank - 2] : 1;
     s->n = b->rank > 1 ? b->dims[b->rank - 1] : 1;
@@ -73,23 +68,10 @@ void matmul_integers(tl_call *call, const tl_tensor *a, const tl_tensor *b, cons
     s->a_row = s->k;
     s->a_step = 1;
     s->b_row = s->c_row = s->n;
-    batch_a.rank = a->rank > 2 ? a->rank - 2 : 0;
-    batch_b.rank = b->rank > 2 ? b->rank - 2 : 0;
     if (op_elements(out) == 0)
         return;
-    if (op_elements(&batch_b) == 1) {
-        s->m *= op_elements(&batch_a); /* one B for all: the rows of every A under each other */
-    } else {
-        p.batch_rank = batch_a.rank > batch_b.rank ? batch_a.rank : batch_b.rank;
-        nn_broadcast_strides(&batch_a, (int32_t)p.batch_rank, p.a_strides);
-        nn_broadcast_strides(&batch_b, (int32_t)p.batch_rank, p.b_strides);
-        for (int64_t i = 0; i < p.batch_rank; i++) {
-            p.batch_dims[i] = out->dims[i];
-            p.batch *= out->dims[i];
-            p.a_strides[i] *= s->m * s->k;
-            p.b_strides[i] *= s->k * s->n;
-        }
-    }
+    if (!matrix_batch_set(&p.batch, a, b, out))
+        s->m *= op_product(a, 0, a->rank - 2);
     run_product(call, &p);
 }
 
@@ -171,7 +153,7 @@ static void transpose(const char *from, char *to, int64_t k, int64_t n, size_t s
 
 void gemm_integers(tl_call *call, const gemm_factors *f, const tl_tensor *out)
 {
-    product p = {.type = out->type, .a = f->a->data, .b = f->b->data, .c = out->data, .batch = 1};
+    product p = {.type = out->type, .a = f->a->data, .b = f->b->data, .c = out->data, .batch = matrix_batch_one()};
     gemm_epilogue e = {.out = out, .alpha = f->alpha, .beta = f->beta};
     gemm_shape *s = &p.shape;
     s->m = out->dims[0];

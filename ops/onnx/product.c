@@ -116,33 +116,21 @@ void product_set(product_plan *plan, tl_type type, product_factor a, product_fac
                         b.side == PRODUCT_LINES  ? PRODUCT_LINES
                         : b.side == PRODUCT_LEFT ? PRODUCT_RIGHT
                                                  : PRODUCT_LEFT);
-    plan->batch = 1;
+    plan->batch = matrix_batch_one();
 }
 
 void product_batch(product_plan *plan, const tl_tensor *a, const tl_tensor *b, const tl_tensor *out)
 {
-    tl_tensor batch_a = *a, batch_b = *b;
-    batch_a.rank = a->rank > 2 ? a->rank - 2 : 0;
-    batch_b.rank = b->rank > 2 ? b->rank - 2 : 0;
-    plan->rank = batch_a.rank > batch_b.rank ? batch_a.rank : batch_b.rank;
-    if (plan->b.matrices == 1 && plan->rank == batch_a.rank) {
-        plan->a.lines *= plan->a.matrices;
-        plan->a.matrices = 1;
-        plan->rank = 0;
-        product_factor_side(&plan->a, plan->type, plan->a.side);
+    if (matrix_batch_set(&plan->batch, a, b, out))
         return;
-    }
-    nn_broadcast_strides(&batch_a, plan->rank, plan->a_steps);
-    nn_broadcast_strides(&batch_b, plan->rank, plan->b_steps);
-    for (int32_t i = 0; i < plan->rank; i++) {
-        plan->dims[i] = out->dims[i];
-        plan->batch *= out->dims[i];
-    }
+    plan->a.lines *= plan->a.matrices;
+    plan->a.matrices = 1;
+    product_factor_side(&plan->a, plan->type, plan->a.side);
 }
 
 bool product_is_empty(const product_plan *plan)
 {
-    return plan->batch == 0 || plan->a.lines == 0 || plan->b.lines == 0;
+    return plan->batch.count == 0 || plan->a.lines == 0 || plan->b.lines == 0;
 }
 
 /* Whether A is packed tile by tile. A tile must not be wanted twice: neither by another matrix nor for other columns.
@@ -150,9 +138,9 @@ bool product_is_empty(const product_plan *plan)
 static bool is_late(const product_plan *plan)
 {
     const int64_t tiles = nn_ceil_div(plan->a.lines, LATE_ROWS);
-    return plan->a.side == PRODUCT_LEFT && plan->a.matrices == plan->batch && plan->a.pieces >= plan->b.pieces &&
-           plan->a.depth > 0 && tiles >= nn_ceil_div(LATE_TILES, plan->batch) && plan->a.each < SIZE_MAX &&
-           plan->a.each > LATE_BYTES / (size_t)plan->batch && plan->b.each <= LATE_BYTES;
+    return plan->a.side == PRODUCT_LEFT && plan->a.matrices == plan->batch.count && plan->a.pieces >= plan->b.pieces &&
+           plan->a.depth > 0 && tiles >= nn_ceil_div(LATE_TILES, plan->batch.count) && plan->a.each < SIZE_MAX &&
+           plan->a.each > LATE_BYTES / (size_t)plan->batch.count && plan->b.each <= LATE_BYTES;
 }
 
 /* Whether pieces are blocks of A's rows. */
@@ -166,7 +154,8 @@ static bool is_by_rows(const product_plan *plan)
 static bool is_packed_late(const tl_call *call, const product_plan *plan)
 {
     return plan->a.side == PRODUCT_LEFT && plan->a.depth > 0 && plan->a.lines > 1 &&
-           (is_by_rows(plan) ? plan->a.matrices == plan->batch : call->thread_count > 1 && plan->a.each <= COPY_BYTES);
+           (is_by_rows(plan) ? plan->a.matrices == plan->batch.count
+                             : call->thread_count > 1 && plan->a.each <= COPY_BYTES);
 }
 
 /* Whether the product is made on tiles, of operands where they lie. */
@@ -360,13 +349,8 @@ static void run_pieces(const run_job *job, int64_t matrix, int64_t first, int64_
     const product_result *result = job->result;
     const bool swapped = is_swapped(plan);
     const int64_t m = plan->a.lines, n = plan->b.lines;
-    int64_t a = 0, b = 0, rest = matrix;
-    for (int32_t i = plan->rank - 1; i >= 0; i--) {
-        int64_t index = rest % plan->dims[i];
-        rest /= plan->dims[i];
-        a += index * plan->a_steps[i];
-        b += index * plan->b_steps[i];
-    }
+    int64_t a, b;
+    matrix_batch_at(&plan->batch, matrix, &a, &b);
     const product_factor *left = swapped ? &plan->b : &plan->a, *right = swapped ? &plan->a : &plan->b;
     const operand at_a = operand_at(plan, &plan->a, job->a, job->late || job->own ? 0 : a),
                   at_b = operand_at(plan, &plan->b, job->b, b);
@@ -442,7 +426,7 @@ void product_run(tl_call *call, const product_plan *plan, const void *a, const v
         job.b = job.tiles ? (operand){room, b} : pack_factor(call, plan, &plan->b, &plan->a, b, room);
     }
     const double cost = (double)left->lines * (double)right->lines * (double)plan->b.depth / (double)job.pieces;
-    const int64_t all = plan->batch * job.pieces;
+    const int64_t all = plan->batch.count * job.pieces;
     const bool small = cost * (double)all < (job.tiles ? 3 : 1) * SHARED_COST;
     int64_t grain = small ? all : nn_even_grain(call->thread_count, all, cost);
     if (job.tiles) /* each call splits all of the other operand */

@@ -4,6 +4,7 @@
 #define TL_PRODUCT_H
 
 #include "kernels/kernels.h"
+#include "onnx/matrix_batch.h"
 #include "onnx/nn.h"
 
 /* How the kernel takes a factor: packed as its left operand, as its right one, or as lines, each along the depth. */
@@ -42,9 +43,8 @@ void product_pack(const product_factor *factor, tl_type type, const void *data, 
 typedef struct product_plan {
     tl_type type;
     product_factor a, b;
-    size_t a_packed, b_packed;                                                    /* in the workspace */
-    int32_t rank;                                                                 /* of the batch */
-    int64_t batch, dims[TL_MAX_RANK], a_steps[TL_MAX_RANK], b_steps[TL_MAX_RANK]; /* steps in matrices */
+    size_t a_packed, b_packed; /* in the workspace */
+    matrix_batch batch;
 } product_plan;
 
 /* One matrix times one matrix; depths agree. */
