@@ -135,7 +135,7 @@ static tl_status dft_reshape(tl_call *call)
     place_memory(call, &plan->memory, n, plan->real && !inverse);
     const fft_plan *fft = &plan->memory.fft;
     plan->memory.fft.single =
-        x->type != TL_DOUBLE && !(plan->real && !inverse) && fft->factor_count <= 2 && fft->largest <= 5;
+        x->type != TL_DOUBLE && !(plan->real && !inverse) && fft->core.count <= 2 && fft->core.largest <= 5;
     return TL_OK;
 }
 

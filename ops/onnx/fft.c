@@ -6,17 +6,15 @@
 /* A pass takes time by the square of a factor; with a larger one a convolution is faster. */
 #define LARGEST 160
 
-void fft_plan_set(fft_plan *plan, int64_t n, bool real)
+static void factorize(fft_factors *f, int64_t length)
 {
-    memset(plan, 0, sizeof *plan);
-    plan->n = n;
-    plan->core = real && n % 2 == 0 ? n / 2 : n;
-    plan->largest = 1;
-    int64_t rest = plan->core;
+    f->length = length;
+    f->largest = 1;
+    int64_t rest = length;
     for (int64_t p = 4; rest > 1;) {
         if (rest % p == 0) {
-            plan->factors[plan->factor_count++] = p;
-            plan->largest = p > plan->largest ? p : plan->largest;
+            f->factors[f->count++] = p;
+            f->largest = p > f->largest ? p : f->largest;
             rest /= p;
         } else if (p == 4)
             p = 2;
@@ -25,27 +23,37 @@ void fft_plan_set(fft_plan *plan, int64_t n, bool real)
         else
             p = p > rest / p ? rest : p + 2;
     }
-    if (plan->largest > LARGEST)
-        for (plan->circle = 1; plan->circle < 2 * plan->core - 1;)
-            plan->circle *= 2;
+}
+
+void fft_plan_set(fft_plan *plan, int64_t n, bool real)
+{
+    memset(plan, 0, sizeof *plan);
+    plan->n = n;
+    factorize(&plan->core, real && n % 2 == 0 ? n / 2 : n);
+    if (plan->core.largest <= LARGEST)
+        return;
+    int64_t length = 1;
+    while (length < 2 * plan->core.length - 1)
+        length *= 2;
+    factorize(&plan->circle, length);
 }
 
 /* The roots; for a convolution, those of its length and what is convolved with. */
 int64_t fft_table_size(const fft_plan *plan)
 {
-    return plan->n + 2 * plan->circle;
+    return plan->n + 2 * plan->circle.length;
 }
 
 /* What a transform needs beside its own two arrays: one butterfly's numbers, or the convolution's two. */
 static int64_t inside_size(const fft_plan *plan)
 {
-    return plan->circle ? 2 * plan->circle : plan->largest;
+    return plan->circle.length ? 2 * plan->circle.length : plan->core.largest;
 }
 
 /* Two more of the transform's arrays (or, for one in float, both of its own), and what is needed inside. */
 int64_t fft_scratch_size(const fft_plan *plan)
 {
-    return 2 * plan->core + inside_size(plan);
+    return 2 * plan->core.length + inside_size(plan);
 }
 
 typedef struct fft_single {
@@ -109,14 +117,13 @@ static fft_complex swapped(fft_complex a)
 static fft_complex *circle_run(const fft_plan *plan, const fft_complex *table, bool inverse, fft_complex *in,
                                fft_complex *other)
 {
-    fft_plan circle;
-    fft_plan_set(&circle, plan->circle, false);
-    return run_f64(&circle, table + plan->n, inverse, in, other, NULL);
+    return run_f64(&plan->circle, 1, table + plan->n, inverse, in, other, NULL);
 }
 
 void fft_table_set(const fft_plan *plan, void *table, fft_complex *scratch)
 {
-    fft_complex *const roots = table, *const other = roots + plan->n + plan->circle;
+    const int64_t core = plan->core.length, length = plan->circle.length;
+    fft_complex *const roots = table, *const other = roots + plan->n + length;
     if (plan->single) {
         for (int64_t k = 0; k < plan->n; k++) {
             const fft_complex root = root_of_unity(k, plan->n);
@@ -125,14 +132,13 @@ void fft_table_set(const fft_plan *plan, void *table, fft_complex *scratch)
         return;
     }
     set_roots(roots, plan->n);
-    if (!plan->circle)
+    if (!length)
         return;
-    set_roots(roots + plan->n, plan->circle);
-    memset(scratch, 0, (size_t)plan->circle * sizeof *scratch);
-    for (int64_t m = 0, power = 0; m < 2 * plan->core - 1; power = (power + m++) % plan->core)
-        scratch[m] = roots[power * (plan->n / plan->core)];
-    memcpy(other, circle_run(plan, roots, false, scratch, scratch + plan->circle),
-           (size_t)plan->circle * sizeof *other);
+    set_roots(roots + plan->n, length);
+    memset(scratch, 0, (size_t)length * sizeof *scratch);
+    for (int64_t m = 0, power = 0; m < 2 * core - 1; power = (power + m++) % core)
+        scratch[m] = roots[power * (plan->n / core)];
+    memcpy(other, circle_run(plan, roots, false, scratch, scratch + length), (size_t)length * sizeof *other);
 }
 
 /* T(m + 1) mod core, for the convolution below. */
@@ -150,7 +156,7 @@ static int64_t next_power(int64_t power, int64_t m, int64_t core)
 static fft_complex *convolve(const fft_plan *plan, const fft_complex *roots, bool inverse, fft_complex *in,
                              fft_complex *scratch)
 {
-    const int64_t core = plan->core, step = plan->n / core, length = plan->circle;
+    const int64_t core = plan->core.length, step = plan->n / core, length = plan->circle.length;
     const fft_complex *const other = roots + plan->n + length;
     fft_complex *z = scratch;
     memset(z, 0, (size_t)length * sizeof *z);
@@ -173,8 +179,8 @@ static fft_complex *convolve(const fft_plan *plan, const fft_complex *roots, boo
 static fft_complex *transform(const fft_plan *plan, const fft_complex *roots, bool inverse, fft_complex *in,
                               fft_complex *other, fft_complex *scratch)
 {
-    return plan->circle ? convolve(plan, roots, inverse, in, scratch)
-                        : run_f64(plan, roots, inverse, in, other, scratch);
+    return plan->circle.length ? convolve(plan, roots, inverse, in, scratch)
+                               : run_f64(&plan->core, plan->n / plan->core.length, roots, inverse, in, other, scratch);
 }
 
 fft_complex *fft_complex_run(const fft_plan *plan, const void *table, bool inverse, fft_complex *in, fft_complex *other,
@@ -185,7 +191,7 @@ fft_complex *fft_complex_run(const fft_plan *plan, const void *table, bool inver
     fft_single *small = (fft_single *)scratch, *next = small + plan->n, *parts = next + plan->n;
     for (int64_t k = 0; k < plan->n; k++)
         small[k] = (fft_single){(float)in[k].re, (float)in[k].im};
-    small = run_f32(plan, table, inverse, small, next, parts);
+    small = run_f32(&plan->core, 1, table, inverse, small, next, parts);
     for (int64_t k = 0; k < plan->n; k++)
         in[k] = (fft_complex){small[k].re, small[k].im};
     return in;
@@ -195,8 +201,8 @@ void fft_real_run(const fft_plan *plan, const void *table, const double *in, fft
 {
     const int64_t n = plan->n, half = n / 2;
     const fft_complex *roots = table;
-    fft_complex *packed = scratch + inside_size(plan), *z = packed + plan->core;
-    if (plan->core == n) {
+    fft_complex *packed = scratch + inside_size(plan), *z = packed + plan->core.length;
+    if (plan->core.length == n) {
         for (int64_t j = 0; j < n; j++)
             packed[j] = (fft_complex){in[j], 0};
         z = transform(plan, roots, false, packed, z, scratch);

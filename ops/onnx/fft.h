@@ -10,14 +10,18 @@ typedef struct fft_complex {
     double re, im;
 } fft_complex;
 
+/* A transform by mixed radix: `length` is the product of the factors. */
+typedef struct fft_factors {
+    int64_t length;
+    int32_t count;
+    int64_t largest, factors[64];
+} fft_factors;
+
 typedef struct fft_plan {
-    int64_t n;            /* length of the signal */
-    int64_t core;         /* length of the transform inside: n / 2 for even real signals */
-    int32_t factor_count; /* of core */
-    int64_t factors[64];  /* their product is core */
-    int64_t largest;      /* of the factors */
-    int64_t circle;       /* length of the cyclic convolution, a power of 2; 0: there is none */
-    bool single;          /* computed in float: set after fft_plan_set, of plans that are not for real signals */
+    int64_t n;          /* length of the signal */
+    fft_factors core;   /* the transform inside: of n / 2 for even real signals, else of n */
+    fft_factors circle; /* that of a cyclic convolution, of a power of 2; length 0: there is none */
+    bool single;        /* computed in float: set after fft_plan_set, of plans that are not for real signals */
 } fft_plan;
 
 /* Sets up for length n >= 1; `real`: only fft_real_run will be called, which is twice as fast where n is even. */

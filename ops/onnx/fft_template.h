@@ -81,14 +81,15 @@ static void NAME(pass_odd)(const NAME(pass) * t, const COMPLEX *in, COMPLEX *out
         }
 }
 
-static COMPLEX *NAME(run)(const fft_plan *plan, const COMPLEX *table, bool inverse, COMPLEX *in, COMPLEX *other,
-                          COMPLEX *scratch)
+/* The table has the roots of `step` times the length. */
+static COMPLEX *NAME(run)(const fft_factors *f, int64_t step, const COMPLEX *table, bool inverse, COMPLEX *in,
+                          COMPLEX *other, COMPLEX *scratch)
 {
-    NAME(pass) t = {.l1 = 1, .ido = plan->core, .table = table, .inverse = inverse};
-    for (int32_t k = 0; k < plan->factor_count; k++, t.l1 *= t.p) {
-        t.p = plan->factors[k];
+    NAME(pass) t = {.l1 = 1, .ido = f->length, .table = table, .inverse = inverse};
+    for (int32_t k = 0; k < f->count; k++, t.l1 *= t.p) {
+        t.p = f->factors[k];
         t.ido /= t.p;
-        t.step = t.l1 * (plan->n / plan->core);
+        t.step = t.l1 * step;
         if (t.p == 2)
             NAME(pass_2)(&t, in, other);
         else if (t.p == 4)
