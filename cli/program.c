@@ -115,20 +115,6 @@ tl_status cli_runtime_create(const cli_options *options, tl_runtime **runtime, t
     return status;
 }
 
-/* Names after --disable must be those of rewrites, which are known once a session is open. */
-static tl_status check_disabled(const cli_options *options, const tl_session *session, tl_error *error)
-{
-    for (size_t k = 0; k < options->disabled.count && !options->no_rewrites; k++) {
-        size_t r = 0;
-        while (r < session->rewrite_count && strcmp(session->rewrites[r].rule, options->disabled.items[k]) != 0)
-            r++;
-        if (r == session->rewrite_count)
-            return tl_error_set(error, TL_INVALID_INPUT, "--disable: there is no rewrite '%s'",
-                                options->disabled.items[k]);
-    }
-    return TL_OK;
-}
-
 tl_status cli_session_open(tl_runtime *runtime, const char *path, const cli_options *options, uint32_t flags,
                            tl_session **session, tl_error *error)
 {
@@ -144,13 +130,6 @@ tl_status cli_session_open(tl_runtime *runtime, const char *path, const cli_opti
     };
     tl_status status = tl_session_open(runtime, path, &settings, session, error);
     free(disabled);
-    if (status != TL_OK)
-        return status;
-    status = check_disabled(options, *session, error);
-    if (status != TL_OK) {
-        tl_session_destroy(*session);
-        *session = NULL;
-    }
     return status;
 }
 

@@ -11,6 +11,15 @@ static tl_session_options options_of(const tl_session_options *given)
     return options;
 }
 
+/* A name that is written wrongly would else leave its rule on, unnoticed. */
+static tl_status check_disabled(const tl_registry *registry, const char *const *names, tl_error *error)
+{
+    for (; names && *names; names++)
+        if (!tl_registry_has_rule(registry, *names))
+            return tl_error_set(error, TL_INVALID_ARGUMENT, "there is no rewrite '%.100s' to disable", *names);
+    return TL_OK;
+}
+
 /* What is given out must be there to give. */
 static void need_outputs(const tl_graph *graph)
 {
@@ -90,13 +99,15 @@ static tl_status open_model(tl_runtime *runtime, const char *path, const void *d
     };
     tl_error own;
     tl_error *why = error ? error : &own;
+    tl_status status = check_disabled(&runtime->registry, options.disabled_rules, why);
+    if (status != TL_OK)
+        return status;
     tl_session *opened = tl_memory_alloc(&runtime->allocator, sizeof *opened, _Alignof(tl_session));
     if (!opened)
         return tl_error_no_memory(error);
     *opened = (tl_session){.runtime = runtime};
-    tl_status status =
-        path ? tl_load_file(&runtime->allocator, &runtime->registry, path, &load, &opened->model, why)
-             : tl_load_memory(&runtime->allocator, &runtime->registry, data, size, &load, &opened->model, why);
+    status = path ? tl_load_file(&runtime->allocator, &runtime->registry, path, &load, &opened->model, why)
+                  : tl_load_memory(&runtime->allocator, &runtime->registry, data, size, &load, &opened->model, why);
     if (status == TL_OK) {
         opened->graph = opened->model->graph;
         status = prepare(opened, &options, why);

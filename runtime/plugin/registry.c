@@ -178,10 +178,10 @@ static void insert(tl_registry *registry, tl_operator *op)
     registry->operator_count++;
 }
 
-static bool has_rule(const tl_registry *registry, const tl_rule *rule)
+bool tl_registry_has_rule(const tl_registry *registry, const char *name)
 {
     for (size_t k = 0; k < registry->rule_count; k++)
-        if (strcmp(registry->rules[k]->name, rule->name) == 0)
+        if (strcmp(registry->rules[k]->name, name) == 0)
             return true;
     return false;
 }
@@ -232,7 +232,7 @@ tl_status tl_registrar_rule(tl_registrar *registrar, const tl_rule *rule)
     if (!wide)
         return refuse(registrar, registrar->error->status);
     tl_status status = TL_OK;
-    if (has_rule(registrar->registry, wide) || has_rule(staged, wide))
+    if (tl_registry_has_rule(registrar->registry, wide->name) || tl_registry_has_rule(staged, wide->name))
         status = tl_error_set(registrar->error, TL_PLUGIN, "rule '%s' is already registered", wide->name);
     else
         status = RESERVE(staged, rule, 1, registrar->error);

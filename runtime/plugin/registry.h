@@ -46,6 +46,8 @@ tl_status tl_registry_load(tl_registry *registry, const char *path, const tl_hos
  * (until_version <= version). NULL: none; `error` then lists what exists. */
 const tl_operator *tl_registry_find(const tl_registry *registry, const char *domain, const char *name, int64_t version,
                                     tl_error *error);
+/* Whether there is a rule of this name. */
+bool tl_registry_has_rule(const tl_registry *registry, const char *name);
 /* The newest known version of a domain, or 0: unknown domain. */
 int32_t tl_registry_newest(const tl_registry *registry, const char *domain);
 

@@ -98,9 +98,20 @@ START_TEST(sessions)
     wrong(tl_session_open_memory(runtime, bytes, 1, NULL, NULL, &test_error));
     for (size_t size = 0; size < model_message.size; size++)
         ck_assert_int_ne(tl_session_open_memory(runtime, bytes, size, NULL, &made, NULL), TL_OK);
+    static const char *const unknown[] = {"nobody", "", "onnx.fuse_conv.", "onnx.fuse_con"};
+    for (size_t i = 0; i < TL_COUNT(unknown); i++)
+        for (uint32_t flags = 0; flags <= TL_SESSION_NO_REWRITES; flags += TL_SESSION_NO_REWRITES) {
+            const tl_session_options typo = {.size = sizeof typo,
+                                             .flags = flags,
+                                             .disabled_rules =
+                                                 (const char *const[]){"onnx.fuse_conv", unknown[i], NULL}};
+            made = (void *)&made;
+            wrong(tl_session_open_memory(runtime, bytes, model_message.size, &typo, &made, &test_error));
+            ck_assert_ptr_null(made);
+        }
     const tl_session_options odd = {.size = sizeof odd + 1000,
                                     .flags = UINT32_MAX & ~(uint32_t)TL_SESSION_NO_EXTERNAL_DATA,
-                                    .disabled_rules = (const char *const[]){"nobody", "", NULL},
+                                    .disabled_rules = (const char *const[]){"onnx.fuse_conv", NULL},
                                     .external_data_path = "nowhere"};
     ck_assert_msg(tl_session_open_memory(runtime, bytes, model_message.size, &odd, &made, &test_error) == TL_OK, "%s",
                   test_error.message);

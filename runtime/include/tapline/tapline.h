@@ -127,7 +127,8 @@ typedef struct tl_session_options {
     /* The folder of external tensors; default: the model file's, in which symlinks are refused. If given, symlinks in
      * it and beside the model are followed as long as they end inside it, as in a cache of downloaded models. */
     const char *external_data_path;
-    const char *const *disabled_rules; /* rewrites to leave out, by name; NULL-terminated */
+    /* Rewrites to leave out, by name; NULL-terminated. A name that no rule of the runtime has: TL_INVALID_ARGUMENT. */
+    const char *const *disabled_rules;
     size_t max_model_bytes;            /* of the file without tensors; 0: 256 MiB */
     size_t max_tensor_bytes;           /* of one tensor in the file or folded; 0: 16 GiB */
     size_t fold_limit; /* bytes of all constants folded; 0: 16 MiB more than eight times what the file's hold */
