@@ -41,18 +41,13 @@ typedef struct outcome {
     tl_tensor inferred; /* output 0 as known before the run */
 } outcome;
 
-/* The rules of the last phase, which would hide what the plugin does. */
-#define EPILOGUE_RULES                                                                                                \
-    "onnx.swish", "onnx.mish", "onnx.hard_swish", "onnx.hard_swish_by_clip", "onnx.gelu", "onnx.layer_norm",          \
-        "onnx.attention", "onnx.sink_concat", "onnx.sink_squeeze", "onnx.pad_into_conv",                              \
-        "onnx.pad_into_quantized_conv", "onnx.pad_into_conv_integer", "onnx.chomp_conv", "onnx.fold_into_conv",       \
-        "onnx.fold_into_conv_transpose", "onnx.fold_into_gemm", "onnx.fold_into_matmul", "onnx.norm_to_steps",        \
-        "onnx.fuse_conv", "onnx.fuse_matmul", "onnx.fuse_gemm", "onnx.fuse_conv_integer", "onnx.fuse_matmul_integer", \
-        "onnx.fuse_elementwise", "separable_conv1d.finish"
+/* Names of rules, NULL-terminated: those that would hide what the plugin does, which are the runtime's of the last
+ * phase and the plugin's own finish, and `also`, unless NULL. They live until the next call. */
+const char *const *rules_to_disable(const tl_runtime *runtime, const char *also);
 
-/* Loads and runs a model without these; inputs in order. `rewrites` false: as the file has it. */
+/* Loads and runs a model without those that hide; inputs in order. `rewrites` false: as the file has it. */
 outcome run_model(const model *m, int threads, bool rewrites, const tl_tensor *inputs, size_t count);
-/* The same in a runtime of the caller's, without these rules (NULL-terminated). */
+/* The same in a runtime of the caller's, without the `disabled` rules (NULL-terminated). */
 outcome run_model_in(tl_runtime *runtime, const model *m, const char *const *disabled, bool rewrites,
                      const tl_tensor *inputs, size_t count);
 void free_outcome(outcome *r);
