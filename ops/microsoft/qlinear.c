@@ -306,6 +306,14 @@ static tl_status softmax_run(tl_call *call)
     return TL_OK;
 }
 
+static bool softmax_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    int32_t own;
+    (void)reach;
+    return k == 0 && op_axis(call, "axis", op_int(call, "axis"), call->inputs[0]->rank, &own) == TL_OK &&
+           (axis < own || (axis > own && op_int(call, "opset") >= 13));
+}
+
 /* ---- Average pooling */
 
 typedef struct average_plan {
@@ -405,6 +413,13 @@ static tl_status average_run(tl_call *call)
     return TL_OK;
 }
 
+static bool average_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
+{
+    const conv_window *window = &((const average_plan *)call->plan)->window;
+    return k == 0 && op_int(call, "channels_last") == 0 &&
+           (axis < 2 || conv_reach_axis(call, window, window->kernel[axis - 2], axis, reach));
+}
+
 /* ---- Global average pooling */
 
 static tl_status pool_reshape(tl_call *call)
@@ -480,6 +495,7 @@ QLINEAR(QLinearGlobalAveragePool, one_in, OP_PARAMS(attribute, pool_attrs), .res
         .reach = op_reach_first);
 QLINEAR(QLinearWhere, where_in, .plan_size = sizeof(op_map), .reshape = where_reshape, .run = where_run,
         .reach = op_reach_all);
-QLINEAR(QLinearSoftmax, one_in, OP_PARAMS(attribute, softmax_attrs), .reshape = softmax_reshape, .run = softmax_run);
+QLINEAR(QLinearSoftmax, one_in, OP_PARAMS(attribute, softmax_attrs), .reshape = softmax_reshape, .run = softmax_run,
+        .reach = softmax_reach);
 QLINEAR(QLinearAveragePool, one_in, OP_PARAMS(attribute, average_attrs), .flags = TL_OP_LONG,
-        .plan_size = sizeof(average_plan), .reshape = average_reshape, .run = average_run);
+        .plan_size = sizeof(average_plan), .reshape = average_reshape, .run = average_run, .reach = average_reach);

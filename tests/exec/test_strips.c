@@ -424,6 +424,38 @@ static void quantized_conv(const char *input, const char *output, const char *na
 }
 
 /* QDQ, of which operators on bytes are made. */
+typedef struct bytes_case {
+    const char *op, *attributes;
+    expectation expected;
+} bytes_case;
+
+static const bytes_case on_bytes[] = {
+    {"com.microsoft:QLinearAveragePool", "kernel_shape=[4] strides=[2] pads=[2,1]", CUT},
+    {"com.microsoft:QLinearAveragePool", "kernel_shape=[5] strides=[2] pads=[2,2] count_include_pad=1 ceil_mode=1",
+     CUT},
+    {"com.microsoft:QLinearAveragePool", "kernel_shape=[3] auto_pad='SAME_UPPER' strides=[2]", CUT},
+    {"com.microsoft:QLinearAveragePool", "kernel_shape=[3] channels_last=1", WHOLE},
+    {"com.microsoft:QLinearSoftmax", "axis=1 opset=13", CUT},
+    {"com.microsoft:QLinearSoftmax", "axis=-2 opset=13", CUT},
+    {"com.microsoft:QLinearSoftmax", "axis=2 opset=13", WHOLE},
+    {"com.microsoft:QLinearSoftmax", "axis=-1 opset=12", WHOLE},
+    {"com.microsoft:QLinearSoftmax", "axis=1 opset=12", WHOLE},
+};
+
+START_TEST(test_on_bytes)
+{
+    const bytes_case *c = &on_bytes[_i];
+    begin();
+    add_constant(&network, "s", TL_FLOAT, "", (float[]){0.02F});
+    add_constant(&network, "z", TL_UINT8, "", (uint8_t[]){110});
+    add("QuantizeLinear", "x s z", "a", "");
+    add(c->op, "a s z s z", "b", c->attributes);
+    add("DequantizeLinear", "b s z", "y", "");
+    finish("A,B,C");
+    check_cut(floats(3, 2, 4, 40000, 0), 2, 3, c->expected);
+}
+END_TEST
+
 START_TEST(test_quantized)
 {
     begin();
@@ -667,6 +699,7 @@ int main(void)
     tcase_add_test(tcase, test_spectra);
     tcase_add_test(tcase, test_frames);
     tcase_add_test(tcase, test_channels);
+    tcase_add_loop_test(tcase, test_on_bytes, 0, TL_COUNT(on_bytes));
     tcase_add_test(tcase, test_quantized);
     tcase_add_test(tcase, test_integers);
     tcase_add_test(tcase, test_many_samples);
