@@ -102,9 +102,22 @@ static int32_t node_version(const tl_node *node)
     return of(node)->version ? of(node)->version : of(node)->op->since_version;
 }
 
-static void *host_alloc(const tl_host *host, size_t size, size_t alignment)
+/* ---- Memory. Of what an operator asks for in a run, number `refused` may be refused; the texts of such a run are
+ * freed here, because no output holds them. */
+
+#define MOST_REFUSED 6
+
+static int asked, refused = -1;
+static long live; /* allocations that are not given back */
+static char *texts[MOST_REFUSED];
+
+static bool is_refused(void)
 {
-    (void)host;
+    return asked++ == refused;
+}
+
+static void *take(size_t size, size_t alignment)
+{
     void *memory = NULL;
     if (size > (size_t)1 << 32)
         return NULL;
@@ -113,9 +126,18 @@ static void *host_alloc(const tl_host *host, size_t size, size_t alignment)
                : NULL;
 }
 
+static void *host_alloc(const tl_host *host, size_t size, size_t alignment)
+{
+    (void)host;
+    void *memory = is_refused() ? NULL : take(size, alignment);
+    live += memory != NULL;
+    return memory;
+}
+
 static void host_free(const tl_host *host, void *memory)
 {
     (void)host;
+    live -= memory != NULL;
     free(memory);
 }
 
@@ -157,14 +179,18 @@ static void *host_output(tl_call *call, size_t k, int32_t rank, const int64_t *d
     for (int32_t i = 0; i < rank; i++)
         out->dims[i] = dims[i];
     size_t bytes = fake_bytes(out);
-    out->data = bytes == SIZE_MAX ? NULL : malloc(bytes ? bytes : 1);
+    out->data = bytes == SIZE_MAX || is_refused() ? NULL : malloc(bytes ? bytes : 1);
     return out->data;
 }
 
 static char *host_string(tl_call *call, size_t size)
 {
     (void)call;
-    return malloc(size);
+    const int number = asked;
+    char *text = is_refused() ? NULL : malloc(size);
+    if (refused >= 0 && number < refused)
+        texts[number] = text;
+    return text;
 }
 
 /* Pieces from the last to the first, on changing threads, so that what depends on the cut differs. */
@@ -341,7 +367,7 @@ static tl_status plan_and_run(fake_case *test, frame *f, void *state, uint64_t p
                 f->inputs[k].data = (packed >> k & 1) ? NULL : again ? test->inputs[k]->data : f->inputs[k].data;
         free(call->plan);
         if (test->op->plan_size) {
-            call->plan = host_alloc(&fake, test->op->plan_size, 64);
+            call->plan = take(test->op->plan_size, 64);
             memset(call->plan, 0, test->op->plan_size);
         }
         call->workspace_size = 0;
@@ -365,7 +391,7 @@ static tl_status plan_and_run(fake_case *test, frame *f, void *state, uint64_t p
     tl_status status = take_outputs(test, f);
     if (status != TL_OK)
         return status;
-    call->workspace = host_alloc(&fake, call->workspace_size, 64);
+    call->workspace = take(call->workspace_size, 64);
     if (!call->workspace)
         return TL_NO_MEMORY;
     memset(call->workspace, 0xA5, call->workspace_size);
@@ -381,9 +407,10 @@ static tl_status plan_and_run(fake_case *test, frame *f, void *state, uint64_t p
     return status;
 }
 
-tl_status fake_run(fake_case *test)
+static tl_status run_case(fake_case *test)
 {
     frame f;
+    asked = 0;
     set_frame(test, &f, DATA_CONSTANT);
     void *state = NULL;
     uint64_t packed = 0;
@@ -413,6 +440,33 @@ tl_status fake_run(fake_case *test)
     free(f.call.workspace);
     if (state && test->op->destroy)
         test->op->destroy(&fake, state);
+    return status;
+}
+
+/* The run ends in "no memory", keeps none, and leaves the operator fit for others. */
+static void refuse(const fake_case *given, int number)
+{
+    fake_case again = *given, *test = &again;
+    const long before = live;
+    refused = number;
+    tl_status status = run_case(test);
+    refused = -1;
+    RULE(status == TL_NO_MEMORY, "allocation %d was refused, and the status is %d", number, (int)status);
+    RULE(live == before, "allocation %d was refused, and %ld are left", number, live - before);
+    for (int i = 0; i < MOST_REFUSED; i++) {
+        free(texts[i]);
+        texts[i] = NULL;
+    }
+}
+
+tl_status fake_run(fake_case *test)
+{
+    static const tl_operator *last;
+    tl_status status = run_case(test);
+    const int all = asked < MOST_REFUSED ? asked : MOST_REFUSED;
+    for (int k = 0; k < all && status == TL_OK && last != test->op; k++)
+        refuse(test, k);
+    last = status == TL_OK ? test->op : last;
     return status;
 }
 

@@ -61,7 +61,9 @@ typedef struct fake_case {
 } fake_case;
 
 /* Does everything that the runtime does with a node: reshape ahead of the run with symbols for the dimensions (whose
- * result must agree with the real shapes), create, reshape, run. A broken rule aborts. */
+ * result must agree with the real shapes), create, reshape, run. Where that goes well and the operator was not the last
+ * call's, too, the same again and again, each time without one of the first allocations it asked for. A broken rule
+ * aborts. */
 tl_status fake_run(fake_case *test);
 void fake_free(fake_case *test);
 size_t fake_bytes(const tl_tensor *tensor);
