@@ -221,15 +221,9 @@ static tl_status give_stacked(tl_call *call, size_t k, const tl_tensor *shape, i
     if (rank > TL_MAX_RANK || axis < 0 || axis >= rank)
         return tl_fail(call, TL_INVALID_MODEL, "output %zu cannot be stacked at axis %lld of rank %d", k,
                        (long long)axis, rank);
-    int64_t outer = 1, inner = 1;
-    for (int32_t i = 0, from = 0; i < rank; i++) {
-        if (i == axis) {
-            dims[i] = rounds;
-            continue;
-        }
-        dims[i] = shape->dims[from] < 0 ? 0 : shape->dims[from]; /* no round has told how large it is */
-        *(i < axis ? &outer : &inner) *= dims[i];
-        from++;
+    for (int32_t i = 0; i < rank; i++) {
+        const int64_t dim = i == axis ? rounds : shape->dims[i - (i > axis)];
+        dims[i] = dim < 0 ? 0 : dim; /* no round has told how large it is */
     }
     if (out->type == TL_UNDEFINED)
         out->type = shape->type;
@@ -240,7 +234,8 @@ static tl_status give_stacked(tl_call *call, size_t k, const tl_tensor *shape, i
     if (!data)
         return TL_NO_MEMORY;
     if (tl_tensor_elements(out) > 0)
-        unstack(data, stacked, outer, rounds, tl_type_bytes(out->type, inner), reversed);
+        unstack(data, stacked, op_product(out, 0, (int32_t)axis), rounds,
+                tl_type_bytes(out->type, op_product(out, (int32_t)axis + 1, rank)), reversed);
     return TL_OK;
 }
 
@@ -381,11 +376,8 @@ static tl_status loop_run(tl_call *call)
             status = wrap_optional(call, l.inner, from, call->inputs[LOOP_FIXED + k], &l.inner->given[LOOP_FIXED + k]);
     }
     int64_t most = trips ? *(const int64_t *)trips->data : INT64_MAX;
-    for (; l.round < most && l.condition && status == TL_OK; l.round++) {
-        if (atomic_load_explicit(&l.inner->run->cancelled, memory_order_relaxed))
-            return tl_fail(call, TL_CANCELLED, "the run was cancelled");
+    for (; l.round < most && l.condition && status == TL_OK; l.round++)
         status = loop_round(&l);
-    }
     for (size_t k = 0; k < l.states && status == TL_OK; k++)
         status = give_state(call, &l, k);
     for (size_t k = 0; k < l.scans && status == TL_OK; k++)
@@ -646,12 +638,10 @@ static tl_status scan_sequence(const scan *s, const int64_t *sizes, int64_t b)
 {
     tl_call *call = s->call;
     tl_executor *inner = s->inner;
-    tl_status status = TL_OK;
+    tl_status status = tl_executor_go_on(inner, error_of(call)); /* there may be no rounds */
     for (size_t k = 0; k < s->states; k++)
         inner->given[k] = element_of(call->inputs[1 + k], 1, b);
     for (int64_t round = 0; round < s->rounds && status == TL_OK; round++) {
-        if (atomic_load_explicit(&inner->run->cancelled, memory_order_relaxed))
-            return tl_fail(call, TL_CANCELLED, "the run was cancelled");
         for (size_t k = 0; k < s->inputs; k++) {
             const int64_t at = list_entry(call, "directions", k) ? s->rounds - 1 - round : round;
             inner->given[s->states + k] = element_of(call->inputs[1 + s->states + k], 2, b * sizes[1] + at);

@@ -214,17 +214,24 @@ static tl_status check_capacity(const tl_executor *executor, const tl_plan *plan
     return TL_OK;
 }
 
+tl_status tl_executor_go_on(const tl_executor *executor, tl_error *error)
+{
+    const bool cancelled = atomic_load_explicit(&executor->run->cancelled, memory_order_relaxed);
+    return cancelled ? tl_error_set(error, TL_CANCELLED, "the run was cancelled") : TL_OK;
+}
+
 static tl_status run_steps(tl_executor *executor, tl_plan *plan, tl_error *error)
 {
     for (size_t s = 0; s < plan->step_count; s++) {
         tl_step *step = &plan->steps[s];
         step->frame.error = error;
         step->frame.execution = &executor->execution;
-        if (atomic_load_explicit(&executor->run->cancelled, memory_order_relaxed))
-            return tl_error_set(error, TL_CANCELLED, "the run was cancelled");
+        tl_status status = tl_executor_go_on(executor, error);
+        if (status != TL_OK)
+            return status;
         if (executor->run->trace)
             executor->run->trace(executor->run->trace_user, step->node, true);
-        tl_status status = step->dynamic ? run_dynamic(executor, plan, step) : step->node->op->run(&step->frame.call);
+        status = step->dynamic ? run_dynamic(executor, plan, step) : step->node->op->run(&step->frame.call);
         if (executor->run->trace)
             executor->run->trace(executor->run->trace_user, step->node, false);
         if (status != TL_OK)
@@ -264,7 +271,9 @@ static tl_status deliver(tl_executor *executor, tl_plan *plan, tl_error *error)
 
 tl_status tl_executor_run(tl_executor *executor, tl_error *error)
 {
-    tl_status status = tl_executor_plan(executor, error);
+    tl_status status = tl_executor_go_on(executor, error);
+    if (status == TL_OK)
+        status = tl_executor_plan(executor, error);
     if (status != TL_OK)
         return status;
     tl_plan *plan = executor->plans;

@@ -58,7 +58,10 @@ tl_status tl_executor_create(tl_run_state *run, tl_graph *graph, bool keep, tl_e
 void tl_executor_destroy(tl_executor *executor);
 /* A plan for the inputs that are set: found among the last few, or made. */
 tl_status tl_executor_plan(tl_executor *executor, tl_error *error);
-/* Plans and runs. Results are in outputs[k].result until the next run. */
+/* TL_CANCELLED once tl_context_cancel() has been called, else TL_OK. */
+tl_status tl_executor_go_on(const tl_executor *executor, tl_error *error);
+/* Plans and runs, unless cancelled, even where there is nothing to run. Results are in outputs[k].result until the next
+ * run. */
 tl_status tl_executor_run(tl_executor *executor, tl_error *error);
 /* Memory that grows and is kept; NULL: refused. */
 void *tl_reserve_bytes(const tl_executor *executor, tl_reserve *reserve, size_t bytes);

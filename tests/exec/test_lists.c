@@ -1,5 +1,6 @@
 /* Sequences, optionals and maps: in graphs that say wrong things of them each is refused, or the run fails; lists that
- * share their memory stay what they were; and maps become the rows that the standard says. */
+ * share their memory stay what they were; and maps become the rows that the standard says. What Loop and Scan gather of
+ * no rounds, and rounds of nothing. */
 #include <check.h>
 #undef fail /* Check's old name for ck_abort */
 
@@ -303,6 +304,25 @@ static void state_that_is_absent(void)
     put_value(&body, GRAPH_OUTPUT, "b", tensor(TL_FLOAT));
     add(with_graph(plain("Loop", "number - -", "y"), "body", body));
 }
+/* No round tells that the result is not as large as that. */
+static void result_of_no_rounds(void)
+{
+    message body = {.size = 0}, dim = {.size = 0}, shape = {.size = 0}, huge = {.size = 0}, type = {.size = 0};
+    const message keep = plain("Identity", "go", "on"), relu = plain("Relu", "x", "r");
+    put_int(&dim, 1, INT64_C(1) << 40);
+    put_message(&shape, 1, &dim);
+    put_message(&shape, 1, &dim);
+    put_int(&huge, 1, TL_FLOAT);
+    put_message(&huge, 2, &shape);
+    put_message(&type, TYPE_TENSOR, &huge);
+    put_message(&body, GRAPH_NODE, &keep);
+    put_message(&body, GRAPH_NODE, &relu);
+    put_value(&body, GRAPH_INPUT, "round", tensor(TL_INT64));
+    put_value(&body, GRAPH_INPUT, "go", tensor(TL_BOOL));
+    put_value(&body, GRAPH_OUTPUT, "on", tensor(TL_BOOL));
+    put_value(&body, GRAPH_OUTPUT, "r", type);
+    add(with_graph(plain("Loop", "number -", "y"), "body", body));
+}
 
 static const struct {
     void (*build)(void);
@@ -333,6 +353,7 @@ static const struct {
     {condition_that_is_a_list, floats, TL_INVALID_MODEL, "input 's' is no tensor"},
     {scanned_list, floats, TL_INVALID_MODEL, "input 's' is no tensor"},
     {state_that_is_absent, floats, TL_INVALID_MODEL, "the body takes 3 values, but gets 2"},
+    {result_of_no_rounds, floats, TL_NO_MEMORY, "no memory"},
 };
 
 /* The graph, with the operators of ai.onnx.ml. */
@@ -394,6 +415,46 @@ START_TEST(refused)
     tl_runtime_destroy(runtime);
     ck_assert_msg(status == cases[_i].status, "case %d: %s, '%s'", _i, tl_status_name(status), error.message);
     ck_assert_msg(strstr(error.message, cases[_i].says), "case %d: '%s' lacks '%s'", _i, error.message, cases[_i].says);
+}
+END_TEST
+
+static void cancel(void *user, const tl_node *node, bool begins)
+{
+    (void)node, (void)begins;
+    tl_context_cancel(user);
+}
+
+/* A Scan over so many pieces without an element, by a body that has nothing to do, is cancelled between two of them. */
+START_TEST(rounds_of_nothing)
+{
+    static message m;
+    const tl_tensor pieces = {NULL, TL_FLOAT, 2, {1 << 28, 0}};
+    message body = {.size = 0}, count = attribute("num_scan_inputs", ATTR_INT), scan = plain("Scan", "x", "y");
+    const message keep = plain("Identity", "piece", "same");
+    tl_runtime *runtime;
+    tl_session *session;
+    tl_context *context;
+    tl_error error;
+    put_message(&body, GRAPH_NODE, &keep);
+    put_value(&body, GRAPH_INPUT, "piece", floats());
+    put_value(&body, GRAPH_OUTPUT, "same", floats());
+    put_int(&count, 3, 1);
+    put_message(&scan, 5, &count);
+    graph.size = 0;
+    add(with_graph(scan, "body", body));
+    put_value(&graph, GRAPH_INPUT, "x", floats());
+    put_value(&graph, GRAPH_OUTPUT, "y", floats());
+    m = model_of(&graph);
+    ck_assert_int_eq(tl_runtime_create(NULL, &runtime, &error), TL_OK);
+    ck_assert_msg(tl_session_open_memory(runtime, m.bytes, m.size, NULL, &session, &error) == TL_OK, "%s",
+                  error.message);
+    ck_assert_int_eq(tl_context_create(session, &context, &error), TL_OK);
+    ck_assert_int_eq(tl_context_set_input(context, 0, &pieces, &error), TL_OK);
+    tl_context_set_trace(context, cancel, context);
+    ck_assert_int_eq(tl_context_run(context, &error), TL_CANCELLED);
+    tl_context_destroy(context);
+    tl_session_destroy(session);
+    tl_runtime_destroy(runtime);
 }
 END_TEST
 
@@ -593,6 +654,7 @@ int main(void)
     suite_add_tcase(suite, tests);
     TCase *shared = tcase_create("shared");
     tcase_add_test(shared, ends);
+    tcase_add_test(shared, rounds_of_nothing);
     suite_add_tcase(suite, shared);
     TCase *made = tcase_create("maps");
     tcase_add_loop_test(made, vectors, 0, 2 * ROWS);
