@@ -6,12 +6,13 @@
 #include "kernels/kernels.h"
 #include "onnx/conv.h"
 
-/* Samples are gathered into columns, [taps][channels][samples][outputs], which a convolution of single elements
- * multiplies with the same packed weights: the same sums in the same order, so that the bits do not depend on it. */
+/* Samples become lanes, [channels][elements][samples], so that what a tap reads for an output is a whole row. Rows make
+ * columns, [taps][channels][outputs][samples], which a convolution of single elements multiplies with the same packed
+ * weights: the same sums in the same order, so that the bits do not depend on it. */
 typedef struct conv_batch {
-    int64_t samples;                                /* at a time; 0: this is not for such a convolution */
-    tlk_conv conv;                                  /* of single elements */
-    size_t columns, results, scratch, scratch_size; /* in the workspace */
+    int64_t samples;                                       /* at a time; 0: this is not for such a convolution */
+    tlk_conv conv;                                         /* of single elements */
+    size_t lanes, columns, results, scratch, scratch_size; /* in the workspace */
 } conv_batch;
 
 /* In reshape. `conv` is what would compute sample by sample. */

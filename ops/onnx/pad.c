@@ -86,9 +86,10 @@ static inline int64_t pad_source(const pad_axis *axis, pad_mode mode, int64_t i)
         j %= n;
         j += j < 0 ? n : 0;
     } else {
-        int64_t period = 2 * (n - 1);
-        j %= period;
-        j += j < 0 ? period : 0;
+        const int64_t period = 2 * (n - 1);
+        j = j < 0 ? -j : j;
+        if (j >= period) /* hardly ever, and a division takes longer than all the rest */
+            j %= period;
         j = j < n ? j : period - j;
     }
     return axis->first + j;
@@ -215,6 +216,18 @@ static void pad_constant(const pad_job *job, char *to, int64_t units)
     op_fill(to, job->value, (size_t)job->plan->element, units * job->plan->unit / job->plan->element);
 }
 
+/* Units begin <= i < end of a row, which are not the constant. A single element moves as a number. */
+static void pad_around(const pad_axis *axis, pad_mode mode, int64_t unit, char *to, const char *from, int64_t begin,
+                       int64_t end)
+{
+    if (unit == 4)
+        for (int64_t i = begin; i < end; i++)
+            memcpy(to + i * 4, from + pad_source(axis, mode, i) * 4, 4);
+    else
+        for (int64_t i = begin; i < end; i++)
+            memcpy(to + i * unit, from + pad_source(axis, mode, i) * unit, (size_t)unit);
+}
+
 /* One row along the inner axis. */
 static void pad_row(const pad_job *job, char *to, const char *from)
 {
@@ -229,10 +242,8 @@ static void pad_row(const pad_job *job, char *to, const char *from)
         pad_constant(job, to + axis->kept_end * unit, axis->out - axis->kept_end);
         return;
     }
-    for (int64_t i = 0; i < axis->kept_begin; i++)
-        memcpy(to + i * unit, from + pad_source(axis, plan->mode, i) * unit, (size_t)unit);
-    for (int64_t i = axis->kept_end; i < axis->out; i++)
-        memcpy(to + i * unit, from + pad_source(axis, plan->mode, i) * unit, (size_t)unit);
+    pad_around(axis, plan->mode, unit, to, from, 0, axis->kept_begin);
+    pad_around(axis, plan->mode, unit, to, from, axis->kept_end, axis->out);
 }
 
 static void pad_rows(void *context, int64_t begin, int64_t end, int32_t thread)
