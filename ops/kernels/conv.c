@@ -18,7 +18,10 @@
 #define COLUMNS     (16 * TLK_NR)                      /* outputs of a longer row are cut into tiles, of half as many */
 #define LEAST_LANES (4 * TLK_NR)                       /* of a tile, for which the filters are read once */
 #define PIECES      8                                  /* of one sample, at least, if there are filters enough */
-#define PANELS      112 /* filters for which it pays to copy what could be read where it is */
+/* Filters, and elements from channel to channel, from which on it pays to copy what could be read where it is: two
+ * pages. */
+#define PANELS   112
+#define FAR_ROWS ((int64_t)(8192 / sizeof(real)))
 
 /* ---- weights: biases, then for each group its blocks of filters, each [kh][kw][c][rows] ---- */
 
@@ -151,7 +154,7 @@ static struct job job_of(const tlk_conv *conv, const tlk_conv_data *data)
     struct job job = {.conv = conv, .data = *data, .threads = MAX(data->threads, 1)};
     const bool single = window_flatten(conv, &job.data);
     choose_tiles(&job);
-    job.panels = TLK_PLANES && single && job.across > 1 && conv->filters >= PANELS;
+    job.panels = TLK_PLANES && single && job.across > 1 && conv->filters >= PANELS && job.data.size[1] > FAR_ROWS;
 #if TLK_PLANES
     choose_strips(&job);
 #endif

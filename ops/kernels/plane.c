@@ -48,8 +48,9 @@ size_t TLK_FN(tlk_planes_size)(const tlk_conv *conv, const tlk_conv_data *data, 
 int64_t TLK_FN(tlk_planes_strips)(const tlk_conv *conv, const tlk_conv_data *data)
 {
     if (conv->kind == TLK_CONV_MAXIMUM || conv->channels != 1 || conv->filters != 1 ||
-        conv->groups * 4 < (conv->groups + VW - 1) / VW * VW * 3 || data->out_size[0] < 2 || data->out_size[1] < 1 ||
-        conv->stride[0] > conv->kernel[0] || conv->stride[1] > conv->kernel[1])
+        conv->groups * 4 < (conv->groups + VW - 1) / VW * VW * 3 || (data->out_size[0] < 2 && conv->kernel[0] < 2) ||
+        data->out_size[1] < 1 || data->out_size[0] < 1 || conv->stride[0] > conv->kernel[0] ||
+        conv->stride[1] > conv->kernel[1])
         return 0;
     const int64_t rows = data->out_size[0];
     int64_t strips = 1;

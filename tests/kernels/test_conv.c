@@ -203,10 +203,10 @@ START_TEST(test_random_shapes)
 }
 END_TEST
 
-/* Single elements of many filters, in more columns than a tile has. */
+/* Single elements of many filters, in more columns than a tile has, and channels so far apart that they are copied. */
 START_TEST(test_panels)
 {
-    static const int64_t sizes[][2] = {{1, 544}, {3, 211}, {40, 40}, {1, 2111}};
+    static const int64_t sizes[][2] = {{1, 2080}, {3, 711}, {46, 46}, {1, 2111}};
     for (int i = 0; i < 4; i++) {
         const problem p = {.bias = true,
                            .conv = {.type = (tlk_type)_i,
