@@ -70,7 +70,7 @@ static tl_status fused_reshape(tl_call *call)
     nn_widen_place(call, 0);
     place_factor(call, plan, 0);
     place_factor(call, plan, 1);
-    product_set(&plan->product, a.type, product_factor_a(&a, false), product_factor_b(&b, false));
+    product_set(&plan->product, a.type, product_factor_a(&a, false), product_factor_b(&b, false, false));
     product_batch(&plan->product, &a, &b, out);
     product_place(call, &plan->product, false);
     return TL_OK;

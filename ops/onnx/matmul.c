@@ -12,14 +12,14 @@ typedef struct matrix_state {
     steps_program steps; /* of the private forms */
 } matrix_state;
 
-static tl_status matrix_create(tl_call *call, bool transposed)
+static tl_status matrix_create(tl_call *call, bool transposed, bool a_transposed)
 {
     tl_tensor b = product_operand(call->inputs[1]);
     float *floats;
     size_t bytes;
     if (!b.data || b.rank < 1 || !(TL_T(b.type) & TL_T_FLOATS))
         return TL_OK;
-    product_factor factor = product_factor_b(&b, transposed);
+    product_factor factor = product_factor_b(&b, transposed, a_transposed);
     if (factor.lines < 1 || factor.depth < 1 || factor.matrices < 1)
         return TL_OK;
     matrix_state *state = nn_new_state(call, sizeof *state);
@@ -109,7 +109,7 @@ static tl_status matmul_reshape(tl_call *call)
     product_plan *plan = call->plan;
     const tl_tensor real = product_operand(b);
     nn_widen_place(call, unread(call));
-    product_set(plan, real.type, product_factor_a(a, false), product_factor_b(&real, false));
+    product_set(plan, real.type, product_factor_a(a, false), product_factor_b(&real, false, false));
     product_batch(plan, a, b, out);
     product_place(call, plan, packed_b(call) != NULL);
     return TL_OK;
@@ -133,7 +133,7 @@ static tl_status matmul_run(tl_call *call)
 
 static tl_status matmul_create(tl_call *call)
 {
-    return matrix_create(call, false);
+    return matrix_create(call, false, false);
 }
 
 /* ---- Gemm: alpha * A' * B' + beta * C */
@@ -145,7 +145,8 @@ typedef struct gemm_plan {
 
 static tl_status gemm_create(tl_call *call)
 {
-    return call->inputs[1]->rank == 2 ? matrix_create(call, op_int(call, "transB") != 0) : TL_OK;
+    return call->inputs[1]->rank == 2 ? matrix_create(call, op_int(call, "transB") != 0, op_int(call, "transA") != 0)
+                                      : TL_OK;
 }
 
 static tl_status check_bias(const tl_call *call, const tl_tensor *out)
@@ -186,7 +187,7 @@ static tl_status gemm_reshape(tl_call *call)
     if (is_float(a)) {
         const tl_tensor real = product_operand(b);
         nn_widen_place(call, unread(call));
-        product_set(&plan->product, real.type, product_factor_a(a, trans_a), product_factor_b(&real, trans_b));
+        product_set(&plan->product, real.type, product_factor_a(a, trans_a), product_factor_b(&real, trans_b, trans_a));
         product_place(call, &plan->product, packed_b(call) != NULL);
     } else if (trans_b)
         plan->transposed = nn_place(call, nn_product(b, 0, 2), nn_type_size(b->type));

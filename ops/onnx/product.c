@@ -25,10 +25,11 @@ static const tlk_gemm_kernel *kernel_of(tl_type type)
 }
 
 /* A B of fewer columns than a vector has lanes is better the kernel's left operand, and A the right one: then the
- * product is the transposed one. With the fewest it is lines. This must not depend on A: no other rows change a row. */
-static product_side side_of_b(const product_factor *b, tl_type type)
+ * product is the transposed one. With the fewest it is lines, unless A's are not along the depth: these are read where
+ * they are on the right. This must not depend on A's shape: no other rows change a row. */
+static product_side side_of_b(const product_factor *b, tl_type type, bool a_transposed)
 {
-    return b->lines <= TLK_FEW                                                ? PRODUCT_LINES
+    return b->lines <= TLK_FEW && !a_transposed                               ? PRODUCT_LINES
            : b->lines < tlk_get()->vector_bytes / (type == TL_DOUBLE ? 8 : 4) ? PRODUCT_LEFT
                                                                               : PRODUCT_RIGHT;
 }
@@ -61,7 +62,7 @@ product_factor product_factor_a(const tl_tensor *a, bool transposed)
     return f; /* its side is chosen with B's */
 }
 
-product_factor product_factor_b(const tl_tensor *b, bool transposed)
+product_factor product_factor_b(const tl_tensor *b, bool transposed, bool a_transposed)
 {
     const int32_t rank = b->rank;
     const int64_t rows = rank > 1 ? b->dims[rank - 2] : b->dims[0], columns = rank > 1 ? b->dims[rank - 1] : 1;
@@ -70,7 +71,7 @@ product_factor product_factor_b(const tl_tensor *b, bool transposed)
                         .line_step = transposed ? columns : 1,
                         .depth_step = transposed ? 1 : columns,
                         .matrices = rank > 2 ? op_product(b, 0, rank - 2) : 1};
-    product_factor_side(&f, b->type, side_of_b(&f, b->type));
+    product_factor_side(&f, b->type, side_of_b(&f, b->type, a_transposed));
     return f;
 }
 
@@ -83,7 +84,7 @@ static void copy_lines(const product_factor *f, size_t size, const char *from, i
             if (size == 4)
                 memcpy(copy, element, 4);
             else
-                memcpy(copy, element, size);
+                memcpy(copy, element, 8);
         }
 }
 

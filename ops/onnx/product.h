@@ -23,7 +23,7 @@ typedef struct product_factor {
 /* The factors of numpy's product: the last two axes are the matrix, a vector is one row (A) or column (B). All
  * dimensions must be known. */
 product_factor product_factor_a(const tl_tensor *a, bool transposed);
-product_factor product_factor_b(const tl_tensor *b, bool transposed);
+product_factor product_factor_b(const tl_tensor *b, bool transposed, bool a_transposed);
 
 /* product_factor_b has chosen already, product_set does for A. */
 void product_factor_side(product_factor *factor, tl_type type, product_side side);

@@ -308,7 +308,7 @@ static void plan_linear(tl_call *call, quant_plan *plan)
         left.type = right.type = TL_FLOAT;
         plan->a = nn_place(call, nn_product(a, 0, a->rank), sizeof(float));
         plan->b = nn_place(call, nn_product(b, 0, b->rank), sizeof(float));
-        product_set(&plan->real, TL_FLOAT, product_factor_a(&left, false), product_factor_b(&right, false));
+        product_set(&plan->real, TL_FLOAT, product_factor_a(&left, false), product_factor_b(&right, false, false));
         product_batch(&plan->real, &left, &right, y);
         product_place(call, &plan->real, false);
     } else {

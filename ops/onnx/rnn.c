@@ -227,7 +227,7 @@ static product_factor rnn_factor(const rnn_attributes *a, int k, int64_t input, 
 {
     const int64_t gates = k == PRODUCT_HIDDEN ? 1 : k == PRODUCT_STATE ? state_gates(a) : a->gates;
     const tl_tensor view = {.type = type, .rank = 2, .dims = {gates * hidden, k == PRODUCT_INPUT ? input : hidden}};
-    return product_factor_b(&view, true);
+    return product_factor_b(&view, true, false);
 }
 
 static void place_workspace(tl_call *call, const rnn_attributes *a, rnn_plan *plan, tl_type type)

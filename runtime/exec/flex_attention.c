@@ -90,10 +90,10 @@ static tl_status make_plan(tl_call *call, flex_plan *plan, tl_type precision)
     const tl_tensor p = matrices(plan->product, k, rows, plan->keys),
                     w = matrices(plan->product, k, plan->keys, v->dims[3]);
     const tl_tensor y = matrices(plan->product, k, rows, v->dims[3]);
-    product_set(&plan->scores, plan->product, product_factor_a(&a, false), product_factor_b(&b, true));
+    product_set(&plan->scores, plan->product, product_factor_a(&a, false), product_factor_b(&b, true, false));
     product_batch(&plan->scores, &a, &b, &p);
     product_place(call, &plan->scores, false);
-    product_set(&plan->result, plan->product, product_factor_a(&p, false), product_factor_b(&w, false));
+    product_set(&plan->result, plan->product, product_factor_a(&p, false), product_factor_b(&w, false, false));
     product_batch(&plan->result, &p, &w, &y);
     product_place(call, &plan->result, false);
     plan->scores_at = nn_place(call, count, nn_type_size(plan->product));
