@@ -215,6 +215,10 @@ TLK_INLINE vecf vf_abs(vecf x)
 {
     return (vecf)((veci)x & vi_set1(0x7fffffff));
 }
+TLK_INLINE vecd vd_abs(vecd x)
+{
+    return (vecd)((vecl)x & INT64_MAX);
+}
 
 /* ---- a * b + c, min, max, sqrt, conversion to and from integers ---- */
 
@@ -383,6 +387,68 @@ TLK_INLINE veci vf_to_int(vecf a)
 }
 #endif
 #endif
+
+TLK_INLINE vecd vd_sqrt(vecd a)
+{
+#if defined TLK_ISA_AVX512
+    return (vecd)_mm512_sqrt_pd((__m512d)a);
+#elif defined TLK_ISA_AVX2
+    return (vecd)_mm256_sqrt_pd((__m256d)a);
+#elif defined TLK_ISA_NEON
+    return (vecd)vsqrtq_f64((float64x2_t)a);
+#elif defined __SSE2__
+    return (vecd)_mm_sqrt_pd((__m128d)a);
+#else
+    return (vecd){sqrt(a[0]), sqrt(a[1])};
+#endif
+}
+
+/* To whole numbers: vf_floor and vd_floor, and so on. */
+#if defined TLK_ISA_AVX512
+#define TLK_ROUND(name, function, mode, suffix)                                    \
+    TLK_INLINE vecf vf_##name(vecf a)                                              \
+    {                                                                              \
+        return (vecf)_mm512_roundscale_ps((__m512)a, (mode) | _MM_FROUND_NO_EXC);  \
+    }                                                                              \
+    TLK_INLINE vecd vd_##name(vecd a)                                              \
+    {                                                                              \
+        return (vecd)_mm512_roundscale_pd((__m512d)a, (mode) | _MM_FROUND_NO_EXC); \
+    }
+#elif defined TLK_ISA_AVX2
+#define TLK_ROUND(name, function, mode, suffix)                               \
+    TLK_INLINE vecf vf_##name(vecf a)                                         \
+    {                                                                         \
+        return (vecf)_mm256_round_ps((__m256)a, (mode) | _MM_FROUND_NO_EXC);  \
+    }                                                                         \
+    TLK_INLINE vecd vd_##name(vecd a)                                         \
+    {                                                                         \
+        return (vecd)_mm256_round_pd((__m256d)a, (mode) | _MM_FROUND_NO_EXC); \
+    }
+#elif defined TLK_ISA_NEON
+#define TLK_ROUND(name, function, mode, suffix)           \
+    TLK_INLINE vecf vf_##name(vecf a)                     \
+    {                                                     \
+        return (vecf)vrnd##suffix##q_f32((float32x4_t)a); \
+    }                                                     \
+    TLK_INLINE vecd vd_##name(vecd a)                     \
+    {                                                     \
+        return (vecd)vrnd##suffix##q_f64((float64x2_t)a); \
+    }
+#else
+#include <math.h>
+#define TLK_ROUND(name, function, mode, suffix)                                                    \
+    TLK_INLINE vecf vf_##name(vecf a)                                                              \
+    {                                                                                              \
+        return (vecf){function##f(a[0]), function##f(a[1]), function##f(a[2]), function##f(a[3])}; \
+    }                                                                                              \
+    TLK_INLINE vecd vd_##name(vecd a)                                                              \
+    {                                                                                              \
+        return (vecd){function(a[0]), function(a[1])};                                             \
+    }
+#endif
+TLK_ROUND(floor, floor, _MM_FROUND_TO_NEG_INF, m)
+TLK_ROUND(ceil, ceil, _MM_FROUND_TO_POS_INF, p)
+TLK_ROUND(round, rint, _MM_FROUND_TO_NEAREST_INT, n) /* halves to even */
 
 /* The same with the data first, of which NaN becomes the bound. */
 TLK_INLINE vecf vf_at_least(vecf v, vecf low)

@@ -8,46 +8,31 @@
 /* Elements ahead at which data are asked for: far enough for a page that is not in the TLB. */
 #define AHEAD 512
 
+/* Of whole vectors */
+#define MAP(expression)                           \
+    do {                                          \
+        for (int64_t i = 0; i < n; i += TLK_W) {  \
+            const vecf v = vf_load(x + i);        \
+            __builtin_prefetch(x + i + AHEAD);    \
+            __builtin_prefetch(y + i + AHEAD, 1); \
+            vf_store(y + i, expression);          \
+        }                                         \
+    } while (0)
+
 /* Tails go through the same instructions as whole vectors, so that a result does not depend on where it lies. */
-#define MAP(expression)                                    \
+#define WITH_TAIL(function, what)                          \
     do {                                                   \
-        int64_t i = 0;                                     \
-        for (; i + TLK_W <= n; i += TLK_W) {               \
-            const vecf v = vf_load(x + i);                 \
-            __builtin_prefetch(x + i + AHEAD);             \
-            __builtin_prefetch(y + i + AHEAD, 1);          \
-            vf_store(y + i, expression);                   \
-        }                                                  \
-        if (i < n) {                                       \
-            const vecf v = vf_load_n(x + i, (int)(n - i)); \
-            vf_store_n(y + i, expression, (int)(n - i));   \
+        const int left = (int)(n % TLK_W);                 \
+        float tail[TLK_W];                                 \
+        function(what, x, y, n - left);                    \
+        if (left > 0) {                                    \
+            vf_store(tail, vf_load_n(x + n - left, left)); \
+            function(what, tail, tail, TLK_W);             \
+            vf_store_n(y + n - left, vf_load(tail), left); \
         }                                                  \
     } while (0)
 
-/* The same in one loop, for functions that are long. */
-#define MAP_LONG(expression)                                                        \
-    do {                                                                            \
-        for (int64_t i = 0; i < n; i += TLK_W) {                                    \
-            const int left = n - i < TLK_W ? (int)(n - i) : TLK_W;                  \
-            const vecf v = left == TLK_W ? vf_load(x + i) : vf_load_n(x + i, left); \
-            const vecf result = expression;                                         \
-            __builtin_prefetch(x + i + AHEAD);                                      \
-            __builtin_prefetch(y + i + AHEAD, 1);                                   \
-            if (left == TLK_W)                                                      \
-                vf_store(y + i, result);                                            \
-            else                                                                    \
-                vf_store_n(y + i, result, left);                                    \
-        }                                                                           \
-    } while (0)
-
-/* Rounding is exact, so that lanes and scalars agree; the compiler has an instruction for it, or calls the library. */
-#define MAP_SCALAR(function)            \
-    do {                                \
-        for (int64_t i = 0; i < n; i++) \
-            y[i] = function(x[i]);      \
-    } while (0)
-
-void TLK_FN(tlk_unary)(tlk_unary function, const float *x, float *y, int64_t n)
+static TLK_NOINLINE void unary(tlk_unary function, const float *x, float *y, int64_t n)
 {
     switch (function) {
     case TLK_ABS:
@@ -63,68 +48,78 @@ void TLK_FN(tlk_unary)(tlk_unary function, const float *x, float *y, int64_t n)
         MAP(1.0F / v);
         break;
     case TLK_FLOOR:
-        MAP_SCALAR(floorf);
+        MAP(vf_floor(v));
         break;
     case TLK_CEIL:
-        MAP_SCALAR(ceilf);
+        MAP(vf_ceil(v));
         break;
     case TLK_ROUND:
-        MAP_SCALAR(rintf);
+        MAP(vf_round(v));
         break;
     case TLK_EXP:
-        MAP_LONG(vf_exp(v));
+        MAP(vf_exp(v));
         break;
     case TLK_EXPM1:
-        MAP_LONG(vf_expm1(v));
+        MAP(vf_expm1(v));
         break;
     case TLK_LOG:
-        MAP_LONG(vf_log(v));
+        MAP(vf_log(v));
         break;
     case TLK_ERF:
-        MAP_LONG(vf_erf(v));
+        MAP(vf_erf(v));
         break;
     case TLK_ATAN:
-        MAP_LONG(vf_atan(v));
+        MAP(vf_atan(v));
         break;
     case TLK_ASIN:
-        MAP_LONG(vf_asin(v, 0));
+        MAP(vf_asin(v, 0));
         break;
     case TLK_ACOS:
-        MAP_LONG(vf_asin(v, 1));
+        MAP(vf_asin(v, 1));
         break;
     }
 }
 
-#define ACTIVATE(kind, map)              \
+void TLK_FN(tlk_unary)(tlk_unary function, const float *x, float *y, int64_t n)
+{
+    WITH_TAIL(unary, function);
+}
+
+#define ACTIVATE(kind)                   \
     case kind:                           \
-        map(vf_activate(kind, a, b, v)); \
+        MAP(vf_activate(kind, a, b, v)); \
         break
 
-void TLK_FN(tlk_activate)(const tlk_activation *activation, const float *x, float *y, int64_t n)
+static TLK_NOINLINE void activate(const tlk_activation *activation, const float *x, float *y, int64_t n)
 {
     const float a = (float)activation->a;
     const float b = (float)activation->b;
     switch (activation->kind) {
-        ACTIVATE(TLK_LINEAR, MAP);
-        ACTIVATE(TLK_RELU, MAP);
-        ACTIVATE(TLK_CLIP, MAP);
-        ACTIVATE(TLK_LEAKY_RELU, MAP);
-        ACTIVATE(TLK_HARD_SIGMOID, MAP);
-        ACTIVATE(TLK_HARD_SWISH, MAP);
-        ACTIVATE(TLK_ELU, MAP_LONG);
-        ACTIVATE(TLK_SELU, MAP_LONG);
-        ACTIVATE(TLK_GELU, MAP_LONG);
-        ACTIVATE(TLK_GELU_TANH, MAP_LONG);
-        ACTIVATE(TLK_MISH, MAP_LONG);
-        ACTIVATE(TLK_SIGMOID, MAP_LONG);
-        ACTIVATE(TLK_SOFTPLUS, MAP_LONG);
-        ACTIVATE(TLK_SOFTSIGN, MAP_LONG);
-        ACTIVATE(TLK_SWISH, MAP_LONG);
-        ACTIVATE(TLK_TANH, MAP_LONG);
+        ACTIVATE(TLK_LINEAR);
+        ACTIVATE(TLK_RELU);
+        ACTIVATE(TLK_CLIP);
+        ACTIVATE(TLK_LEAKY_RELU);
+        ACTIVATE(TLK_HARD_SIGMOID);
+        ACTIVATE(TLK_HARD_SWISH);
+        ACTIVATE(TLK_ELU);
+        ACTIVATE(TLK_SELU);
+        ACTIVATE(TLK_GELU);
+        ACTIVATE(TLK_GELU_TANH);
+        ACTIVATE(TLK_MISH);
+        ACTIVATE(TLK_SIGMOID);
+        ACTIVATE(TLK_SOFTPLUS);
+        ACTIVATE(TLK_SOFTSIGN);
+        ACTIVATE(TLK_SWISH);
+        ACTIVATE(TLK_TANH);
     case TLK_EXPONENTIAL:
-        TLK_FN(tlk_unary)(TLK_EXP, x, y, n);
+        unary(TLK_EXP, x, y, n);
         break;
     }
+}
+
+void TLK_FN(tlk_activate)(const tlk_activation *activation, const float *x, float *y, int64_t n)
+{
+    WITH_TAIL(activate, activation);
 }
 
 /* ---- two operands ---- */
