@@ -20,12 +20,17 @@ TLK_KERNEL_LIST(TLK_PROTOTYPE)
 #define TLK_RARE_FN(name) TLK_FN(name)
 #endif
 
+/* Those of tlk_doubles_kernel, for steps. */
+void TLK_FN(tlk_unary_f64)(tlk_unary function, const double *x, double *y, int64_t n);
+void TLK_FN(tlk_activate_f64)(const tlk_activation *activation, const double *x, double *y, int64_t n);
+
 extern const tlk_sepconv_kernel TLK_FN(tlk_sepconv_f32), TLK_RARE_FN(tlk_sepconv_f64);
 extern const tlk_gemm_kernel TLK_FN(tlk_gemm_f32), TLK_FN(tlk_gemm_f64);
 extern const tlk_conv_kernel TLK_FN(tlk_conv_f32), TLK_RARE_FN(tlk_conv_f64);
 extern const tlk_steps_kernel TLK_FN(tlk_steps_f32), TLK_RARE_FN(tlk_steps_f64), TLK_RARE_FN(tlk_steps_half);
 
 extern const tlk_whole_kernel TLK_RARE_FN(tlk_whole);
+extern const tlk_doubles_kernel TLK_RARE_FN(tlk_doubles);
 extern const tlk_bytes_kernel TLK_FN(tlk_bytes);
 extern const tlk_kernels TLK_FN(tlk_table);
 

@@ -15,6 +15,7 @@
 
 #include "kernels/bytes.h"
 #include "kernels/conv.h"
+#include "kernels/doubles.h"
 #include "kernels/gemm.h"
 #include "kernels/sepconv.h"
 #include "kernels/steps.h"
@@ -55,6 +56,7 @@ typedef struct tlk_kernels {
     const tlk_conv_kernel *conv[4];
     const tlk_steps_kernel *steps[4];
     const tlk_whole_kernel *whole;
+    const tlk_doubles_kernel *doubles;
     const tlk_bytes_kernel *bytes; /* read it by tlk_get_bytes() */
 } tlk_kernels;
 

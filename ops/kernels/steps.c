@@ -3,7 +3,6 @@
  * each function in between. */
 #include "kernels/steps.h"
 
-#include "kernels/activate_f64.h"
 #include "kernels/isa.h"
 #include "kernels/output.h"
 
@@ -134,15 +133,14 @@ static bool is_arithmetic(const tlk_step *step)
     return tlk_step_has_operand(step) || (step->kind == TLK_STEP_ACTIVATE && step->activation.kind < TLK_FIRST_VMATH);
 }
 
-/* From n elements of x to those of y; doubles in place. Of y whole vectors can be read and written. */
+/* From n elements of x to those of y. Of y whole vectors can be read and written. */
 static void apply_function(const tlk_step *step, const real *x, real *y, int64_t n)
 {
 #if defined TLK_DOUBLE
-    (void)x;
     if (step->kind == TLK_STEP_ACTIVATE)
-        tlk_activate_f64(&step->activation, y, n);
+        TLK_FN(tlk_activate_f64)(&step->activation, x, y, n);
     else
-        tlk_unary_f64(step->function, y, n);
+        TLK_FN(tlk_unary_f64)(step->function, x, y, n);
 #else
     if (step->kind == TLK_STEP_ACTIVATE)
         TLK_FN(tlk_activate)(&step->activation, x, y, n);

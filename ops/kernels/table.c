@@ -24,6 +24,7 @@
     .steps = {TLK_REALS(tlk_steps),         \
               [TLK_F16] = &TLK_RARE_FN(tlk_steps_half), [TLK_BF16] = &TLK_RARE_FN(tlk_steps_half)}, \
     .whole = &TLK_RARE_FN(tlk_whole),       \
+    .doubles = &TLK_RARE_FN(tlk_doubles),   \
     .bytes = &TLK_FN(tlk_bytes)
 
 const tlk_kernels TLK_FN(tlk_table) = {.isa = THIS_ISA, TLK_ENTRIES};

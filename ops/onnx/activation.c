@@ -15,6 +15,12 @@ static void vector_f32(const void *x, void *y, int64_t n, const void *parameter)
     tlk_get()->activate(&p->f32, x, y, n);
 }
 
+static void vector_f64(const void *x, void *y, int64_t n, const void *parameter)
+{
+    const activation *p = parameter;
+    tlk_get()->doubles->activate(&p->f32, x, y, n);
+}
+
 #define KERNEL(name, T, expression)                                              \
     static void name(const void *px, void *py, int64_t n, const void *parameter) \
     {                                                                            \
@@ -36,10 +42,6 @@ static double bounded(double x)
 {
     return x < -1000.0 ? -1000.0 : x;
 }
-static double softplus(double x)
-{
-    return (x > 0.0 ? x : 0.0) + log1p(exp(-fabs(x)));
-}
 static double clamp(double x, double low, double high)
 {
     return x < low ? low : x > high ? high : x;
@@ -50,18 +52,9 @@ KERNEL(relu_i64, int64_t, u < 0 ? 0 : u)
 KERNEL(leaky_f64, double, u < 0.0 ? a * u : u)
 KERNEL(thresholded_f32, float, u > a || u != u ? u : 0.0F)
 KERNEL(thresholded_f64, double, u > a || u != u ? u : 0.0)
-KERNEL(elu_f64, double, u < 0.0 ? a * expm1(u) : u)
-KERNEL(selu_f64, double, b *(u < 0.0 ? a * expm1(u) : u))
 KERNEL(celu_f64, double, (u < 0.0 ? 0.0 : u) + fmin(0.0, a *expm1(u / a)))
-KERNEL(sigmoid_f64, double, op_logistic(u))
 KERNEL(hard_sigmoid_f64, double, clamp(a *u + b, 0.0, 1.0))
 KERNEL(hard_swish_f64, double, u *clamp(u / 6.0 + 0.5, 0.0, 1.0))
-KERNEL(softplus_f64, double, softplus(u))
-KERNEL(softsign_f64, double, fabs(u) == (double)INFINITY ? copysign(1.0, u) : u / (1.0 + fabs(u)))
-KERNEL(tanh_f64, double, tanh(u))
-KERNEL(gelu_f64, double, bounded(u) * 0.5 * erfc(u * -0.70710678118654752440))
-KERNEL(gelu_tanh_f64, double, bounded(u) * op_logistic(2.0 * 0.79788456080286535588 * (u + 0.044715 * u * u * u)))
-KERNEL(mish_f64, double, bounded(u) * tanh(softplus(u)))
 KERNEL(swish_f64, double, (a > 0.0 ? bounded(u) : u) * op_logistic(a * u))
 KERNEL(shrink_f32, float, u<-b ? u + a : u> b ? u - a : u == u ? 0.0F : u)
 KERNEL(shrink_f64, double, u<-b ? u + a : u> b ? u - a : u == u ? 0.0 : u)
@@ -154,16 +147,16 @@ static tl_status run(tl_call *call, const op_unary *rule, tlk_activation_kind ki
 RUN(relu, TLK_RELU, 0.0F, 0.0F, 1, vector_f32, relu_f64, relu_i64)
 RUN(leaky_relu, TLK_LEAKY_RELU, ALPHA, 0.0F, 1, vector_f32, leaky_f64)
 RUN(thresholded_relu, TLK_LINEAR, ALPHA, 0.0F, 1, thresholded_f32, thresholded_f64)
-RUN(elu, TLK_ELU, ALPHA, 0.0F, 6, vector_f32, elu_f64)
-RUN(selu, TLK_SELU, ALPHA, GAMMA, 6, vector_f32, selu_f64)
+RUN(elu, TLK_ELU, ALPHA, 0.0F, 6, vector_f32, vector_f64)
+RUN(selu, TLK_SELU, ALPHA, GAMMA, 6, vector_f32, vector_f64)
 RUN(celu, TLK_LINEAR, ALPHA, 0.0F, 8, celu_f32, celu_f64)
-RUN(sigmoid, TLK_SIGMOID, 0.0F, 0.0F, 8, vector_f32, sigmoid_f64)
+RUN(sigmoid, TLK_SIGMOID, 0.0F, 0.0F, 8, vector_f32, vector_f64)
 RUN(hard_sigmoid, TLK_HARD_SIGMOID, ALPHA, BETA, 1, vector_f32, hard_sigmoid_f64)
 RUN(hard_swish, TLK_HARD_SWISH, 0.0F, 0.0F, 2, vector_f32, hard_swish_f64)
-RUN(softplus, TLK_SOFTPLUS, 0.0F, 0.0F, 8, vector_f32, softplus_f64)
-RUN(softsign, TLK_SOFTSIGN, 0.0F, 0.0F, 2, vector_f32, softsign_f64)
-RUN(tanh, TLK_TANH, 0.0F, 0.0F, 8, vector_f32, tanh_f64)
-RUN(mish, TLK_MISH, 0.0F, 0.0F, 16, vector_f32, mish_f64)
+RUN(softplus, TLK_SOFTPLUS, 0.0F, 0.0F, 8, vector_f32, vector_f64)
+RUN(softsign, TLK_SOFTSIGN, 0.0F, 0.0F, 2, vector_f32, vector_f64)
+RUN(tanh, TLK_TANH, 0.0F, 0.0F, 8, vector_f32, vector_f64)
+RUN(mish, TLK_MISH, 0.0F, 0.0F, 16, vector_f32, vector_f64)
 RUN(swish, TLK_SWISH, ALPHA, 0.0F, 8, swish_f32, swish_f64)
 RUN(shrink, TLK_LINEAR, op_float(call, "bias"), op_float(call, "lambd"), 2, shrink_f32, shrink_f64, shrink_i64,
     shrink_u64)
@@ -182,8 +175,8 @@ static tl_status reshape_gelu(tl_call *call)
 }
 static tl_status run_gelu(tl_call *call)
 {
-    static const op_unary exact = {.kernels = {vector_f32, gelu_f64}, .cost = 20};
-    static const op_unary approximate = {.kernels = {vector_f32, gelu_tanh_f64}, .cost = 16};
+    static const op_unary exact = {.kernels = {vector_f32, vector_f64}, .cost = 20};
+    static const op_unary approximate = {.kernels = {vector_f32, vector_f64}, .cost = 16};
     return is_tanh(call) ? run(call, &approximate, TLK_GELU_TANH, 0.0F, 0.0F) : run(call, &exact, TLK_GELU, 0.0F, 0.0F);
 }
 

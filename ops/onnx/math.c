@@ -3,32 +3,35 @@
 #include "onnx/elementwise.h"
 #include "onnx/tensor.h"
 
-/* Float through the vector functions. */
-#define VECTOR(name, function)                                                 \
-    static void name(const void *x, void *y, int64_t n, const void *parameter) \
-    {                                                                          \
-        (void)parameter;                                                       \
-        tlk_get()->unary(function, x, y, n);                                   \
+/* Floats and doubles, by the kernels. */
+#define VECTOR(name, function)                                                       \
+    static void name##_f32(const void *x, void *y, int64_t n, const void *parameter) \
+    {                                                                                \
+        (void)parameter;                                                             \
+        tlk_get()->unary(function, x, y, n);                                         \
+    }                                                                                \
+    static void name##_f64(const void *x, void *y, int64_t n, const void *parameter) \
+    {                                                                                \
+        (void)parameter;                                                             \
+        tlk_get()->doubles->unary(function, x, y, n);                                \
     }
-VECTOR(neg_f32, TLK_NEG)
-VECTOR(abs_f32, TLK_ABS)
-VECTOR(ceil_f32, TLK_CEIL)
-VECTOR(floor_f32, TLK_FLOOR)
-VECTOR(round_f32, TLK_ROUND)
-VECTOR(sqrt_f32, TLK_SQRT)
-VECTOR(reciprocal_f32, TLK_RECIPROCAL)
-VECTOR(exp_f32, TLK_EXP)
-VECTOR(log_f32, TLK_LOG)
-VECTOR(erf_f32, TLK_ERF)
-VECTOR(atan_f32, TLK_ATAN)
-VECTOR(asin_f32, TLK_ASIN)
-VECTOR(acos_f32, TLK_ACOS)
+VECTOR(neg, TLK_NEG)
+VECTOR(abs, TLK_ABS)
+VECTOR(ceil, TLK_CEIL)
+VECTOR(floor, TLK_FLOOR)
+VECTOR(round, TLK_ROUND)
+VECTOR(sqrt, TLK_SQRT)
+VECTOR(reciprocal, TLK_RECIPROCAL)
+VECTOR(exp, TLK_EXP)
+VECTOR(log, TLK_LOG)
+VECTOR(erf, TLK_ERF)
+VECTOR(atan, TLK_ATAN)
+VECTOR(asin, TLK_ASIN)
+VECTOR(acos, TLK_ACOS)
 
-OP_KERNEL1(neg_f64, double, double, -u)
 OP_KERNEL1(neg_i64, uint64_t, uint64_t, 0 - u)
 OP_KERNEL1(neg_int32, uint32_t, uint32_t, 0 - u)
 OP_KERNEL1(neg_int8, uint8_t, uint8_t, 0 - u)
-OP_KERNEL1(abs_f64, double, double, fabs(u))
 OP_KERNEL1(abs_i64, int64_t, uint64_t, u < 0 ? 0 - (uint64_t)u : (uint64_t)u)
 OP_KERNEL1(abs_u64, uint64_t, uint64_t, u)
 OP_KERNEL1(abs_int32, int32_t, uint32_t, u < 0 ? 0 - (uint32_t)u : (uint32_t)u)
@@ -38,17 +41,6 @@ OP_KERNEL1(sign_f32, float, float, u > 0 ? 1.0F : u < 0 ? -1.0F : u == u ? 0.0F 
 OP_KERNEL1(sign_f64, double, double, u > 0 ? 1.0 : u < 0 ? -1.0 : u == u ? 0.0 : u)
 OP_KERNEL1(sign_i64, int64_t, int64_t, (u > 0) - (u < 0))
 OP_KERNEL1(sign_u64, uint64_t, uint64_t, u > 0)
-OP_KERNEL1(ceil_f64, double, double, ceil(u))
-OP_KERNEL1(floor_f64, double, double, floor(u))
-OP_KERNEL1(round_f64, double, double, rint(u))
-OP_KERNEL1(sqrt_f64, double, double, sqrt(u))
-OP_KERNEL1(reciprocal_f64, double, double, 1.0 / u)
-OP_KERNEL1(exp_f64, double, double, exp(u))
-OP_KERNEL1(log_f64, double, double, log(u))
-OP_KERNEL1(erf_f64, double, double, erf(u))
-OP_KERNEL1(atan_f64, double, double, atan(u))
-OP_KERNEL1(asin_f64, double, double, asin(u))
-OP_KERNEL1(acos_f64, double, double, acos(u))
 OP_KERNEL1(erf_i64, int64_t, int64_t, erf((double)u)) /* up to version 12; cut to whole */
 OP_KERNEL1(erf_u64, uint64_t, uint64_t, erf((double)u))
 OP_KERNEL1(not_bool, uint8_t, uint8_t, u == 0)

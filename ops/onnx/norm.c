@@ -48,63 +48,106 @@ static tl_status lp_reshape(tl_call *call)
     return op_axis(call, "axis", op_int(call, "axis"), x->rank, &axis);
 }
 
-#define LP_BLOCK(name, type)                                                                      \
-    static void name(const type *x, type *y, int64_t n, int64_t inner, int64_t width, int64_t p)  \
-    {                                                                                             \
-        double sums[BLOCK] = {0};                                                                 \
-        for (int64_t k = 0; k < n; k++)                                                           \
-            for (int64_t i = 0; i < width; i++) {                                                 \
-                double v = x[k * inner + i];                                                      \
-                sums[i] += p == 1 ? fabs(v) : v * v;                                              \
-            }                                                                                     \
-        for (int64_t i = 0; i < width; i++)                                                       \
-            sums[i] = p == 1 ? sums[i] : sqrt(sums[i]);                                           \
-        for (int64_t k = 0; k < n; k++)                                                           \
-            for (int64_t i = 0; i < width; i++)                                                   \
-                y[k * inner + i] = sums[i] == 0 ? 0 : (type)((double)x[k * inner + i] / sums[i]); \
+/* What is divided by the norms of its columns: a norm of 0 leaves 0. */
+#define LP_DIVIDE(name, type)                                                                              \
+    static void name(const type *x, type *y, int64_t n, int64_t inner, int64_t width, const double *norms) \
+    {                                                                                                      \
+        for (int64_t k = 0; k < n; k++)                                                                    \
+            for (int64_t i = 0; i < width; i++)                                                            \
+                y[k * inner + i] = norms[i] == 0 ? 0 : (type)((double)x[k * inner + i] / norms[i]);        \
     }
-LP_BLOCK(lp_block_f32, float)
-LP_BLOCK(lp_block_f64, double)
+LP_DIVIDE(lp_divide_f32, float)
+LP_DIVIDE(lp_divide_f64, double)
 
-/* Rows and blocks by the kernels; false where squares may have left the range of float. */
-static bool lp_kernels(const float *x, float *y, int64_t n, int64_t inner, int64_t width, int64_t p)
+/* Floats whose squares may leave the range of float. */
+static void lp_far(const float *x, float *y, int64_t n, int64_t inner, int64_t width, int64_t p)
+{
+    double norms[BLOCK] = {0};
+    for (int64_t k = 0; k < n; k++)
+        for (int64_t i = 0; i < width; i++) {
+            const double v = x[k * inner + i];
+            norms[i] += p == 1 ? fabs(v) : v * v;
+        }
+    for (int64_t i = 0; i < width && p == 2; i++)
+        norms[i] = sqrt(norms[i]);
+    lp_divide_f32(x, y, n, inner, width, norms);
+}
+
+static bool lp_is_far(float norm)
+{
+    return !(norm > 1e-20F && norm < 1e30F);
+}
+
+/* Of `count` <= BLOCK rows of n neighbours. */
+static void lp_rows_f32(const float *x, float *y, int64_t n, int64_t count, int64_t p)
 {
     const tlk_kernels *kernels = tlk_get();
-    const tlk_reduction norm = p == 1 ? TLK_SUM_ABS : TLK_SUM_SQUARE;
+    float norms[BLOCK], roots[BLOCK];
+    kernels->reduce_rows(p == 1 ? TLK_SUM_ABS : TLK_SUM_SQUARE, x, norms, count, n, NULL);
+    if (p == 2)
+        kernels->unary(TLK_SQRT, norms, roots, count);
+    for (int64_t i = 0; i < count; i++, x += n, y += n)
+        if (lp_is_far(norms[i]))
+            lp_far(x, y, n, 1, 1, p);
+        else
+            kernels->binary(TLK_DIV, x, 1, p == 2 ? roots + i : norms + i, 0, y, n);
+}
+
+/* Of `width` <= BLOCK columns of n elements that lie `inner` apart. */
+static void lp_columns_f32(const float *x, float *y, int64_t n, int64_t inner, int64_t width, int64_t p)
+{
+    const tlk_kernels *kernels = tlk_get();
     float norms[BLOCK];
-    if (inner == 1)
-        norms[0] = kernels->reduce(norm, x, n, 0);
-    else
-        kernels->reduce_strided(norm, x, norms, n, inner, width, NULL);
+    bool far = false;
+    kernels->reduce_strided(p == 1 ? TLK_SUM_ABS : TLK_SUM_SQUARE, x, norms, n, inner, width, NULL);
     for (int64_t i = 0; i < width; i++)
-        if (!(norms[i] > 1e-20F && norms[i] < 1e30F))
-            return false;
+        far = far || lp_is_far(norms[i]);
+    if (far) {
+        lp_far(x, y, n, inner, width, p);
+        return;
+    }
     if (p == 2)
         kernels->unary(TLK_SQRT, norms, norms, width);
-    if (inner == 1)
-        kernels->binary(TLK_DIV, x, 1, norms, 0, y, n);
-    for (int64_t k = 0; k < n && inner > 1; k++)
+    for (int64_t k = 0; k < n; k++)
         kernels->binary(TLK_DIV, x + k * inner, 1, norms, 1, y + k * inner, width);
-    return true;
+}
+
+/* The same of doubles; of `width` rows of n neighbours if `inner` is 1. */
+static void lp_f64(const double *x, double *y, int64_t n, int64_t inner, int64_t width, int64_t p)
+{
+    const tlk_doubles_kernel *doubles = tlk_get()->doubles;
+    const tlk_reduction norm = p == 1 ? TLK_SUM_ABS : TLK_SUM_SQUARE;
+    double norms[BLOCK];
+    if (inner == 1)
+        doubles->reduce_rows(norm, x, norms, width, n);
+    else
+        doubles->reduce_strided(norm, x, norms, n, inner, width);
+    if (p == 2)
+        doubles->unary(TLK_SQRT, norms, norms, width);
+    for (int64_t i = 0; i < width && inner == 1; i++)
+        lp_divide_f64(x + i * n, y + i * n, n, 1, 1, norms + i);
+    if (inner > 1)
+        lp_divide_f64(x, y, n, inner, width, norms);
 }
 
 static void lp_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const axis_job *job = context;
     const int64_t blocks = nn_ceil_div(job->inner, BLOCK);
+    const bool rows = job->inner == 1;
     (void)thread;
-    for (int64_t b = begin; b < end; b++) {
-        int64_t first = b % blocks * BLOCK, at = b / blocks * job->n * job->inner + first;
-        int64_t width = nn_min(BLOCK, job->inner - first);
-        if (job->x->type == TL_FLOAT &&
-            lp_kernels((const float *)job->x->data + at, (float *)job->y->data + at, job->n, job->inner, width, job->p))
-            continue;
+    for (int64_t b = begin, count; b < end; b += count) {
+        const int64_t first = b % blocks * BLOCK, at = b / blocks * job->n * job->inner + first;
+        const int64_t width = nn_min(BLOCK, rows ? end - b : job->inner - first);
+        const float *x = (const float *)job->x->data + at;
+        float *y = (float *)job->y->data + at;
+        count = rows ? width : 1;
         if (job->x->type == TL_DOUBLE)
-            lp_block_f64((const double *)job->x->data + at, (double *)job->y->data + at, job->n, job->inner, width,
-                         job->p);
+            lp_f64((const double *)job->x->data + at, (double *)job->y->data + at, job->n, job->inner, width, job->p);
+        else if (rows)
+            lp_rows_f32(x, y, job->n, width, job->p);
         else
-            lp_block_f32((const float *)job->x->data + at, (float *)job->y->data + at, job->n, job->inner, width,
-                         job->p);
+            lp_columns_f32(x, y, job->n, job->inner, width, job->p);
     }
 }
 

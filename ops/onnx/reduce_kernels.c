@@ -90,14 +90,18 @@ static double finish(op_reduce_kind kind, double gathered, int64_t count, double
     }
 }
 
+static bool finish_changes(op_reduce_kind kind)
+{
+    return kind == OP_REDUCE_MEAN || kind == OP_REDUCE_L2 || kind == OP_REDUCE_LOG_SUM || kind == OP_REDUCE_LOG_SUM_EXP;
+}
+
 /* The same for floats that lie one behind the other. A float's quotient is the double's, rounded. */
 static void finish_floats(const op_reduce_job *j, float *y, int64_t n, const float *bounds)
 {
     const float count = (float)j->plan->count;
     if (j->kind == OP_REDUCE_MEAN && j->plan->count <= 1 << 24)
         tlk_get()->binary(TLK_DIV, y, 1, &count, 0, y, n);
-    else if (j->kind == OP_REDUCE_MEAN || j->kind == OP_REDUCE_L2 || j->kind == OP_REDUCE_LOG_SUM ||
-             j->kind == OP_REDUCE_LOG_SUM_EXP)
+    else if (finish_changes(j->kind))
         for (int64_t i = 0; i < n; i++)
             y[i] = (float)finish(j->kind, (double)y[i], j->plan->count, (double)bounds[i]);
 }
@@ -169,62 +173,52 @@ void op_reduce_f32(void *job, int64_t begin, int64_t end, int32_t thread)
     }
 }
 
-/* ---- double: columns side by side, which compilers make vectors of; what lies in a row is dealt out to LANES */
+/* ---- double */
 
-#define LANES 32
+#define EXPONENTIALS 256 /* that are summed at a time */
 
-static __attribute__((noinline)) void add_lines_f64(tlk_reduction what, const double *x, int64_t lines, int64_t step,
-                                                    int64_t columns, const double *bounds, int64_t bound_step,
-                                                    double *restrict total)
+/* Sums of exp(x - bound), for the rows or columns of one line. */
+static __attribute__((noinline)) void sum_exp_f64(const op_reduce_plan *p, const double *x, int64_t columns,
+                                                  const double *bounds, double *sums)
 {
-#define EACH(expression)                           \
-    for (int64_t i = 0; i < lines; i++, x += step) \
-        for (int64_t c = 0; c < columns; c++) {    \
-            const double u = x[c], a = total[c];   \
-            total[c] = (expression);               \
-        }                                          \
-    break
-    switch (what) {
-    case TLK_SUM:
-        EACH(a + u);
-    case TLK_SUM_ABS:
-        EACH(a + fabs(u));
-    case TLK_SUM_SQUARE:
-        EACH(a + u * u);
-    case TLK_SUM_EXP:
-        EACH(a + exp(u - bounds[c * bound_step]));
-    case TLK_PRODUCT:
-        EACH(a * u);
-    case TLK_MINIMUM:
-        EACH(((a < u) | (a != a)) ? a : u);
-    case TLK_MAXIMUM:
-        EACH(((a > u) | (a != a)) ? a : u);
-    }
-#undef EACH
+    const bool rows = p->columns == 1;
+    const int64_t length = rows ? p->n : columns, lines = rows ? columns : p->n; /* of what lies side by side */
+    double e[EXPONENTIALS];
+    memset(sums, 0, (size_t)columns * sizeof *sums);
+    for (int64_t line = 0; line < lines; line++, x += rows ? p->n : p->columns)
+        for (int64_t i = 0; i < length; i += EXPONENTIALS) {
+            const int64_t n = length - i < EXPONENTIALS ? length - i : EXPONENTIALS;
+            double sum;
+            for (int64_t k = 0; k < n; k++)
+                e[k] = x[i + k] - bounds[rows ? line : i + k];
+            tlk_get()->doubles->unary(TLK_EXP, e, e, n);
+            if (rows)
+                tlk_get()->doubles->reduce_rows(TLK_SUM, e, &sum, 1, n);
+            for (int64_t k = 0; k < n && !rows; k++)
+                sums[i + k] += e[k];
+            if (rows)
+                sums[line] += sum;
+        }
 }
 
-/* Of `columns` columns; one alone is a row. `total` has room for a block. */
-static void gather_f64(const op_reduce_plan *p, tlk_reduction what, const double *x, int64_t columns,
-                       const double *bounds, double *total)
+/* Of `columns` columns; or of so many rows that lie side by side, if there are none. */
+static __attribute__((noinline)) void gather_f64(const op_reduce_plan *p, tlk_reduction what, const double *x,
+                                                 int64_t columns, const double *bounds, double *result)
 {
-    const bool row = p->columns == 1;
-    const int64_t width = !row ? columns : p->n < LANES ? p->n : LANES, step = row ? width : p->columns;
-    const int64_t lines = row ? p->n / width : p->n, rest = row ? p->n % width : 0;
-    const double neutral = what == TLK_PRODUCT   ? 1
-                           : what == TLK_MINIMUM ? INFINITY
-                           : what == TLK_MAXIMUM ? -INFINITY
-                                                 : 0;
+    const tlk_doubles_kernel *doubles = tlk_get()->doubles;
     int64_t index[TL_MAX_RANK] = {0}, at = 0;
-    for (int64_t c = 0; c < width; c++)
-        total[c] = neutral;
+    double part[OP_REDUCE_COLUMNS], *to = result;
     do {
-        add_lines_f64(what, x + at, lines, step, width, bounds, !row, total);
-        add_lines_f64(what, x + at + p->n - rest, rest > 0, 0, rest, bounds, !row, total);
+        if (what == TLK_SUM_EXP)
+            sum_exp_f64(p, x + at, columns, bounds, to);
+        else if (p->columns == 1)
+            doubles->reduce_rows(what, x + at, to, columns, p->n);
+        else
+            doubles->reduce_strided(what, x + at, to, p->n, p->columns, columns);
+        for (int64_t c = 0; to == part && c < columns; c++)
+            result[c] = join(what, result[c], part[c]);
+        to = part;
     } while (next_line(p, index, &at));
-    for (int64_t left = width, half; row && left > 1; left = half) {
-        half = (left + 1) / 2;
-        add_lines_f64(what < TLK_PRODUCT ? TLK_SUM : what, total + half, 1, 0, left - half, NULL, 0, total);
-    }
 }
 
 void op_reduce_f64(void *job, int64_t begin, int64_t end, int32_t thread)
@@ -232,19 +226,23 @@ void op_reduce_f64(void *job, int64_t begin, int64_t end, int32_t thread)
     const op_reduce_job *j = job;
     const op_reduce_plan *p = j->plan;
     (void)thread;
-    for (int64_t unit = begin; unit < end; unit++) {
+    int64_t rows = 1;
+    for (int64_t unit = begin; unit < end; unit += rows) {
         const int64_t row = unit / j->blocks, first = unit % j->blocks * OP_REDUCE_COLUMNS;
-        const int64_t columns = p->columns - first < OP_REDUCE_COLUMNS ? p->columns - first : OP_REDUCE_COLUMNS;
+        int64_t columns = p->columns - first < OP_REDUCE_COLUMNS ? p->columns - first : OP_REDUCE_COLUMNS;
+        if (p->columns == 1)
+            columns = rows = rows_beside(p, row, end - row);
         const double *x = (const double *)j->x + op_reduce_row(p, row) + first;
         double *y = (double *)j->y + row * p->columns + first;
-        double total[OP_REDUCE_COLUMNS], bounds[OP_REDUCE_COLUMNS];
-        if (j->kind == OP_REDUCE_LOG_SUM_EXP)
+        double bounds[OP_REDUCE_COLUMNS];
+        if (j->kind == OP_REDUCE_LOG_SUM_EXP) { /* relative to the largest, so that nothing overflows */
             gather_f64(p, TLK_MAXIMUM, x, columns, NULL, bounds);
-        for (int64_t c = 0; c < columns; c++)
-            bounds[c] = j->kind == OP_REDUCE_LOG_SUM_EXP && isfinite(bounds[c]) ? bounds[c] : 0;
-        gather_f64(p, vector_reduction(j->kind), x, columns, bounds, total);
-        for (int64_t c = 0; c < columns; c++)
-            y[c] = finish(j->kind, total[c], p->count, bounds[c]);
+            for (int64_t c = 0; c < columns; c++)
+                bounds[c] = isfinite(bounds[c]) ? bounds[c] : 0;
+        }
+        gather_f64(p, vector_reduction(j->kind), x, columns, bounds, y);
+        for (int64_t c = 0; c < columns && finish_changes(j->kind); c++)
+            y[c] = finish(j->kind, y[c], p->count, j->kind == OP_REDUCE_LOG_SUM_EXP ? bounds[c] : 0);
     }
 }
 
