@@ -95,61 +95,66 @@ typedef struct job {
                 }                                                                        \
         }                                                                                \
     }
-TASK(search_f64, double)
 TASK(search_i64, int64_t)
 TASK(search_u64, uint64_t)
-OP_FIND(find_float, float)
 
-static void search_rows_f32(void *context, int64_t begin, int64_t end, int32_t thread)
-{
-    const job *j = context;
-    const tlk_reduction reduction = j->smallest ? TLK_MINIMUM : TLK_MAXIMUM;
-    float best[COLUMNS];
-    (void)thread;
-    for (int64_t row = begin; row < end; row += COLUMNS) {
-        const int64_t rows = end - row < COLUMNS ? end - row : COLUMNS;
-        const float *x = (const float *)j->x + row * j->p->n;
-        tlk_get()->reduce_rows(reduction, x, best, rows, j->p->n, NULL);
-        for (int64_t i = 0; i < rows; i++)
-            j->y[row + i] = find_float(x + i * j->p->n, j->p->n, best[i], j->last);
+/* Floats and doubles: rows by the kernels, columns side by side, from the end that wins a draw. I is what indices, less
+ * than 2^31, are held in: as wide as T, so that both are selected alike. */
+#define REAL_TASKS(label, T, I, REDUCE_ROWS)                                               \
+    OP_FIND(find_##T, T)                                                                   \
+    static void rows_##label(void *context, int64_t begin, int64_t end, int32_t thread)    \
+    {                                                                                      \
+        const job *j = context;                                                            \
+        const tlk_reduction reduction = j->smallest ? TLK_MINIMUM : TLK_MAXIMUM;           \
+        const int64_t n = j->p->n;                                                         \
+        T best[COLUMNS];                                                                   \
+        (void)thread;                                                                      \
+        for (int64_t row = begin; row < end; row += COLUMNS) {                             \
+            const int64_t rows = end - row < COLUMNS ? end - row : COLUMNS;                \
+            const T *x = (const T *)j->x + row * n;                                        \
+            REDUCE_ROWS;                                                                   \
+            for (int64_t i = 0; i < rows; i++)                                             \
+                j->y[row + i] = find_##T(x + i * n, n, best[i], j->last);                  \
+        }                                                                                  \
+    }                                                                                      \
+    static void columns_##label(void *context, int64_t begin, int64_t end, int32_t thread) \
+    {                                                                                      \
+        const job *j = context;                                                            \
+        const plan *p = j->p;                                                              \
+        const T sign = j->smallest ? -1 : 1;                                               \
+        (void)thread;                                                                      \
+        for (int64_t unit = begin; unit < end; unit++) {                                   \
+            const int64_t outer = unit / j->blocks, from = unit % j->blocks * COLUMNS;     \
+            const int64_t width = p->inner - from < COLUMNS ? p->inner - from : COLUMNS;   \
+            const T *x = (const T *)j->x + outer * p->n * p->inner + from;                 \
+            T best[COLUMNS];                                                               \
+            I at[COLUMNS];                                                                 \
+            for (int64_t c = 0; c < width; c++) {                                          \
+                best[c] = -(T)INFINITY;                                                    \
+                at[c] = (I)(j->last ? p->n - 1 : 0);                                       \
+            }                                                                              \
+            for (int64_t i = 0; i < p->n; i++) {                                           \
+                const int64_t k = j->last ? p->n - 1 - i : i;                              \
+                const I index = (I)k;                                                      \
+                const T *line = x + k * p->inner;                                          \
+                for (int64_t c = 0; c < width; c++) {                                      \
+                    const T u = sign * line[c];                                            \
+                    const bool better = (u > best[c]) | ((u != u) & (best[c] == best[c])); \
+                    best[c] = better ? u : best[c];                                        \
+                    at[c] = better ? index : at[c];                                        \
+                }                                                                          \
+            }                                                                              \
+            for (int64_t c = 0; c < width; c++)                                            \
+                j->y[outer * p->inner + from + c] = (int64_t)at[c];                        \
+        }                                                                                  \
     }
-}
-
-/* Columns side by side, from the end that wins a draw. */
-static void search_columns_f32(void *context, int64_t begin, int64_t end, int32_t thread)
-{
-    const job *j = context;
-    const plan *p = j->p;
-    const float sign = j->smallest ? -1.0F : 1.0F;
-    (void)thread;
-    for (int64_t unit = begin; unit < end; unit++) {
-        const int64_t outer = unit / j->blocks, from = unit % j->blocks * COLUMNS;
-        const int64_t width = p->inner - from < COLUMNS ? p->inner - from : COLUMNS;
-        const float *x = (const float *)j->x + outer * p->n * p->inner + from;
-        float best[COLUMNS];
-        int32_t at[COLUMNS];
-        for (int64_t c = 0; c < width; c++) {
-            best[c] = -INFINITY;
-            at[c] = (int32_t)(j->last ? p->n - 1 : 0);
-        }
-        for (int64_t i = 0; i < p->n; i++) {
-            const int32_t k = (int32_t)(j->last ? p->n - 1 - i : i);
-            const float *line = x + k * p->inner;
-            for (int64_t c = 0; c < width; c++) {
-                const float u = sign * line[c];
-                const bool better = (u > best[c]) | ((u != u) & (best[c] == best[c]));
-                best[c] = better ? u : best[c];
-                at[c] = better ? k : at[c];
-            }
-        }
-        for (int64_t c = 0; c < width; c++)
-            j->y[outer * p->inner + from + c] = at[c];
-    }
-}
+REAL_TASKS(f32, float, int32_t, tlk_get()->reduce_rows(reduction, x, best, rows, n, NULL))
+REAL_TASKS(f64, double, double, tlk_get()->doubles->reduce_rows(reduction, x, best, rows, n))
 
 static tl_status run(tl_call *call, bool smallest, bool last)
 {
-    static const tl_task tasks[OP_DOMAIN_COUNT] = {search_columns_f32, search_f64, search_i64, search_u64};
+    static const tl_task rows[OP_DOMAIN_COUNT] = {rows_f32, rows_f64, search_i64, search_u64};
+    static const tl_task columns[OP_DOMAIN_COUNT] = {columns_f32, columns_f64, search_i64, search_u64};
     const plan *p = call->plan;
     const tl_tensor *x = call->inputs[0];
     if (p->outer == 0)
@@ -165,8 +170,7 @@ static tl_status run(tl_call *call, bool smallest, bool last)
     const int64_t units = p->outer * j.blocks;
     const int64_t width = p->inner < COLUMNS ? p->inner : COLUMNS;
     const int64_t grain = p->n < PIECE ? PIECE / (p->n * width) + 1 : 1;
-    const bool rows = op_domain_of(x->type) == OP_F32 && p->inner == 1;
-    const tl_task task = rows ? search_rows_f32 : tasks[op_domain_of(x->type)];
+    const tl_task task = (p->inner == 1 ? rows : columns)[op_domain_of(x->type)];
     if (units <= grain || call->thread_count <= 1)
         task(&j, 0, units, 0);
     else

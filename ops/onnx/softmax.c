@@ -3,6 +3,7 @@
  * The standard defines Softmax by a body of operators. So in float16 and bfloat16 the differences from the maximum,
  * their exponentials, the sum and the quotients are each rounded, as where an exporter has written the body out. */
 #include "kernels/kernels.h"
+#include "onnx/convert.h"
 #include "onnx/tensor.h"
 
 typedef enum kind { SOFTMAX, LOG_SOFTMAX, HARDMAX } kind;
@@ -46,41 +47,78 @@ static tl_status reshape_coerced(tl_call *call)
     return shape(call, true);
 }
 
-/* n elements that lie `stride` apart */
-#define HARDMAX_LINE(name, T)                                                             \
-    static void name(const T *x, T *y, int64_t n, int64_t stride)                         \
-    {                                                                                     \
-        int64_t best = 0;                                                                 \
-        for (int64_t i = 1; i < n; i++)                                                   \
-            if (x[i * stride] > x[best * stride] ||                                       \
-                (x[i * stride] != x[i * stride] && x[best * stride] == x[best * stride])) \
-                best = i;                                                                 \
-        for (int64_t i = 0; i < n; i++)                                                   \
-            y[i * stride] = (T)(i == best);                                               \
+/* Of `count` <= COLUMNS rows of n neighbours, and of as many columns of n elements that lie `stride` apart: 1 at the
+ * first of the greatest, to y, which x may be. */
+#define HARDMAX_OF(label, T, REDUCE_ROWS, REDUCE_STRIDED)                                           \
+    OP_FIND(find_##label, T)                                                                        \
+    static void hardmax_rows_##label(const T *x, T *y, int64_t n, int64_t count)                    \
+    {                                                                                               \
+        T top[COLUMNS];                                                                             \
+        REDUCE_ROWS;                                                                                \
+        for (int64_t i = 0; i < count; i++, x += n, y += n) {                                       \
+            const int64_t best = find_##label(x, n, top[i], false);                                 \
+            memset(y, 0, (size_t)n * sizeof *y);                                                    \
+            y[best] = 1;                                                                            \
+        }                                                                                           \
+    }                                                                                               \
+    static void hardmax_columns_##label(const T *x, T *y, int64_t n, int64_t stride, int64_t count) \
+    {                                                                                               \
+        T top[COLUMNS], left[COLUMNS]; /* 1 until it is found */                                    \
+        REDUCE_STRIDED;                                                                             \
+        for (int64_t k = 0; k < count; k++)                                                         \
+            left[k] = 1;                                                                            \
+        for (int64_t i = 0; i < n; i++, x += stride, y += stride)                                   \
+            OP_INDEPENDENT for (int64_t k = 0; k < count; k++)                                      \
+            {                                                                                       \
+                const T u = x[k], t = top[k], hit = (u == t) | ((u != u) & (t != t)) ? left[k] : 0; \
+                y[k] = hit;                                                                         \
+                left[k] -= hit;                                                                     \
+            }                                                                                       \
     }
-HARDMAX_LINE(hardmax_f32, float)
-HARDMAX_LINE(hardmax_f64, double)
+HARDMAX_OF(f32, float, tlk_get()->reduce_rows(TLK_MAXIMUM, x, top, count, n, NULL),
+           tlk_get()->reduce_strided(TLK_MAXIMUM, x, top, n, stride, count, NULL))
+HARDMAX_OF(f64, double, tlk_get()->doubles->reduce_rows(TLK_MAXIMUM, x, top, count, n),
+           tlk_get()->doubles->reduce_strided(TLK_MAXIMUM, x, top, n, stride, count))
 
-OP_FIND(find_float, float)
-
-static void hardmax_row(const float *x, float *y, int64_t n)
+/* exp(x - top) to y, which is summed; a line of columns, or of a row with one top and one sum. */
+static __attribute__((noinline)) void exponentials_f64(const double *x, const double *top, double *y, double *sum,
+                                                       int64_t n, bool row)
 {
-    const int64_t best = find_float(x, n, tlk_get()->reduce(TLK_MAXIMUM, x, n, 0), false);
-    memset(y, 0, (size_t)n * sizeof *y); /* which x may be */
-    y[best] = 1;
+    const tlk_doubles_kernel *doubles = tlk_get()->doubles;
+    double part;
+    for (int64_t k = 0; k < n; k++)
+        y[k] = x[k] - top[row ? 0 : k];
+    doubles->unary(TLK_EXP, y, y, n);
+    if (row) {
+        doubles->reduce_rows(TLK_SUM, y, &part, 1, n);
+        *sum += part;
+    }
+    for (int64_t k = 0; k < n && !row; k++)
+        sum[k] += y[k];
 }
 
-static void softmax_f64(const double *x, double *y, int64_t n, int64_t stride, bool logarithm)
+/* Of `columns` <= COLUMNS columns; or of one row of n neighbours, if `stride` is 1. */
+static void softmax_f64(const double *x, double *y, int64_t n, int64_t stride, int64_t columns, bool logarithm)
 {
-    double top = x[0];
-    for (int64_t i = 1; i < n; i++)
-        top = x[i * stride] > top || x[i * stride] != x[i * stride] ? x[i * stride] : top;
-    double sum = 0.0;
-    for (int64_t i = 0; i < n; i++)
-        sum += exp(x[i * stride] - top);
-    const double shift = log(sum);
-    for (int64_t i = 0; i < n; i++)
-        y[i * stride] = logarithm ? x[i * stride] - top - shift : exp(x[i * stride] - top) / sum;
+    const bool row = stride == 1;
+    const int64_t lines = row ? 1 : n, width = row ? n : columns; /* of what lies side by side */
+    double top[COLUMNS], sum[COLUMNS] = {0}, e[COLUMNS];
+    if (row)
+        tlk_get()->doubles->reduce_rows(TLK_MAXIMUM, x, top, 1, n);
+    else
+        tlk_get()->doubles->reduce_strided(TLK_MAXIMUM, x, top, n, stride, columns);
+    for (int64_t line = 0; line < lines; line++)
+        for (int64_t i = 0; i < width; i += COLUMNS) {
+            const int64_t at = line * stride + i;
+            exponentials_f64(x + at, top, logarithm ? e : y + at, sum, width - i < COLUMNS ? width - i : COLUMNS, row);
+        }
+    for (int64_t k = 0; k < (row ? 1 : columns) && logarithm; k++)
+        sum[k] = log(sum[k]);
+    for (int64_t line = 0; line < lines; line++)
+        for (int64_t k = 0; k < width; k++) {
+            const int64_t at = line * stride + k, c = row ? 0 : k;
+            y[at] = logarithm ? x[at] - top[c] - sum[c] : y[at] / sum[c];
+        }
 }
 
 typedef struct job {
@@ -92,17 +130,26 @@ typedef struct job {
     int64_t blocks; /* of columns */
 } job;
 
+static void hardmax_rows(const job *j, int64_t begin, int64_t end)
+{
+    for (int64_t row = begin; row < end; row += COLUMNS) {
+        const int64_t at = row * j->p.n, rows = end - row < COLUMNS ? end - row : COLUMNS;
+        if (j->type == TL_DOUBLE)
+            hardmax_rows_f64((const double *)j->x + at, (double *)j->y + at, j->p.n, rows);
+        else
+            hardmax_rows_f32((const float *)j->x + at, (float *)j->y + at, j->p.n, rows);
+    }
+}
+
 static void lines_f64(const job *j, int64_t outer, int64_t from, int64_t to)
 {
     const int64_t base = outer * j->p.n * j->p.inner;
     const double *x = (const double *)j->x + base;
     double *y = (double *)j->y + base;
-    for (int64_t c = from; c < to; c++) {
-        if (j->what == HARDMAX)
-            hardmax_f64(x + c, y + c, j->p.n, j->p.inner);
-        else
-            softmax_f64(x + c, y + c, j->p.n, j->p.inner, j->what == LOG_SOFTMAX);
-    }
+    if (j->what == HARDMAX)
+        hardmax_columns_f64(x + from, y + from, j->p.n, j->p.inner, to - from);
+    else
+        softmax_f64(x + from, y + from, j->p.n, j->p.inner, to - from, j->what == LOG_SOFTMAX);
 }
 
 static void lines_f32(const job *j, int64_t outer, int64_t from, int64_t to)
@@ -110,11 +157,8 @@ static void lines_f32(const job *j, int64_t outer, int64_t from, int64_t to)
     const int64_t base = outer * j->p.n * j->p.inner;
     const float *x = (const float *)j->x + base;
     float *y = (float *)j->y + base;
-    if (j->what == HARDMAX && j->p.inner == 1)
-        hardmax_row(x, y, j->p.n);
-    else if (j->what == HARDMAX)
-        for (int64_t c = from; c < to; c++)
-            hardmax_f32(x + c, y + c, j->p.n, j->p.inner);
+    if (j->what == HARDMAX)
+        hardmax_columns_f32(x + from, y + from, j->p.n, j->p.inner, to - from);
     else
         tlk_get()->softmax_strided(x + from, y + from, j->p.n, j->p.inner, to - from, j->what == LOG_SOFTMAX);
 }
@@ -178,7 +222,11 @@ static void units(void *context, int64_t begin, int64_t end, int32_t thread)
     const job *j = context;
     (void)thread;
     const bool stepwise = j->what == SOFTMAX && (j->type == TL_FLOAT16 || j->type == TL_BFLOAT16);
-    if (j->p.inner == 1 && j->type != TL_DOUBLE && j->what != HARDMAX && !stepwise) { /* rows one behind the other */
+    if (j->p.inner == 1 && j->what == HARDMAX) {
+        hardmax_rows(j, begin, end);
+        return;
+    }
+    if (j->p.inner == 1 && j->type != TL_DOUBLE && !stepwise) { /* rows one behind the other */
         const int64_t at = begin * j->p.n;
         tlk_get()->softmax((const float *)j->x + at, (float *)j->y + at, end - begin, j->p.n, j->what == LOG_SOFTMAX);
         return;
