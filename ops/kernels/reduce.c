@@ -189,8 +189,9 @@ TLK_INLINE float greatest(const float *x, int64_t n)
     return vf_max_across(vf_max(vf_max(part[0], part[1]), vf_max(part[2], part[3])));
 }
 
-/* exp(x - bound) into y; returns the sum, in segments as above. */
-TLK_INLINE float exponentials(const float *x, float *y, int64_t n, vecf top)
+/* exp(x - bound) into y, but for the lanes of the last vector, if it is not a whole one: processors are slow to load
+ * what they have just stored in part. Returns the sum, in segments as above. */
+TLK_INLINE float exponentials(const float *x, float *y, int64_t n, vecf top, vecf *last)
 {
     double total = 0.0;
     for (int64_t begin = 0; begin < n; begin += SEGMENT) {
@@ -203,9 +204,8 @@ TLK_INLINE float exponentials(const float *x, float *y, int64_t n, vecf top)
             sum = sum + e;
         }
         if (i < end) {
-            const vecf e = vf_exp(vf_load_n(x + i, (int)(end - i)) - top);
-            vf_store_n(y + i, e, (int)(end - i));
-            sum = sum + (vecf)((vi_iota() < (int32_t)(end - i)) & (veci)e);
+            *last = vf_exp(vf_load_n(x + i, (int)(end - i)) - top);
+            sum = sum + (vecf)((vi_iota() < (int32_t)(end - i)) & (veci)*last);
         }
         total += (double)vf_sum_across(sum);
     }
@@ -216,6 +216,7 @@ TLK_INLINE void softmax_row(const float *x, float *y, int64_t n, int logarithm)
 {
     const float bound = greatest(x, n); /* NaN makes the sum NaN, and all that is left */
     const vecf top = vf_set1(bound);
+    vecf last = vf_zero();
     int64_t i = 0;
     if (logarithm) {
         const vecf shift = vf_set1((float)log((double)sum_exp_of(x, n, bound)));
@@ -225,11 +226,11 @@ TLK_INLINE void softmax_row(const float *x, float *y, int64_t n, int logarithm)
             vf_store_n(y + i, (vf_load_n(x + i, (int)(n - i)) - top) - shift, (int)(n - i));
         return;
     }
-    const vecf scale = vf_set1(1.0F / exponentials(x, y, n, top));
+    const vecf scale = vf_set1(1.0F / exponentials(x, y, n, top, &last));
     for (; i + TLK_W <= n; i += TLK_W)
         vf_store(y + i, vf_load(y + i) * scale);
     if (i < n)
-        vf_store_n(y + i, vf_load_n(y + i, (int)(n - i)) * scale, (int)(n - i));
+        vf_store_n(y + i, last * scale, (int)(n - i));
 }
 
 void TLK_FN(tlk_softmax)(const float *x, float *y, int64_t rows, int64_t n, int logarithm)

@@ -152,8 +152,8 @@ static void hide_f32(const attention_job *job, const uint8_t *hidden, float numb
         row[j] = number;
 }
 
-/* As Add, Where and Softmax have them, in the private form. All rows get their mask before one is read again, because
- * what was stored by parts of a vector is not there at once. */
+/* As Add, Where and Softmax have them, in the private form, and of the standard's what has no more than that. All rows
+ * get their mask before one is read again, because what was stored by parts of a vector is not there at once. */
 static void fused_rows_f32(const attention_job *job, int64_t b, int64_t h, int64_t first, int64_t rows, float *scores)
 {
     const tl_tensor *mask = op_input(job->call, IN_MASK);
@@ -177,9 +177,16 @@ static void fused_rows_f32(const attention_job *job, int64_t b, int64_t h, int64
         hide_f32(job, hidden_at(job, b, h, first + i), 0, scores + i * step);
 }
 
+/* Whether every query sees every key, and nobody asks for scores. */
+static bool is_plain(const attention_job *job)
+{
+    return job->softcap == 0 && job->left < 0 && job->right < 0 && !job->causal && !op_input(job->call, IN_MASK) &&
+           !op_input(job->call, IN_LENGTHS) && !op_output(job->call, OUT_SCORES);
+}
+
 static void score_rows(const attention_job *job, int64_t b, int64_t h, int64_t first, int64_t rows, char *scores)
 {
-    if (job->is_fused && !job->is_double) {
+    if ((job->is_fused || is_plain(job)) && !job->is_double) {
         fused_rows_f32(job, b, h, first, rows, (float *)scores);
         return;
     }
