@@ -2,10 +2,12 @@
 #include "kernels/depthwise.h"
 
 #include "kernels/check.h"
+#include "kernels/kernels.h"
 
 #define MAX_WINDOW 2048 /* positions; beyond that most of them would be copied for nothing */
-/* So few taps are faster with lanes of steps; more, where two outputs share what is selected. */
-#define NEAR_TAPS(s) ((s)->stride == 1 && (s)->multiplier == 1 ? 14 : 17)
+/* So few taps are faster with lanes of steps; more, where two outputs share what is selected, or selecting takes no
+ * port from multiply-adds. */
+#define NEAR_TAPS(s) ((s)->stride == 1 && (s)->multiplier == 1 && !tlk_shuffles_apart() ? 14 : 17)
 #if defined TLK_ISA_AVX512
 #define ROW_TAPS 6 /* though nearly every load crosses a cache line */
 #else

@@ -67,15 +67,41 @@ TLK_INLINE void add_all(int vectors, const vec *x, int outputs, const real *weig
         sum[i][v] = v_fma(x[v], v_set1(weights[i * next_output]), sum[i][v]);
 }
 
-/* Vector v of a row, of which masks[v] lies in x. */
-TLK_INLINE vec load_row(bool inside, const __mmask16 *masks, const real *row, int v)
+/* b behind a, and of both together VW lanes from lane n on; or of each 4 of both 4. */
+#define SHIFT(n, a, b) ((vec)_mm512_alignr_epi32((__m512i)(b), (__m512i)(a), n))
+#define SHIFT_FOURS(n, a, b)                                           \
+    ((n) == 2 ? (vec)_mm512_shuffle_ps((__m512)(a), (__m512)(b), 0x4e) \
+              : (vec)_mm512_alignr_epi8((__m512i)(b), (__m512i)(a), 4 * (n)))
+
+/* Rounds of 4 taps that are one lane apart, as many as there are before the last 1 to 4: as many shuffles as selecting
+ * takes, but none needs a vector of lanes, or a copy of what it would overwrite. Leaves x shifted for the last few, and
+ * returns at which weight these begin. */
+TLK_INLINE int64_t add_rounds(int vectors, int64_t taps, const real *weights, int apart, vec x[9], vec sum[8])
 {
-    return inside ? v_load(row + v * VW) : LOAD_MASKED(masks[v], v_outside(row, v * VW));
+    int64_t k = 0;
+    for (; k + 4 * apart < taps; k += 4 * apart) {
+        vec weight[4];
+        TLK_UNROLL
+        for (int i = 0; i < 4; i++)
+            weight[i] = v_set1(weights[k + i * apart]);
+        TLK_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const vec next = SHIFT(4, x[v], x[v + 1]);
+            sum[v] = v_fma(x[v], weight[0], sum[v]);
+            sum[v] = v_fma(SHIFT_FOURS(1, x[v], next), weight[1], sum[v]);
+            sum[v] = v_fma(SHIFT_FOURS(2, x[v], next), weight[2], sum[v]);
+            sum[v] = v_fma(SHIFT_FOURS(3, x[v], next), weight[3], sum[v]);
+            x[v] = next;
+        }
+        x[vectors] = SHIFT(4, x[vectors], x[vectors]);
+    }
+    return k;
 }
 
-/* Row j of h, and maybe the next output's of the same channel: what is selected serves both. */
-TLK_INLINE void sum_near_outputs(int vectors, int outputs, const tlk_row_tile *tile, const tlk_sepconv *s, int apart,
-                                 vec_mask step, const vec x[9], const vec odd[9], int64_t j)
+/* Row j of h, and maybe the next output's of the same channel: what is selected serves both. Rounds, for a single one,
+ * leave x and odd shifted. */
+TLK_INLINE void sum_near_outputs(int vectors, int outputs, bool rounds, const tlk_row_tile *tile, const tlk_sepconv *s,
+                                 int apart, vec_mask step, vec x[9], vec odd[9], int64_t j)
 {
     const int64_t taps = s->kernel_size;
     const int64_t next_output = s->channels * taps;
@@ -86,19 +112,22 @@ TLK_INLINE void sum_near_outputs(int vectors, int outputs, const tlk_row_tile *t
         TLK_UNROLL
     for (int v = 0; v < vectors; v++)
         sum[i][v] = v_zero();
-    add_all(vectors, x, outputs, weights, next_output, sum);
+    int64_t k = rounds && s->dilation * apart == s->stride ? add_rounds(vectors, taps, weights, apart, x, sum[0]) : 0;
+    add_all(vectors, x, outputs, weights + k, next_output, sum);
     vec_mask lanes = LANES;
-    for (int64_t k = apart; k < taps; k += apart) {
+    for (k += apart; k < taps; k += apart) {
         lanes += step;
         add_selected(vectors, x, lanes, outputs, weights + k, next_output, sum);
     }
     if (apart == 2 && taps > 1) {
-        int64_t k = 1;
+        k = 1;
         lanes = LANES + (int)s->dilation / 2;
         if (s->dilation == 1) {
-            add_all(vectors, odd, outputs, weights + 1, next_output, sum);
+            if (rounds)
+                k += add_rounds(vectors, taps - 1, weights + 1, 2, odd, sum[0]);
+            add_all(vectors, odd, outputs, weights + k, next_output, sum);
             lanes += step;
-            k = 3;
+            k += 2;
         }
         for (; k < taps; k += 2, lanes += step)
             add_selected(vectors, odd, lanes, outputs, weights + k, next_output, sum);
@@ -110,70 +139,92 @@ TLK_INLINE void sum_near_outputs(int vectors, int outputs, const tlk_row_tile *t
         v_store(tlk_h_vector(tile, j + i * s->channels, v), sum[i][v]);
 }
 
+/* Which lanes of a row of `vectors` lie in x, of which the row begins at `start`. */
+TLK_INLINE void mask_lanes(int vectors, int64_t start, int64_t length, __mmask16 *masks)
+{
+    const int begin = (int)CLAMP(-start, 0, vectors * VW);
+    const int count = (int)CLAMP(length - start, begin, vectors * VW) - begin;
+    TLK_UNROLL
+    for (int v = 0; v < vectors; v++)
+        masks[v] = _mm512_cmplt_epu32_mask((__m512i)(LANES + (v * VW - begin)), _mm512_set1_epi32(count));
+}
+
+/* Vector v of a row of them, of which all but the first and the last `ends` lie in x as a whole. */
+TLK_INLINE vec load_masked(int vectors, int ends, const __mmask16 *masks, const real *row, int v)
+{
+    const real *at = v_outside(row, v * VW);
+    return v >= ends && v < vectors - ends ? v_load(at) : LOAD_MASKED(masks[v], at);
+}
+
 /* Taps that are near: x is loaded once, and a tap has the lanes of two neighbouring vectors. Loads at a tap would
  * nearly all cross a cache line, and take twice as long as selecting lanes does. At stride 2, even and odd steps of x
  * are apart, and so are the taps of either. */
-TLK_INLINE void sum_near_rows(bool inside, int vectors, int stride, const struct rows *rows)
+TLK_INLINE void sum_near_rows(int vectors, int stride, const struct rows *rows)
 {
     const tlk_row_tile tile = *rows->tile; /* what is copied stays in registers, whatever is stored to h */
     const tlk_sepconv *s = tile.depthwise->sepconv;
     const int apart = stride == 2 && s->dilation % 2 != 0 ? 2 : 1;
     const vec_mask step = (vec_mask){0} + (int)(s->dilation * apart / stride);
+    const int loads = (vectors + 1) * stride;
+    const int ends = stride == 2 ? 0 : vectors == 8 ? 1 : loads; /* loads at either end that are always masked */
+    const bool inside = rows->start >= -ends * VW && rows->start + (loads - ends) * VW <= rows->length;
     const real *data = rows->data;
     __mmask16 masks[18];
-    const int begin = (int)CLAMP(-rows->start, 0, 18 * VW);
-    const int count = (int)CLAMP(rows->length - rows->start, begin, 18 * VW) - begin;
-    if (!inside) {
-        TLK_UNROLL
-        for (int v = 0; v < (vectors + 1) * stride; v++)
-            masks[v] = _mm512_cmplt_epu32_mask((__m512i)(LANES + (v * VW - begin)), _mm512_set1_epi32(count));
-    }
+    mask_lanes(loads, rows->start, rows->length, masks);
     for (int64_t c = rows->c; c < rows->c + rows->count; c++, data = v_outside(data, rows->length)) {
-        const real *from = data;
-        real copy[18 * VW] __attribute__((aligned(64)));
-        if (inside && stride == 2) {
-            /* What selects from a load that crosses a cache line is begun too soon, and then again. */
-            TLK_UNROLL
-            for (int v = 0; v < (vectors + 1) * stride; v++)
-                v_store(copy + v * VW, v_load(data + v * VW));
-            __asm__("" ::: "memory"); /* or the compiler leaves the copy out */
-            from = copy;
-        }
         vec x[9];
         vec odd[9];
-        TLK_UNROLL
-        for (int v = 0; v <= vectors; v++) {
-            x[v] = load_row(inside, masks, from, v * stride);
-            if (stride == 2) {
-                const vec more = load_row(inside, masks, from, v * 2 + 1);
-                odd[v] = v_odd(x[v], more);
-                x[v] = v_even(x[v], more);
+        if (stride == 1 && (vectors < 8 || inside)) {
+            TLK_UNROLL
+            for (int v = 0; v < loads; v++)
+                x[v] = load_masked(loads, ends, masks, data, v);
+        } else {
+            /* Many masks do not fit in registers, and the loads wait for them. At stride 2, what selects from a load
+             * that crosses a cache line is begun too soon, and then again. */
+            real copy[18 * VW] __attribute__((aligned(64)));
+            if (inside) {
+                TLK_UNROLL
+                for (int v = 0; v < loads; v++)
+                    v_store(copy + v * VW, v_load(data + v * VW));
+            } else {
+                TLK_UNROLL
+                for (int v = 0; v < loads; v++)
+                    v_store(copy + v * VW, load_masked(loads, loads, masks, data, v));
             }
+            __asm__("" ::: "memory"); /* or the compiler leaves the copy out */
+            TLK_UNROLL
+            for (int v = 0; v <= vectors; v++) {
+                x[v] = v_load(copy + v * stride * VW);
+                if (stride == 2) {
+                    const vec more = v_load(copy + (v * 2 + 1) * VW);
+                    odd[v] = v_odd(x[v], more);
+                    TLK_IN_REGISTER(odd[v]); /* now, or both it comes from stay in registers */
+                    x[v] = v_even(x[v], more);
+                }
+            }
+        }
+        if (vectors == 8 && s->multiplier == 1) {
+            sum_near_outputs(vectors, 1, true, &tile, s, apart, step, x, odd, c);
+            continue;
         }
         int64_t j = c;
         for (; stride == 1 && vectors > 1 && j + s->channels < s->channels * s->multiplier; j += 2 * s->channels)
-            sum_near_outputs(vectors, 2, &tile, s, apart, step, x, odd, j);
+            sum_near_outputs(vectors, 2, false, &tile, s, apart, step, x, odd, j);
         for (; j < s->channels * s->multiplier; j += s->channels)
-            sum_near_outputs(vectors, 1, &tile, s, apart, step, x, odd, j);
+            sum_near_outputs(vectors, 1, false, &tile, s, apart, step, x, odd, j);
     }
 }
 
-#define INSTANCE(vectors)                                                                             \
-    static TLK_NOINLINE void rows_##vectors(const struct rows *rows)                                  \
-    {                                                                                                 \
-        const tlk_sepconv *s = rows->tile->depthwise->sepconv;                                        \
-        const int64_t read = ((vectors) + 1) * VW * s->stride;                                        \
-        const bool inside = (vectors) == 8 && rows->start >= 0 && rows->start + read <= rows->length; \
-        if (!tlk_taps_are_near(s))                                                                    \
-            sum_rows(vectors, rows);                                                                  \
-        else if (s->stride == 1 && inside)                                                            \
-            sum_near_rows(true, vectors, 1, rows);                                                    \
-        else if (s->stride == 1)                                                                      \
-            sum_near_rows(false, vectors, 1, rows);                                                   \
-        else if (inside)                                                                              \
-            sum_near_rows(true, vectors, 2, rows);                                                    \
-        else                                                                                          \
-            sum_near_rows(false, vectors, 2, rows);                                                   \
+#define INSTANCE(vectors)                                            \
+    static TLK_NOINLINE void rows_##vectors(const struct rows *rows) \
+    {                                                                \
+        const tlk_sepconv *s = rows->tile->depthwise->sepconv;       \
+        if (!tlk_taps_are_near(s))                                   \
+            sum_rows(vectors, rows);                                 \
+        else if (s->stride == 1)                                     \
+            sum_near_rows(vectors, 1, rows);                         \
+        else                                                         \
+            sum_near_rows(vectors, 2, rows);                         \
     }
 #else
 #define INSTANCE(vectors)                                            \

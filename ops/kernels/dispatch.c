@@ -29,7 +29,7 @@ static const char *const isa_names[TLK_ISA_COUNT] = {
 };
 
 #if defined TLK_HAVE_X86
-enum { ASKED = 1, AVX2 = 2, AVX512 = 4, VNNI = 8, AMX = 16 };
+enum { ASKED = 1, AVX2 = 2, AVX512 = 4, VNNI = 8, AMX = 16, AMD = 32 };
 
 static unsigned ask(void)
 {
@@ -44,8 +44,9 @@ static unsigned ask(void)
     if ((saved & 0xe6) != 0xe6 || (ebx & wide) != wide)
         return ASKED | AVX2;
     const unsigned tiles = 1U << 24 | 1U << 22 | 1U << 25; /* AMX_TILE, AMX_BF16 and AMX_INT8, of many names */
-    return ASKED | AVX2 | AVX512 | ((ecx & bit_AVX512VNNI) != 0 ? VNNI : 0) |
-           ((saved & 0x60000) == 0x60000 && (edx & tiles) == tiles ? AMX : 0);
+    const unsigned known = ASKED | AVX2 | AVX512 | ((ecx & bit_AVX512VNNI) != 0 ? VNNI : 0) |
+                           ((saved & 0x60000) == 0x60000 && (edx & tiles) == tiles ? AMX : 0);
+    return __get_cpuid(0, &eax, &ebx, &ecx, &edx) != 0 && ebx == signature_AMD_ebx ? known | AMD : known;
 }
 
 /* __builtin_cpu_supports would bring 5 KB of names of processors. */
@@ -96,6 +97,15 @@ const tlk_bytes_kernel *tlk_get_bytes(const tlk_kernels *kernels)
         return tlk_table_avx2.bytes;
 #endif
     return kernels->bytes;
+}
+
+bool tlk_shuffles_apart(void)
+{
+#if defined TLK_HAVE_X86
+    return has(AMD);
+#else
+    return false;
+#endif
 }
 
 /* Threads that meet here at first use all find the same answer, so it does not matter whose store comes last. */

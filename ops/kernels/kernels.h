@@ -74,6 +74,11 @@ const tlk_bytes_kernel *tlk_get_bytes(const tlk_kernels *kernels);
 /* "amx", "avx512", "avx2", "neon" or "portable": what tlk_get() uses. */
 const char *tlk_isa_name(void);
 
+/* Whether the CPU has ports that shuffle 512 bits and do no multiply-adds: AMD's have, while on Intel's all shuffles
+ * take turns on one of the two that multiply. Chooses between ways that give the same bits. Any thread may call it at
+ * any time; the same at every call. */
+bool tlk_shuffles_apart(void);
+
 /* How TAPLINE_ISA was taken: 0 not set, 1 obeyed, -1 unknown or not to be had here, so that the best one is used. */
 int tlk_isa_forced(void);
 

@@ -353,7 +353,7 @@ END_TEST
 /* Taps near each other, in tiles inside of x as well as at its edges: short kernels have paths of their own. */
 START_TEST(test_near_taps)
 {
-    static const int64_t kernel_sizes[] = {1, 2, 3, 4, 8, 13, 14, 15, 16, 17, 18, 33};
+    static const int64_t kernel_sizes[] = {1, 2, 3, 4, 5, 7, 8, 9, 13, 14, 15, 16, 17, 18, 33};
     const problem near = {.s = {.type = TLK_F32, .channels = 9, .filters = 5}, .batch = 1};
     for (size_t i = 0; i < sizeof kernel_sizes / sizeof kernel_sizes[0]; i++)
         for (int64_t dilation = 1; dilation <= 3; dilation++)
@@ -369,6 +369,49 @@ START_TEST(test_near_taps)
                 p.out_length = (p.length + 2 * p.pad_left - extent) / _i + 1;
                 check_problem(&p, (uint32_t)(i + (size_t)pad));
             }
+}
+END_TEST
+
+/* At a stride of 1 taps are summed in ascending order, whichever way a CPU takes: bit by bit what a chain of
+ * multiply-adds gives, seen through a pointwise convolution that changes nothing. */
+START_TEST(test_order_of_taps)
+{
+    enum { CHANNELS = 16, LENGTH = 300 };
+    for (int64_t taps = 1; taps <= 20; taps++) {
+        const problem p = {.s = {.type = TLK_F32,
+                                 .channels = CHANNELS,
+                                 .multiplier = 1,
+                                 .filters = CHANNELS,
+                                 .kernel_size = taps,
+                                 .stride = 1,
+                                 .dilation = 1},
+                           .batch = 1,
+                           .length = LENGTH,
+                           .pad_left = taps / 2,
+                           .out_length = LENGTH};
+        buffers b = make_buffers(&p, (uint32_t)taps);
+        const float *x = b.x.data, *depthwise = b.depthwise.data, *y = b.y.data;
+        for (int64_t i = 0; i < CHANNELS * CHANNELS; i++)
+            ((float *)b.pointwise.data)[i] = i % (CHANNELS + 1) == 0;
+        for (int isa = TLK_PORTABLE + 1; isa < TLK_ISA_COUNT; isa++) { /* the portable one has no multiply-add */
+            const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+            if (kernels == NULL)
+                continue;
+            run(kernels, &p, &b, INT64_MAX / 2);
+            for (int64_t c = 0; c < CHANNELS; c++)
+                for (int64_t t = 0; t < LENGTH; t++) {
+                    float sum = 0;
+                    for (int64_t k = 0; k < taps; k++) {
+                        const int64_t i = t + k - p.pad_left;
+                        if (i >= 0 && i < LENGTH)
+                            sum = fmaf(x[c * LENGTH + i], depthwise[c * taps + k], sum);
+                    }
+                    ck_assert_msg(y[c * LENGTH + t] == sum, "isa %d, %d taps: y[%d][%d] is %.9g, not %.9g", isa,
+                                  (int)taps, (int)c, (int)t, (double)y[c * LENGTH + t], (double)sum);
+                }
+        }
+        free_buffers(&b);
+    }
 }
 END_TEST
 
@@ -451,6 +494,7 @@ int main(void)
     tcase_add_loop_test(tests, test_many_weights, 0, 2);
     tcase_add_loop_test(tests, test_not_finite, 0, 4);
     tcase_add_loop_test(tests, test_near_taps, 1, 3);
+    tcase_add_test(tests, test_order_of_taps);
     tcase_add_loop_test(tests, test_far_taps, 0, 2);
     tcase_add_test(tests, test_sizes_that_do_not_exist);
     suite_add_tcase(suite, tests);
