@@ -245,12 +245,18 @@ static void run_pass(const tlk_output *output, const tlk_step *const *begin, con
     }
 }
 
-/* Longer rows are folded. */
+/* Longer rows are cut, or, if they are few, folded. */
 static void run_passes(const tlk_output *output, const tlk_step *const *begin, const tlk_step *const *end,
                        stage_area all)
 {
-    if (all.lanes <= 2 * VW) {
-        run_pass(output, begin, end, &all);
+    if (all.lanes <= 2 * VW || all.rows >= GROUP / 2) {
+        for (int i = 0; i < all.lanes; i += 2 * VW) {
+            stage_area part = all;
+            part.stage += i;
+            part.lane += i;
+            part.lanes = all.lanes - i < 2 * VW ? all.lanes - i : 2 * VW;
+            run_pass(output, begin, end, &part);
+        }
         return;
     }
     for (int64_t r = 0; r < all.rows; r++) {
@@ -295,42 +301,57 @@ void TLK_ELEMENT_FN(tlk_output_finish)(const tlk_output *output, real *stage, in
     }
 }
 
-/* Asks for what the pass behind a function reads and writes while the function is computed. */
-static void fetch_ahead(const tlk_steps *steps, const elem *y, int64_t at, int count)
+/* Asks for what the pass behind a function reads and writes of a row while the function is computed. */
+static void fetch_ahead(const tlk_output *output, int64_t row, int64_t lane, int count)
 {
-    for (int k = 0; k < count; k += 64 / (int)sizeof *y) {
+    const tlk_steps *steps = &output->steps;
+    for (int k = 0; k < count; k += 64 / (int)sizeof(elem)) {
         for (int s = 0; s < steps->count; s++)
             if (steps->steps[s].lane_step == 1)
-                __builtin_prefetch((const elem *)steps->steps[s].operand + at + k);
-        __builtin_prefetch(y + at + k, 1);
+                __builtin_prefetch((const elem *)steps->steps[s].operand + row * steps->steps[s].row_step + lane + k);
+        __builtin_prefetch(output->y + row * output->row_step + lane + k, 1);
     }
 }
 
-/* A chain of floats that begins with a function takes them from where they lie. */
-static void run(tlk_type type, const tlk_steps *steps, const void *x, int x_step, void *y, int64_t n)
+/* Onto the stage: n elements, or the first of them n times. */
+static void load_row(tlk_type type, const elem *x, int step, real *stage, int n)
+{
+    const vec one = v_set1(e_get(type, x));
+    for (int k = 0; k < n; k += VW)
+        v_store(stage + k, step == 0 ? one : n - k < VW ? e_load_n(type, x + k, n - k) : e_load(type, x + k));
+}
+
+/* As many rows at once as the stage has room for. A chain of floats that begins with a function takes them from where
+ * they lie. */
+static void run(tlk_type type, const tlk_steps *steps, const void *x, int64_t x_row_step, int x_lane_step, void *y,
+                int64_t rows, int64_t n)
 {
     static const tlk_activation linear = {.kind = TLK_LINEAR};
-    const bool direct = type == TLK_F32 && x_step == 1 && steps->count > 0 && !is_arithmetic(&steps->steps[0]);
+    const bool direct = type == TLK_F32 && x_lane_step == 1 && steps->count > 0 && !is_arithmetic(&steps->steps[0]);
     const tlk_output output = {.type = type,
                                .y = y,
+                               .row_step = n,
                                .lane_step = 1,
                                .scale = 1,
                                .activation = &linear,
                                .steps = {steps->steps + direct, steps->count - direct}};
+    const int64_t width = n < TILE ? (n + VW - 1) / VW * VW : TILE;
     real stage[TILE] __attribute__((aligned(64)));
-    const vec one = v_set1(n > 0 ? e_get(type, (const elem *)x) : 0);
-    for (int64_t i = 0; i < n; i += TILE) {
-        const int count = (int)(n - i < TILE ? n - i : TILE);
-        const elem *from = (const elem *)x + i * x_step;
-        if (direct) {
-            fetch_ahead(&output.steps, y, i, count);
-            apply_function(&steps->steps[0], (const real *)(const void *)from, stage, count);
+    for (int64_t r = 0, high; n > 0 && r < rows; r += high) {
+        high = rows - r < TILE / width ? rows - r : TILE / width;
+        for (int64_t i = 0; i < n; i += TILE) {
+            const int count = (int)(n - i < TILE ? n - i : TILE);
+            for (int64_t k = 0; k < high; k++) {
+                const elem *from = (const elem *)x + (r + k) * x_row_step + i * x_lane_step;
+                if (direct) {
+                    fetch_ahead(&output, r + k, i, count);
+                    apply_function(&steps->steps[0], (const real *)(const void *)from, stage + k * width, count);
+                } else {
+                    load_row(type, from, x_lane_step, stage + k * width, count);
+                }
+            }
+            TLK_ELEMENT_FN(tlk_output_finish)(&output, stage, width, r, i, (int)high, count);
         }
-        for (int k = 0; !direct && k < count; k += VW)
-            v_store(stage + k, x_step == 0      ? one
-                               : count - k < VW ? e_load_n(type, from + k, count - k)
-                                                : e_load(type, from + k));
-        TLK_ELEMENT_FN(tlk_output_finish)(&output, stage, TILE, 0, i, 1, count);
     }
 }
 

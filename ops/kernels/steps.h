@@ -47,9 +47,11 @@ typedef struct tlk_steps {
 } tlk_steps;
 
 typedef struct tlk_steps_kernel {
-    /* n elements, all tensors' of one type, as lanes of row 0; x_step is 1, or 0 where they are all x's first. y may be
-     * x, or an operand that moves along with it. */
-    void (*run)(tlk_type type, const tlk_steps *steps, const void *x, int x_step, void *y, int64_t n);
+    /* `rows` rows of n elements, of tensors of one type. Those of y follow each other; x has them x_row_step apart, and
+     * x_lane_step is 1, or 0 where all elements of a row are its first. y may be x, or an operand, where that moves
+     * along with y everywhere. */
+    void (*run)(tlk_type type, const tlk_steps *steps, const void *x, int64_t x_row_step, int x_lane_step, void *y,
+                int64_t rows, int64_t n);
 } tlk_steps_kernel;
 
 #endif

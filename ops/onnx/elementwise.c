@@ -46,23 +46,34 @@ void op_map_init(op_map *map, const tl_tensor *out, const tl_tensor *const *inpu
         for (int32_t k = 0; k < count; k++)
             strides[k][0] = 1;
     }
-    map->rank = last;
     map->row = dims[last];
-    map->units = 1;
+    for (int32_t k = 0; k < count; k++)
+        map->step[k] = (int32_t)strides[k][last];
+    map->rows = map->high = 1;
+    map->tile = map->row;
+    if (map->row > TILE) {
+        const int64_t tiles = (map->row - 1) / TILE + 1;
+        map->tile = ((map->row - 1) / tiles + LANES) / LANES * LANES;
+        map->pieces = (map->row - 1) / map->tile + 1;
+    } else {
+        if (last > 0) {
+            map->rows = dims[--last];
+            for (int32_t k = 0; k < count; k++)
+                map->next[k] = strides[k][last];
+        }
+        map->pieces = (map->rows - 1) / (TILE / map->row) + 1;
+        map->high = (map->rows - 1) / map->pieces + 1;
+        map->pieces = (map->rows - 1) / map->high + 1;
+    }
+    map->rank = last;
+    map->units = map->pieces;
     for (int32_t i = 0; i < last; i++) {
         map->dims[i] = dims[i];
         map->units *= dims[i];
-    }
-    for (int32_t k = 0; k < count; k++) {
-        map->step[k] = (int32_t)strides[k][last];
-        for (int32_t i = 0; i < last; i++)
+        for (int32_t k = 0; k < count; k++)
             map->strides[k][i] = strides[k][i];
     }
-    map->tiles = (map->row - 1) / TILE + 1;
-    map->tile = map->tiles == 1 ? map->row : ((map->row - 1) / map->tiles + LANES) / LANES * LANES;
-    map->tiles = (map->row - 1) / map->tile + 1;
-    map->units *= map->tiles;
-    map->grain = PIECE / (map->tile * cost);
+    map->grain = PIECE / (map->high * map->tile * cost);
     if (map->grain < 1)
         map->grain = 1;
 }
@@ -70,18 +81,34 @@ void op_map_init(op_map *map, const tl_tensor *out, const tl_tensor *const *inpu
 typedef struct walk {
     const op_map *map;
     op_row row;
+    op_rows rows; /* or, where it is not NULL, several at once */
     const void *context;
 } walk;
+
+/* `rows` rows of n elements; input k's first one is at in[k], which is lost. */
+static void walk_rows(const walk *w, int64_t *in, int64_t at, int64_t rows, int64_t n)
+{
+    if (w->rows) {
+        w->rows(w->context, in, at, rows, n);
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++, at += n) {
+        w->row(w->context, in, at, n);
+        for (int k = 0; k < w->map->count; k++)
+            in[k] += w->map->next[k];
+    }
+}
 
 static void walk_units(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const walk *w = context;
     const op_map *map = w->map;
+    const bool cut = map->tile < map->row;
     int64_t index[TL_MAX_RANK];
     int64_t start[OP_MAP_INPUTS] = {0};
     (void)thread;
-    int64_t tile = begin % map->tiles, rest = begin / map->tiles;
-    int64_t row_at = rest * map->row;
+    int64_t piece = begin % map->pieces, rest = begin / map->pieces;
+    int64_t at = rest * map->rows * map->row;
     for (int32_t i = map->rank - 1; i >= 0; i--) {
         index[i] = rest % map->dims[i];
         rest /= map->dims[i];
@@ -89,16 +116,17 @@ static void walk_units(void *context, int64_t begin, int64_t end, int32_t thread
             start[k] += index[i] * map->strides[k][i];
     }
     for (int64_t unit = begin; unit < end; unit++) {
-        const int64_t from = tile * map->tile;
+        const int64_t first = cut ? 0 : piece * map->high, from = cut ? piece * map->tile : 0;
+        const int64_t rows = map->rows - first < map->high ? map->rows - first : map->high;
         const int64_t n = map->row - from < map->tile ? map->row - from : map->tile;
         int64_t in[OP_MAP_INPUTS] = {0};
         for (int k = 0; k < map->count; k++)
-            in[k] = start[k] + from * map->step[k];
-        w->row(w->context, in, row_at + from, n);
-        if (++tile < map->tiles)
+            in[k] = start[k] + first * map->next[k] + from * map->step[k];
+        walk_rows(w, in, at + first * map->row + from, rows, n);
+        if (++piece < map->pieces)
             continue;
-        tile = 0;
-        row_at += map->row;
+        piece = 0;
+        at += map->rows * map->row;
         for (int32_t i = map->rank - 1; i >= 0; i--) {
             for (int k = 0; k < map->count; k++)
                 start[k] += map->strides[k][i];
@@ -111,15 +139,25 @@ static void walk_units(void *context, int64_t begin, int64_t end, int32_t thread
     }
 }
 
-void op_map_run(tl_call *call, const op_map *map, op_row row, const void *context)
+static void run_walk(tl_call *call, walk w)
 {
-    walk w = {map, row, context};
+    const op_map *map = w.map;
     if (map->units == 0) /* no elements */
         return;
     if (map->units <= map->grain || call->thread_count <= 1)
         walk_units(&w, 0, map->units, 0);
     else
         call->host->parallel_for(call, walk_units, &w, map->units, op_even_grain(call, map->units, map->grain));
+}
+
+void op_map_run(tl_call *call, const op_map *map, op_row row, const void *context)
+{
+    run_walk(call, (walk){map, row, NULL, context});
+}
+
+void op_map_run_rows(tl_call *call, const op_map *map, op_rows rows, const void *context)
+{
+    run_walk(call, (walk){map, NULL, rows, context});
 }
 
 /* ---- Two operands */
@@ -275,25 +313,25 @@ typedef struct joined_rows {
  * wherever else they lie, it is written out for all rows along the axis around them, which then are one. */
 static bool join_rows(pair *p, const op_map *map, joined_rows *joined)
 {
-    const int32_t last = map->rank - 1, k = map->step[0] != 0;
-    const int64_t row = map->row, rows = last < 0 ? 0 : map->dims[last];
-    if (last < 0 || row > SHORT || map->units == 0 || p->size == 0 ||
+    const int32_t k = map->step[0] != 0;
+    const int64_t row = map->row, rows = map->rows;
+    if (rows == 1 || row > SHORT || map->units == 0 || p->size == 0 ||
         rows * row * p->size > (int64_t)sizeof joined->elements || map->step[k] != 0 || map->step[!k] != 1 ||
-        map->strides[!k][last] != row)
+        map->next[!k] != row)
         return false;
-    for (int32_t i = 0; i < last; i++)
+    for (int32_t i = 0; i < map->rank; i++)
         if (map->strides[k][i] != 0)
             return false;
     const tl_tensor *still = k ? p->b : p->a;
     for (int64_t i = 0; i < rows; i++)
-        op_fill((char *)&joined->elements + i * row * p->size,
-                (const char *)still->data + i * map->strides[k][last] * p->size, (size_t)p->size, row);
+        op_fill((char *)&joined->elements + i * row * p->size, (const char *)still->data + i * map->next[k] * p->size,
+                (size_t)p->size, row);
     joined->still = *still;
     joined->still.data = &joined->elements;
     *(k ? &p->b : &p->a) = &joined->still;
     joined->map = *map;
-    joined->map.units /= rows;
-    joined->map.rank = last;
+    joined->map.units /= map->pieces;
+    joined->map.rows = joined->map.high = joined->map.pieces = 1;
     joined->map.row = joined->map.tile = rows * row;
     joined->map.grain = PIECE / (rows * row) + 1;
     joined->map.step[k] = 1;

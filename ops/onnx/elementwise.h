@@ -11,16 +11,18 @@
 
 /* How up to OP_MAP_INPUTS inputs lie under an output: axes of size 1 left out, neighbours joined wherever every input
  * allows it. The innermost is a row, on which an input moves along (step 1) or stands still (step 0). Strides are in
- * elements. */
+ * elements. A unit is a few rows of the axis around, or a part of a long row. */
 typedef struct op_map {
     int32_t count; /* of inputs */
-    int32_t rank;  /* of the axes around the rows */
+    int32_t rank;  /* of the axes around rows and row */
     int32_t step[OP_MAP_INPUTS];
     int64_t dims[TL_MAX_RANK], strides[OP_MAP_INPUTS][TL_MAX_RANK];
-    int64_t row;         /* elements */
-    int64_t tile, tiles; /* a row is cut into `tiles` pieces of `tile` elements, so that threads can share it */
-    int64_t units;       /* rows times tiles; 0 if there are no elements */
-    int64_t grain;       /* units in a piece of a parallel loop */
+    int64_t rows, next[OP_MAP_INPUTS]; /* the axis around a row, and its strides; 1 where a row is cut */
+    int64_t row;                       /* elements */
+    int64_t high, tile;                /* of a unit: rows, and elements of each */
+    int64_t pieces;                    /* units in `rows` rows */
+    int64_t units;                     /* of all; 0 if there are no elements */
+    int64_t grain;                     /* units in a piece of a parallel loop */
 } op_map;
 
 /* Prepares for `count` inputs with dims that broadcast to out's, aligned at the last axis. Does nothing but make the
@@ -31,6 +33,9 @@ void op_map_init(op_map *map, const tl_tensor *out, const tl_tensor *const *inpu
 /* Computes out[at .. at + n) from the inputs, of which input k starts at in[k]; indices of elements. */
 typedef void (*op_row)(const void *context, const int64_t *in, int64_t at, int64_t n);
 void op_map_run(tl_call *call, const op_map *map, op_row row, const void *context);
+/* The same for `rows` rows of n elements, which are neighbours in the output, and map->next[k] apart in input k. */
+typedef void (*op_rows)(const void *context, const int64_t *in, int64_t at, int64_t rows, int64_t n);
+void op_map_run_rows(tl_call *call, const op_map *map, op_rows rows, const void *context);
 
 /* ---- Operators of two operands */
 

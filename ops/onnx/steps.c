@@ -183,7 +183,7 @@ static void run_rows(void *context, int64_t begin, int64_t end, int32_t thread)
         const tlk_steps bound =
             steps_bind(job->call, job->program, job->first, job->places, r / job->rows, r % job->rows, false, steps);
         char *y = (char *)out->data + r * job->lanes * (int64_t)nn_type_size(out->type);
-        tlk_get()->steps[type]->run(type, &bound, y, 1, y, job->lanes);
+        tlk_get()->steps[type]->run(type, &bound, y, 0, 1, y, 1, job->lanes);
     }
 }
 

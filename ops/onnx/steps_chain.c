@@ -33,7 +33,7 @@ typedef struct chain {
     int64_t size; /* of an element */
 } chain;
 
-static void chain_row(const void *context, const int64_t *in, int64_t at, int64_t n)
+static void chain_rows(const void *context, const int64_t *in, int64_t at, int64_t rows, int64_t n)
 {
     const chain *c = context;
     const op_map *map = c->call->plan;
@@ -45,19 +45,20 @@ static void chain_row(const void *context, const int64_t *in, int64_t at, int64_
             continue;
         input++;
         steps[s].operand = (const char *)c->call->inputs[input]->data + in[input] * c->size;
-        steps[s].row_step = 0;
+        steps[s].row_step = map->next[input];
         steps[s].lane_step = map->step[input];
     }
     const tlk_steps bound = {steps, c->program->count};
     tlk_get()->steps[c->type]->run(c->type, &bound, (const char *)c->call->inputs[0]->data + in[0] * c->size,
-                                   map->step[0], (char *)c->call->outputs[0]->data + at * c->size, n);
+                                   map->next[0], map->step[0], (char *)c->call->outputs[0]->data + at * c->size, rows,
+                                   n);
 }
 
 static tl_status run(tl_call *call)
 {
     const tl_type type = call->outputs[0]->type;
     const chain c = {call, call->state, nn_kernel_type(type), (int64_t)nn_type_size(type)};
-    op_map_run(call, call->plan, chain_row, &c);
+    op_map_run_rows(call, call->plan, chain_rows, &c);
     return TL_OK;
 }
 

@@ -69,7 +69,7 @@ static void check_chain(const tlk_kernels *kernels, int64_t n, int before, uint3
     const tlk_step steps[] = {{.kind = TLK_STEP_ACTIVATE, .activation = {.kind = TLK_TANH}},
                               {.kind = TLK_STEP_MUL, .operand = v.data, .lane_step = 1},
                               {.kind = TLK_STEP_ADD, .operand = &two}};
-    kernels->steps[TLK_F32]->run(TLK_F32, &(tlk_steps){steps, 3}, x.data, 1, y.data, n);
+    kernels->steps[TLK_F32]->run(TLK_F32, &(tlk_steps){steps, 3}, x.data, 0, 1, y.data, 1, n);
     for (int64_t i = 0; i < n; i++) {
         const double expected = tanh((double)((float *)x.data)[i]) * (double)((float *)v.data)[i] + 2;
         ck_assert_double_le(fabs((double)((float *)y.data)[i] - expected), 1e-5);
@@ -79,9 +79,43 @@ static void check_chain(const tlk_kernels *kernels, int64_t n, int before, uint3
     guarded_free(&y);
 }
 
+/* tanh(x) * u + v + w, or x * u + v + w, for several rows: x and v move along a row or stand still, u has a number for
+ * each row, and w is what lies where the result will. */
+static void check_rows(const tlk_kernels *kernels, int64_t n, int before, uint32_t *state)
+{
+    enum { MOST_ROWS = 18 };
+    const int64_t rows = 1 + (int64_t)random_below(state, MOST_ROWS);
+    const int x_step = (int)random_below(state, 2);
+    const int function = (int)random_below(state, 2);
+    const int64_t x_row = x_step ? n : 1;
+    guarded x = floats(rows * x_row, before, state);
+    guarded u = floats(rows, before, state);
+    guarded v = floats(n, before, state);
+    guarded y = floats(rows * n, before, state);
+    double expected[MOST_ROWS * MOST];
+    for (int64_t i = 0; i < rows * n; i++) {
+        const double at = (double)((float *)x.data)[i / n * x_row + i % n * x_step];
+        expected[i] = (function ? tanh(at) : at) * (double)((float *)u.data)[i / n] + (double)((float *)v.data)[i % n] +
+                      (double)((float *)y.data)[i];
+    }
+    const tlk_step steps[] = {{.kind = TLK_STEP_ACTIVATE, .activation = {.kind = TLK_TANH}},
+                              {.kind = TLK_STEP_MUL, .operand = u.data, .row_step = 1},
+                              {.kind = TLK_STEP_ADD, .operand = v.data, .lane_step = 1},
+                              {.kind = TLK_STEP_ADD, .operand = y.data, .row_step = n, .lane_step = 1}};
+    const tlk_steps bound = {steps + !function, 3 + function};
+    kernels->steps[TLK_F32]->run(TLK_F32, &bound, x.data, x_row, x_step, y.data, rows, n);
+    for (int64_t i = 0; i < rows * n; i++)
+        ck_assert_double_le(fabs((double)((float *)y.data)[i] - expected[i]), 1e-5);
+    guarded_free(&x);
+    guarded_free(&u);
+    guarded_free(&v);
+    guarded_free(&y);
+}
+
 START_TEST(test_chains)
 {
     for_all(check_chain);
+    for_all(check_rows);
 }
 END_TEST
 
