@@ -40,7 +40,7 @@ typedef struct graph_table {
 #define NORM " scale:4 shift:4 mean:4 var:4"
 
 /* A test for each graph, which must live on: with and without rules. Without a `table` (NULL), each is opened without
- * the rules of the last phase, too. */
+ * the rules of the last phase, too. And one for all, in which memory is refused. */
 Suite *suite_of_graphs(const char *name, const graph *graphs, size_t count, const graph_table *table);
 
 #endif
