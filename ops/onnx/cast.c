@@ -226,18 +226,12 @@ static void convert_block(const cast *c, int64_t at, int64_t n)
             op_store_block(to, c->y->data, at, n, &out);
         }
         return;
-    case TL_FLOAT8E4M3FN:
-    case TL_FLOAT8E4M3FNUZ:
-    case TL_FLOAT8E5M2:
-    case TL_FLOAT8E5M2FNUZ:
-    case TL_FLOAT8E8M0:
-    case TL_FLOAT4E2M1:
-    case TL_FLOAT6E2M3:
-    case TL_FLOAT6E3M2:
-        store_small_floats(c, from, x, at, n);
-        return;
     default:
         break;
+    }
+    if (op_domain_of(to) == OP_F32) {
+        store_small_floats(c, from, x, at, n);
+        return;
     }
     if (to == TL_BOOL && from == OP_F32) {
         tlk_get()->whole->narrow(TLK_AS_FLOAT_TRUTH, x, (uint8_t *)c->y->data + at, n);
