@@ -2,6 +2,7 @@
 #include "exec/executor.h"
 #include "exec/list.h"
 #include "onnx/op.h"
+#include "onnx/tensor.h"
 
 static tl_graph *graph_attribute(const tl_call *call, const char *name)
 {
@@ -197,14 +198,31 @@ static tl_status stack(const tl_call *call, const tl_executor *inner, tl_reserve
     return TL_OK;
 }
 
-/* Copies `outer` blocks of `count` pieces of `bytes`, as (outer, count, bytes) from (count, outer, bytes), last piece
- * first if reversed. */
-static void unstack(char *to, const char *from, int64_t outer, int64_t count, int64_t bytes, bool reversed)
+/* Copies n elements, from number `from_at` of one buffer to number `to_at` of another. Where several share a byte, it
+ * must be 0 there. */
+static void copy_elements(tl_type type, char *to, int64_t to_at, const char *from, int64_t from_at, int64_t n)
 {
+    const int64_t bits = (int64_t)tl_type_bits(type), size = bits / 8, in_a_byte = size ? 1 : 8 / bits;
+    if (size && n > 0)
+        memcpy(to + to_at * size, from + from_at * size, (size_t)(n * size));
+    for (const int64_t end = to_at + n; !size && to_at < end; to_at++, from_at++) {
+        const int64_t element = (uint8_t)from[from_at / in_a_byte] >> from_at % in_a_byte * bits & ((1 << bits) - 1);
+        to[to_at / in_a_byte] = (char)(to[to_at / in_a_byte] | element << to_at % in_a_byte * bits);
+    }
+}
+
+/* Makes `out`, as (outer, count, inner), of (count, outer, inner), last piece first if reversed. Each piece begins with
+ * a byte of its own. There are elements. */
+static void unstack(const tl_tensor *out, const char *from, int32_t axis, bool reversed)
+{
+    const int64_t outer = op_product(out, 0, axis), count = out->dims[axis];
+    const int64_t inner = op_product(out, axis + 1, out->rank), piece = tl_type_bytes(out->type, outer * inner);
+    if (TL_T(out->type) & OP_T_PACKED)
+        memset(out->data, 0, (size_t)tl_tensor_bytes(out));
     for (int64_t i = 0; i < count; i++)
-        for (int64_t o = 0; o < outer && bytes > 0; o++)
-            memcpy(to + (o * count + (reversed ? count - 1 - i : i)) * bytes, from + (i * outer + o) * bytes,
-                   (size_t)bytes);
+        for (int64_t o = 0; o < outer; o++)
+            copy_elements(out->type, out->data, (o * count + (reversed ? count - 1 - i : i)) * inner, from + i * piece,
+                          o * inner, inner);
 }
 
 /* Hands out `rounds` stacked results, with the new axis at `axis`. */
@@ -234,8 +252,7 @@ static tl_status give_stacked(tl_call *call, size_t k, const tl_tensor *shape, i
     if (!data)
         return TL_NO_MEMORY;
     if (tl_tensor_elements(out) > 0)
-        unstack(data, stacked, op_product(out, 0, (int32_t)axis), rounds,
-                tl_type_bytes(out->type, op_product(out, (int32_t)axis + 1, rank)), reversed);
+        unstack(out, stacked, (int32_t)axis, reversed);
     return TL_OK;
 }
 
@@ -484,18 +501,20 @@ static tl_status scan_piece(const scan *s, size_t k, int64_t round)
         *(i < axis ? &outer : &inner) *= whole->dims[i];
         piece->dims[to++] = whole->dims[i];
     }
-    int64_t bytes = tl_type_bytes(whole->type, inner);
+    const int64_t bytes = tl_tensor_bytes(piece);
+    const bool packed = TL_T(whole->type) & OP_T_PACKED;
     int64_t at = list_entry(s->call, "scan_input_directions", k) ? s->rounds - 1 - round : round;
-    const char *from = (const char *)whole->data + at * bytes;
-    if (outer == 1) {
-        piece->data = (void *)(uintptr_t)from;
+    if (outer == 1 && !packed) {
+        piece->data = (char *)whole->data + at * bytes;
         return TL_OK;
     }
-    char *to = tl_reserve_bytes(s->inner, &s->inner->buffers[2 * s->states + s->outputs + k], (size_t)(outer * bytes));
+    char *to = tl_reserve_bytes(s->inner, &s->inner->buffers[2 * s->states + s->outputs + k], (size_t)bytes);
     if (!to)
         return tl_fail(s->call, TL_NO_MEMORY, "no memory for a piece of scan input %zu", k);
-    for (int64_t o = 0; o < outer && bytes > 0; o++)
-        memcpy(to + o * bytes, from + o * s->rounds * bytes, (size_t)bytes);
+    if (packed)
+        memset(to, 0, (size_t)bytes);
+    for (int64_t o = 0; o < outer && inner > 0; o++)
+        copy_elements(whole->type, to, o * inner, whole->data, (o * s->rounds + at) * inner, inner);
     piece->data = to;
     return TL_OK;
 }
@@ -596,6 +615,9 @@ static tl_status put(tl_call *call, size_t k, const tl_tensor *result, int32_t a
         if (tl_tensor_bytes(out) > 0)
             memset(data, 0, (size_t)tl_tensor_bytes(out));
     }
+    if (TL_T(result->type) & OP_T_PACKED)
+        return tl_fail(call, TL_UNSUPPORTED, "output %zu is %s, which this version of Scan has not", k,
+                       tl_type_name(result->type));
     bool same = out->type == result->type && out->rank == axes + result->rank;
     for (int32_t i = 0; same && i < result->rank; i++)
         same = out->dims[axes + i] == result->dims[i];
@@ -702,7 +724,7 @@ static const tl_attribute_spec scan_attrs[] = {
 
 static const tl_param scan_ins_8[] = {
     OP_OPT("sequence_lens", TL_T(TL_INT64), 0),
-    {"initial_state_and_scan_inputs", TL_T_ALL, 0, TL_PARAM_VARIADIC | TL_PARAM_MIXED},
+    {"initial_state_and_scan_inputs", OP_T_WHOLE, 0, TL_PARAM_VARIADIC | TL_PARAM_MIXED},
 };
 static const tl_attribute_spec scan_attrs_8[] = {
     {.name = "body", .kind = TL_ATTR_GRAPH, .flags = TL_ATTR_REQUIRED},

@@ -2,6 +2,7 @@
 #include "exec/executor.h"
 #include "exec/list.h"
 #include "onnx/op.h"
+#include "onnx/tensor.h"
 
 tl_list *tl_list_new(tl_arena *heap, tl_kind kind, size_t count)
 {
@@ -353,6 +354,8 @@ static tl_status concat_plan(const tl_call *call, const tl_list *list, bool stac
     if (list->count == 0)
         return tl_fail(call, TL_INVALID_INPUT, "an empty sequence cannot be joined");
     *shape = list->items[0]->tensor;
+    if (TL_T(shape->type) & OP_T_PACKED)
+        return tl_fail(call, TL_UNSUPPORTED, "the elements are %s, which cannot be joined", tl_type_name(shape->type));
     int32_t rank = shape->rank + stacked;
     if (rank > TL_MAX_RANK)
         return tl_fail(call, TL_UNSUPPORTED, "the result has rank %d, but %d is the most", rank, TL_MAX_RANK);
@@ -500,7 +503,7 @@ static tl_status split_run(tl_call *call)
 }
 
 static const tl_attribute_spec split_attrs[] = {OP_INT("axis", 0), OP_INT("keepdims", 1)};
-static const tl_param split_ins[] = {OP_IN("input", TL_T_ALL, 0), OP_OPT("split", TL_T_INDEX, 0)};
+static const tl_param split_ins[] = {OP_IN("input", OP_T_WHOLE, 0), OP_OPT("split", TL_T_INDEX, 0)};
 SEQUENCE_OP(SplitToSequence, 11, split_ins, list_out, OP_PARAMS(attribute, split_attrs), .reshape = split_reshape,
             .run = split_run);
 

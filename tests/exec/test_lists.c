@@ -324,6 +324,40 @@ static void result_of_no_rounds(void)
     add(with_graph(plain("Loop", "number -", "y"), "body", body));
 }
 
+static message shared_byte(void)
+{
+    return tensor(TL_INT4);
+}
+
+static message shared_bytes(void)
+{
+    return list_of(TYPE_SEQUENCE, shared_byte());
+}
+
+/* Five elements, of which two share a byte. */
+static void add_shared(void)
+{
+    static message x;
+    const int64_t five = 5;
+    x.size = 0;
+    put_tensor(&x, "shared", TL_INT4, &five, 1);
+    put_blob(&x, 9, "123", 3);
+    put_message(&graph, 5, &x);
+}
+static void split_of_shared_bytes(void)
+{
+    add_shared();
+    add(plain("SplitToSequence", "shared", "y"));
+}
+static void join_of_shared_bytes(void)
+{
+    message join = plain("ConcatFromSequence", "s", "y"), axis = attribute("axis", ATTR_INT);
+    add_shared();
+    put_message(&join, 5, &axis);
+    add(plain("SequenceConstruct", "shared shared", "s"));
+    add(join);
+}
+
 static const struct {
     void (*build)(void);
     message (*type)(void); /* of y */
@@ -353,6 +387,8 @@ static const struct {
     {condition_that_is_a_list, floats, TL_INVALID_MODEL, "input 's' is no tensor"},
     {scanned_list, floats, TL_INVALID_MODEL, "input 's' is no tensor"},
     {state_that_is_absent, floats, TL_INVALID_MODEL, "the body takes 3 values, but gets 2"},
+    {split_of_shared_bytes, shared_bytes, TL_UNSUPPORTED, "int4"},
+    {join_of_shared_bytes, shared_byte, TL_UNSUPPORTED, "int4"},
     {result_of_no_rounds, floats, TL_NO_MEMORY, "no memory"},
 };
 
@@ -415,6 +451,79 @@ START_TEST(refused)
     tl_runtime_destroy(runtime);
     ck_assert_msg(status == cases[_i].status, "case %d: %s, '%s'", _i, tl_status_name(status), error.message);
     ck_assert_msg(strstr(error.message, cases[_i].says), "case %d: '%s' lacks '%s'", _i, error.message, cases[_i].says);
+}
+END_TEST
+
+/* ---- Elements that share bytes */
+
+enum { ROWS_OF_X = 3, PIECES = 5, COLUMNS = 3, ELEMENTS = ROWS_OF_X * PIECES * COLUMNS };
+
+static message with_entry(message to, const char *name, int64_t value)
+{
+    message a = attribute(name, ATTR_INTS);
+    put_int(&a, 8, value);
+    put_message(&to, 5, &a);
+    return to;
+}
+
+static unsigned bits_at(const uint8_t *data, int bits, int at)
+{
+    return data[at * bits / 8] >> at * bits % 8 & ((1u << bits) - 1);
+}
+
+/* Pieces of odd numbers of elements, along the middle axis of x, which go to another axis of y; from the last one on,
+ * if the test is odd. */
+START_TEST(pieces_of_bytes)
+{
+    static const struct {
+        tl_type type;
+        int bits;
+    } types[] = {{TL_INT4, 4}, {TL_UINT2, 2}, {TL_UINT8, 8}};
+    const int bits = types[_i / 6].bits, axis = _i / 2 % 3, reversed = _i % 2;
+    const int64_t dims[] = {ROWS_OF_X, PIECES, COLUMNS};
+    static message m, x;
+    uint8_t bytes[ELEMENTS];
+    message body = {.size = 0}, count = attribute("num_scan_inputs", ATTR_INT), scan = plain("Scan", "x", "y");
+    const message keep = plain("Identity", "piece", "same");
+    tl_runtime *runtime;
+    tl_session *session;
+    tl_context *context;
+    tl_tensor y;
+    tl_error error;
+    for (int i = 0; i < ELEMENTS; i++)
+        bytes[i] = (uint8_t)(37 * i + i / 7);
+    put_message(&body, GRAPH_NODE, &keep);
+    put_value(&body, GRAPH_INPUT, "piece", tensor(types[_i / 6].type));
+    put_value(&body, GRAPH_OUTPUT, "same", tensor(types[_i / 6].type));
+    put_int(&count, 3, 1);
+    put_message(&scan, 5, &count);
+    scan = with_entry(with_entry(scan, "scan_input_axes", 1), "scan_output_axes", axis);
+    scan = with_entry(with_graph(scan, "body", body), "scan_input_directions", reversed);
+    graph.size = x.size = 0;
+    add(scan);
+    put_tensor(&x, "x", types[_i / 6].type, dims, 3);
+    put_blob(&x, 9, bytes, (size_t)(ELEMENTS * bits + 7) / 8);
+    put_message(&graph, 5, &x);
+    put_value(&graph, GRAPH_OUTPUT, "y", tensor(types[_i / 6].type));
+    m = model_of(&graph);
+    ck_assert_int_eq(tl_runtime_create(NULL, &runtime, &error), TL_OK);
+    ck_assert_msg(tl_session_open_memory(runtime, m.bytes, m.size, NULL, &session, &error) == TL_OK, "%s",
+                  error.message);
+    ck_assert_int_eq(tl_context_create(session, &context, &error), TL_OK);
+    ck_assert_msg(tl_context_run(context, &error) == TL_OK, "%s", error.message);
+    ck_assert_int_eq(tl_context_output(context, 0, &y, &error), TL_OK);
+    ck_assert(y.rank == 3 && y.dims[axis] == PIECES && tl_tensor_elements(&y) == ELEMENTS);
+    for (int i = 0; i < ELEMENTS; i++) {
+        const int piece = reversed ? PIECES - 1 - i / COLUMNS % PIECES : i / COLUMNS % PIECES;
+        const int row = i / COLUMNS / PIECES, column = i % COLUMNS;
+        const int to = axis == 0   ? (piece * ROWS_OF_X + row) * COLUMNS + column
+                       : axis == 1 ? (row * PIECES + piece) * COLUMNS + column
+                                   : (row * COLUMNS + column) * PIECES + piece;
+        ck_assert_uint_eq(bits_at(y.data, bits, to), bits_at(bytes, bits, i));
+    }
+    tl_context_destroy(context);
+    tl_session_destroy(session);
+    tl_runtime_destroy(runtime);
 }
 END_TEST
 
@@ -655,6 +764,7 @@ int main(void)
     TCase *shared = tcase_create("shared");
     tcase_add_test(shared, ends);
     tcase_add_test(shared, rounds_of_nothing);
+    tcase_add_loop_test(shared, pieces_of_bytes, 0, 18);
     suite_add_tcase(suite, shared);
     TCase *made = tcase_create("maps");
     tcase_add_loop_test(made, vectors, 0, 2 * ROWS);
