@@ -113,11 +113,12 @@ static fft_complex swapped(fft_complex a)
     return (fft_complex){a.im, a.re};
 }
 
-/* The transform of a convolution's length. */
+/* The transform of a convolution's length, which has no odd factors, for which there would have to be scratch memory.
+ */
 static fft_complex *circle_run(const fft_plan *plan, const fft_complex *table, bool inverse, fft_complex *in,
                                fft_complex *other)
 {
-    return run_f64(&plan->circle, 1, table + plan->n, inverse, in, other, NULL);
+    return run_f64(&plan->circle, 1, table + plan->n, inverse, in, other, other);
 }
 
 void fft_table_set(const fft_plan *plan, void *table, fft_complex *scratch)
