@@ -22,6 +22,13 @@ TLK_INLINE void multiply_add(int rows, int vectors, const real *a, int a_row, co
 /* Only the largest blocks, which do most of the work, are worth the code; of 7 rows, none gains. */
 #define UNROLLED(rows, vectors) ((vectors) == TLK_NV && (rows) > TLK_MR / 2 && TLK_MR != 7)
 
+/* The next line of what the block asks for, into the second-level cache. */
+TLK_INLINE const real *ask(const real *ahead)
+{
+    __builtin_prefetch(ahead, 0, 2);
+    return ahead + 64 / sizeof(real);
+}
+
 TLK_INLINE void finish(int rows, int vectors, const tlk_block *block, vec sum[TLK_MR][TLK_NV])
 {
     const vec low = v_set1(block->low);
@@ -53,11 +60,13 @@ TLK_INLINE void by_rows(int rows, int vectors, bool column, const tlk_block *blo
     for (int v = 0; v < vectors; v++)
         sum[r][v] = v_set1(block->bias[r]);
     const real *a = block->a;
+    const real *ahead = block->ahead != NULL ? block->ahead : a;
     for (int64_t t = 0; t < block->taps; t++) {
         const real *b = block->b + block->offsets[t];
         int64_t j = block->depth;
         /* Two at a time leave more of the ports that multiply to multiplications. */
         for (; UNROLLED(rows, vectors) && !column && j >= 2; j -= 2, a += 2 * rows, b += 2 * block->b_step) {
+            ahead = ask(ahead);
             multiply_add(rows, vectors, a, 1, b, sum);
             multiply_add(rows, vectors, a + rows, 1, b + block->b_step, sum);
         }
@@ -109,6 +118,7 @@ TLK_INLINE void by_lanes(int rows, int vectors, const tlk_block *block)
         sum[r][v] = sum[0][v];
     const real *group = block->a;
     const real *b = block->b;
+    const real *ahead = block->ahead != NULL ? block->ahead : b;
     int64_t in_row = 0;
     for (int64_t left = block->depth; left > 0; group += block->a_stride) {
         int64_t count = VW;
@@ -119,6 +129,7 @@ TLK_INLINE void by_lanes(int rows, int vectors, const tlk_block *block)
         left -= count;
         const real *a = group;
         for (; UNROLLED(rows, vectors) && count >= 2; count -= 2, a += 2, b += 2 * TLK_NR) {
+            ahead = ask(ahead);
             multiply_add(rows, vectors, a, VW, b, sum);
             multiply_add(rows, vectors, a + 1, VW, b + TLK_NR, sum);
         }

@@ -52,6 +52,7 @@ typedef struct tlk_block {
     int64_t taps;
     const int64_t *offsets;
     const real *bias;   /* by rows: one for each row; by lanes: one for each lane of y */
+    const real *ahead;  /* NULL, or what is asked for beside the products: a cache line for every second j */
     const real *column; /* by rows: NULL, or one column more (TLK_COLUMN_ROWS), its elements b_step apart */
     vec *column_sums;   /* its sums; lanes from `rows` on mean nothing */
     real *y;            /* [rows][vectors * VW] */
@@ -62,6 +63,14 @@ typedef struct tlk_block {
 /* b is a packed panel, [depth][TLK_NR]. */
 static const int64_t tlk_block_no_offset = 0;
 #define TLK_BLOCK_PANEL .b_step = TLK_NR, .taps = 1, .offsets = &tlk_block_no_offset
+
+/* What the i-th product with a block of `size` weights asks for of the `next` block: all of it, after so many products
+ * as read most of one. What reads ahead by itself follows weights from the second-level cache, not from memory. */
+static inline const real *tlk_block_ahead(const real *next, int64_t size, int64_t depth, int64_t i)
+{
+    const int64_t each = depth / 2 * (64 / (int64_t)sizeof(real));
+    return each * i < size ? next + each * i : NULL;
+}
 
 /* a as [depth][rows], a bias for each row: for packed weights times columns. Of one row, up to TLK_WIDE vectors. */
 void TLK_REAL_FN(tlk_block_by_rows)(const tlk_block *block, int rows, int vectors);

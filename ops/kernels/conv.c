@@ -352,9 +352,14 @@ static void run_tile(const struct job *job, const struct tile *tile, int64_t beg
         const int64_t filter = tile->group * conv->filters + block_begin(conv, b);
         block.a = job->weights == NULL ? NULL : job->weights + filter * depth;
         block.bias = job->weights == NULL ? job->biases : job->biases + filter;
+        const int64_t next = tile->group * conv->filters + block_begin(conv, b + 1 < end ? b + 1 : begin);
+        int64_t product = 0;
         for (int64_t row = 0; row < strips; row++)
             for (int64_t lane = 0; lane < lanes;) {
                 const int count = block_lanes(rows == 1, lanes - lane);
+                block.ahead = job->weights == NULL
+                                  ? NULL
+                                  : tlk_block_ahead(job->weights + next * depth, rows * depth, depth, product++);
                 multiply(job, tile, &block, filter, rows, row, lane, count);
                 lane += count;
             }

@@ -123,13 +123,16 @@ static void run_panels(const tlk_gemm *gemm, const tlk_output *output, const rea
     for (int64_t i = block_begin; i < block_end; i++) {
         const int64_t row = rowblock_begin(gemm->m, i);
         const int rows = (int)(rowblock_begin(gemm->m, i + 1) - row);
+        const int64_t next = rowblock_begin(gemm->m, i + 1 < block_end ? i + 1 : block_begin);
         int64_t lanes;
         for (int64_t column = column_begin; column < column_end; column += lanes) {
             tlk_block block = {.depth = gemm->depth,
                                .a = packed_a + row * gemm->depth,
                                .b = packed_b + (column - in_place) * gemm->depth,
                                TLK_BLOCK_PANEL,
-                               .bias = zeros};
+                               .bias = zeros,
+                               .ahead = tlk_block_ahead(packed_a + next * gemm->depth, rows * gemm->depth, gemm->depth,
+                                                        (column - column_begin) / TLK_NR)};
             lanes = MIN(TLK_NR, column_end - column);
             if (column < in_place) {
                 block.b = (const real *)gemm->b_in_place + column;

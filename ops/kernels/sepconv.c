@@ -142,11 +142,13 @@ static void pointwise_first(const struct job *job, int64_t t, int steps)
     for (int64_t b = 0, f = 0, end; b < blocks; b++, f = end) {
         end = rowblock_begin(filters, b + 1);
         const int rows = (int)(end - f);
+        const real *next = job->pointwise + end % filters * job->depth; /* behind the last one, for the next tile */
         block.a = job->pointwise + f * job->depth;
         block.bias = job->biases + f;
         for (int step = 0, last = whole; step < whole; step += TLK_NR, last++) {
             vec sum;
             block.b = job->h + step * job->depth;
+            block.ahead = tlk_block_ahead(next, rows * job->depth, job->depth, step / TLK_NR);
             block.column = NULL;
             if (last < whole + beside) {
                 block.column = column_of(job, last);
@@ -167,20 +169,24 @@ static void pointwise_last(const struct job *job, int64_t t, int steps)
     const tlk_sepconv *s = job->s;
     const int64_t groups = (s->channels + VW - 1) / VW;
     const int strips = (steps + TLK_MR - 1) / TLK_MR;
-    for (int64_t f = 0; f < s->filters; f += TLK_NR)
+    for (int64_t f = 0; f < s->filters; f += TLK_NR) {
+        const int64_t next = f + TLK_NR < s->filters ? f + TLK_NR : 0; /* behind the last one, for the next tile */
         for (int strip = 0; strip < strips; strip++) {
             const int step = steps * strip / strips;
             const int rows = steps * (strip + 1) / strips - step;
-            tlk_block block = {.depth = job->depth,
-                               .a = job->h + step * VW,
-                               .a_stride = (TLK_LAST_TILE + 1) * VW,
-                               .groups = groups,
-                               .group_size = s->channels - (groups - 1) * VW,
-                               .b = job->pointwise + f * job->depth,
-                               .bias = job->biases + f};
+            tlk_block block = {
+                .depth = job->depth,
+                .a = job->h + step * VW,
+                .a_stride = (TLK_LAST_TILE + 1) * VW,
+                .groups = groups,
+                .group_size = s->channels - (groups - 1) * VW,
+                .b = job->pointwise + f * job->depth,
+                .bias = job->biases + f,
+                .ahead = tlk_block_ahead(job->pointwise + next * job->depth, TLK_NR * job->depth, job->depth, strip)};
             output_block(&job->output, TLK_REAL_FN(tlk_block_by_lanes), &block, t + step, f, rows,
                          (int)MIN(TLK_NR, s->filters - f));
         }
+    }
 }
 
 static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data *data, int64_t n, int64_t t_begin,
