@@ -4,6 +4,7 @@
 #include "kernels/check.h"
 #include "kernels/kernels.h"
 
+#define FAR        ((int64_t)(524288 / sizeof(real))) /* elements of x, beyond which the second-level cache has lost them */
 #define MAX_WINDOW 2048 /* positions; beyond that most of them would be copied for nothing */
 /* So few taps are faster with lanes of steps; more, where two outputs share what is selected, or selecting takes no
  * port from multiply-adds. */
@@ -206,20 +207,36 @@ static void fill_first(const struct tile *tile, int64_t c)
     }
 }
 
+/* Asks for a share of what the window of the VW channels from c on is filled from, while steps [t, t + TLK_LANE_STEPS)
+ * of others are summed: nothing reads ahead in so many rows. */
+TLK_INLINE void ask(const struct tile *tile, int64_t c, int t)
+{
+    const int64_t begin = CLAMP(tile->start, 0, tile->length);
+    const int64_t end = CLAMP(tile->start + tile->span, 0, tile->length);
+    const int64_t last = MIN(c + (int64_t)VW * (t + TLK_LANE_STEPS) / tile->steps, tile->depthwise->sepconv->channels);
+    for (int64_t row = c + (int64_t)VW * t / tile->steps; row < last; row++)
+        for (int64_t i = begin; i < end; i += 64 / (int64_t)sizeof(real))
+            __builtin_prefetch(tile->x + row * tile->length + i, 0, 2);
+}
+
 static void first_windows(const struct tile *tile, const tlk_row_tile *rows)
 {
     const tlk_depthwise *depthwise = tile->depthwise;
     const tlk_sepconv *s = depthwise->sepconv;
     const real *weights = depthwise->by_lanes;
     const int64_t next_output = (s->channels + VW - 1) / VW * VW * s->kernel_size;
+    const bool far = s->channels * tile->length > FAR;
     for (int64_t c = 0; c < s->channels; c += VW, weights += VW * s->kernel_size) {
         const int lanes = (int)MIN(VW, s->channels - c);
         fill_first(tile, c);
-        for (int t = 0; t < tile->steps; t += TLK_LANE_STEPS)
+        for (int t = 0; t < tile->steps; t += TLK_LANE_STEPS) {
+            if (far)
+                ask(tile, c + VW, t);
             for (int64_t m = 0; m < s->multiplier; m++)
                 TLK_REAL_FN(tlk_depthwise_steps)
-        (depthwise, depthwise->window + t * VW, weights + m * next_output, lanes, rows, m * s->channels + c, t,
-         tile->steps - t);
+            (depthwise, depthwise->window + t * VW, weights + m * next_output, lanes, rows, m * s->channels + c, t,
+             tile->steps - t);
+        }
     }
 }
 
