@@ -165,10 +165,18 @@ typedef struct sepconv_run {
     tlk_sepconv_data data;
     const int64_t *sample_step; /* of data.steps */
     char *threads;
-    int64_t piece;  /* time steps */
     int64_t pieces; /* of one batch */
     int64_t row;    /* elements of the last axis */
 } sepconv_run;
+
+/* Where a piece begins: they are as equal as can be in whole vectors. */
+static int64_t piece_begin(const sepconv_run *run, int64_t piece)
+{
+    enum { VECTOR = 16 };
+    const int64_t steps = run->shape->output_length, vectors = (steps - 1) / VECTOR + 1;
+    const int64_t begin = (vectors / run->pieces * piece + vectors % run->pieces * piece / run->pieces) * VECTOR;
+    return begin < steps ? begin : steps;
+}
 
 static void convolve(void *context, int64_t begin, int64_t end, int32_t thread)
 {
@@ -176,18 +184,17 @@ static void convolve(void *context, int64_t begin, int64_t end, int32_t thread)
     void *workspace = run->threads + (size_t)thread * run->engine->thread.bytes;
     const int64_t size = run->engine->form.type == TLK_F64 ? 8 : 4;
     for (int64_t i = begin; i < end; i++) {
-        const int64_t from = i % run->pieces * run->piece;
-        const int64_t left = run->shape->output_length - from;
+        const int64_t n = i / run->pieces, piece = i % run->pieces;
         tlk_step steps[TLK_MAX_STEPS];
         tlk_sepconv_data data = run->data;
         for (int s = 0; s < data.steps.count; s++) {
             steps[s] = run->data.steps.steps[s];
             if (tlk_step_has_operand(&steps[s]))
-                steps[s].operand = (const char *)steps[s].operand + i / run->pieces * run->sample_step[s] * size;
+                steps[s].operand = (const char *)steps[s].operand + n * run->sample_step[s] * size;
         }
         data.steps.steps = steps;
-        run->engine->kernel->run(&run->engine->form, run->packed, &data, i / run->pieces, from,
-                                 from + (left < run->piece ? left : run->piece), workspace);
+        run->engine->kernel->run(&run->engine->form, run->packed, &data, n, piece_begin(run, piece),
+                                 piece_begin(run, piece + 1), workspace);
     }
 }
 
@@ -224,20 +231,19 @@ static void softmax_rows(void *context, int64_t begin, int64_t end, int32_t thre
 #define PARTS(n, each) (((n)-1) / (each) + 1)
 
 /* As few pieces as keep the threads busy, for each begins anew with the depthwise window; but none that wastes a tile.
- * They are as equal as can be in whole vectors. */
+ * Each thread has as many, or one has all. */
 static void cut(sepconv_run *run, int32_t threads)
 {
-    enum { VECTOR = 16 };
     const sepconv_engine *engine = run->engine;
     const int64_t steps = run->shape->output_length, each = PARTS((int64_t)threads, run->shape->batch);
-    int64_t pieces = 1;
+    run->pieces = 1;
     if (threads > 1) {
         const int64_t good = PARTS(steps, engine->kernel->piece(&engine->form));
-        pieces = MIN(PARTS((int64_t)threads * PIECES, run->shape->batch), good > each ? good : each);
-        pieces = MIN(pieces, PARTS(steps, engine->kernel->tile(&engine->form)));
+        run->pieces = MIN(PARTS((int64_t)threads * PIECES, run->shape->batch), good > each ? good : each);
+        run->pieces = MIN(run->pieces, PARTS(steps, engine->kernel->tile(&engine->form)));
+        if (run->pieces > each)
+            run->pieces = PARTS(run->pieces, each) * each;
     }
-    run->piece = PARTS(PARTS(steps, pieces), VECTOR) * VECTOR;
-    run->pieces = PARTS(steps, run->piece);
 }
 
 void sepconv_compute(const sepconv_job *job, sepconv_parallel parallel, void *host)
