@@ -162,6 +162,18 @@ static void slice_dims(const slice_lists *lists, const int32_t *axes, int64_t co
     }
 }
 
+/* Whether the elements lie side by side: behind the first axis that has several, all are taken as they come. */
+static bool is_stretch(const tl_tensor *data, const tl_tensor *out, const int64_t *step)
+{
+    bool several = false;
+    for (int32_t i = 0; i < out->rank; i++) {
+        if ((several && out->dims[i] != data->dims[i]) || (out->dims[i] > 1 && step[i] != 1))
+            return false;
+        several |= out->dims[i] > 1;
+    }
+    return true;
+}
+
 static tl_status slice_reshape(tl_call *call)
 {
     const tl_tensor *data = call->inputs[0];
@@ -181,8 +193,13 @@ static tl_status slice_reshape(tl_call *call)
         return TL_OK;
     }
     slice_dims(&lists, axes, count, data, out, begin, step);
-    if (call->plan && op_plannable(out))
-        prepare(call->plan, data, out, begin, step);
+    slice_plan *plan = call->plan;
+    if (!plan || !op_plannable(out))
+        return TL_OK;
+    prepare(plan, data, out, begin, step);
+    call->view = call->parts && is_stretch(data, out, step);
+    if (call->view)
+        call->parts[0] = plan->offset;
     return TL_OK;
 }
 

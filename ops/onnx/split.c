@@ -96,8 +96,13 @@ static tl_status split_reshape(tl_call *call)
     if (status)
         return status;
     int64_t begin = 0;
+    call->view = call->parts && rule.known && op_plannable(in) && op_product(in, 0, axis) == 1;
+    const int64_t inner =
+        call->view ? op_product(in, axis + 1, in->rank) * (int64_t)op_type_size(in->type) : 0; /* bytes */
     for (size_t k = 0; k < call->output_count; k++) {
         int64_t length = rule.known ? part_length(&rule, k, begin, in->dims[axis]) : TL_DIM_UNKNOWN;
+        if (call->view)
+            call->parts[k] = begin * inner;
         begin += rule.known ? length : 0;
         if (!call->outputs[k])
             continue;

@@ -172,7 +172,10 @@ static tl_status run_dynamic(tl_executor *executor, tl_plan *plan, tl_step *step
     if (status != TL_OK)
         return status;
     if (call->view) {
-        call->outputs[0]->data = call->inputs[0]->data;
+        for (size_t k = 0; k < call->output_count; k++)
+            if (call->outputs[k])
+                call->outputs[k]->data =
+                    call->parts[k] ? (char *)call->inputs[0]->data + call->parts[k] : call->inputs[0]->data;
         return TL_OK;
     }
     for (size_t k = 0; k < call->output_count; k++) {
@@ -195,7 +198,8 @@ static void link_buffers(tl_executor *executor, tl_plan *plan)
 {
     for (size_t i = 0; i < plan->link_count; i++) {
         const tl_link *link = &plan->links[i];
-        link->slot->data = link->output ? executor->outputs[link->index].buffer : executor->given[link->index].data;
+        char *buffer = link->output ? executor->outputs[link->index].buffer : executor->given[link->index].data;
+        link->slot->data = buffer ? buffer + link->offset : NULL;
     }
 }
 

@@ -32,6 +32,7 @@ typedef struct layout {
     storage *storages;
     size_t count;
     size_t *of;       /* by value index: its storage, SIZE_MAX: none */
+    size_t *at;       /* by value index: where in the storage it begins, bytes */
     size_t *last_use; /* by value index */
     span *spans;      /* 1 is the root, 2 n and 2 n + 1 are below n; the storages' own begin at `leaves` */
     size_t leaves;
@@ -78,7 +79,24 @@ static void place_given(layout *l)
             l->of[i] = constants;
 }
 
-/* The storage of an input that the step's output 0 may be written over, or SIZE_MAX. */
+/* Whether whatever else the step reads of input k's storage is the same elements, or none of them. */
+static bool is_apart(const layout *l, const tl_step *step, size_t k)
+{
+    const tl_node *node = step->node;
+    const size_t value = node->inputs[k]->index, begin = l->at[value];
+    const size_t end = begin + (size_t)tl_tensor_bytes(step->frame.call.inputs[k]);
+    for (size_t i = 0; i < node->input_count; i++) {
+        if (!node->inputs[i] || l->of[node->inputs[i]->index] != l->of[value])
+            continue;
+        const size_t first = l->at[node->inputs[i]->index];
+        const size_t last = first + (size_t)tl_tensor_bytes(step->frame.call.inputs[i]);
+        if (!(first == begin && last == end) && first < end && begin < last)
+            return false;
+    }
+    return true;
+}
+
+/* The input that the step's output 0 may be written over, SIZE_MAX: none. What is written begins like a storage. */
 static size_t reusable(const layout *l, size_t s, const tl_tensor *out)
 {
     const tl_step *step = &l->plan->steps[s];
@@ -89,9 +107,10 @@ static size_t reusable(const layout *l, size_t s, const tl_tensor *out)
         const tl_tensor *in = step->frame.call.inputs[k];
         if (!in || tl_type_bits(in->type) != tl_type_bits(out->type) || tl_tensor_elements(in) != elements)
             continue;
-        size_t of = l->of[step->node->inputs[k]->index];
-        if (of != SIZE_MAX && l->storages[of].kind == IN_ARENA && l->storages[of].last == s)
-            return of;
+        const size_t value = step->node->inputs[k]->index, of = l->of[value];
+        if (of != SIZE_MAX && l->storages[of].kind == IN_ARENA && l->storages[of].last == s &&
+            l->at[value] % TL_ALIGNMENT == 0 && is_apart(l, step, k))
+            return k;
     }
     return SIZE_MAX;
 }
@@ -100,19 +119,22 @@ static void place_output(layout *l, size_t s, size_t k)
 {
     const tl_step *step = &l->plan->steps[s];
     const tl_tensor *out = step->frame.call.outputs[k];
-    size_t value = (size_t)step->node->outputs[k]->index, last = l->last_use[value], of = SIZE_MAX;
-    if (k == 0 && step->frame.call.view)
-        of = l->of[step->node->inputs[0]->index];
-    else if (k == 0)
-        of = reusable(l, s, out);
+    const size_t value = step->node->outputs[k]->index, last = l->last_use[value];
+    const bool view = step->frame.call.view;
+    const size_t shared = view ? 0 : k == 0 ? reusable(l, s, out) : SIZE_MAX;
+    const size_t from = shared == SIZE_MAX ? SIZE_MAX : (size_t)step->node->inputs[shared]->index;
+    const size_t part = view ? (size_t)step->frame.call.parts[k] : 0;
+    size_t of = from == SIZE_MAX ? SIZE_MAX : l->of[from];
     if (of == SIZE_MAX) {
         of = add_storage(l, IN_ARENA, 0, s, last < s ? s : last, (size_t)tl_tensor_bytes(out));
-    } else if (l->storages[of].last < last) {
-        l->storages[of].last = last;
+    } else {
+        l->at[value] = l->at[from] + part;
+        if (l->storages[of].last < last)
+            l->storages[of].last = last;
     }
     l->of[value] = of;
     if (l->storages[of].kind == IN_CONSTANT)
-        l->plan->slots[value].data = step->frame.call.inputs[0]->data;
+        l->plan->slots[value].data = (char *)step->frame.call.inputs[0]->data + part;
 }
 
 /* Outputs go to their buffers directly where nothing else is in the way; the others are copied at the end. */
@@ -126,7 +148,8 @@ static void place_graph_outputs(layout *l)
         const tl_value *value = l->graph->outputs[k];
         size_t of = l->of[value->index];
         storage *home = of == SIZE_MAX ? NULL : &l->storages[of];
-        if (plan->modes[k] == TL_OUTPUT_BOUND && home && home->kind == IN_ARENA && !l->keep) {
+        const bool all = home && home->bytes == (size_t)tl_tensor_bytes(&plan->slots[value->index]);
+        if (plan->modes[k] == TL_OUTPUT_BOUND && all && home->kind == IN_ARENA && !l->keep) {
             home->kind = IN_OUTPUT;
             home->index = k;
             continue;
@@ -260,11 +283,14 @@ static void write_back(const layout *l, const size_t *workspaces)
     tl_plan *plan = l->plan;
     for (size_t i = 0; i < l->graph->value_count; i++) {
         plan->offsets[i] = offset_of(l, l->of[i]);
+        if (plan->offsets[i] != SIZE_MAX)
+            plan->offsets[i] += l->at[i];
         if (l->of[i] == SIZE_MAX)
             continue;
         const storage *home = &l->storages[l->of[i]];
         if (home->kind == IN_INPUT || home->kind == IN_OUTPUT)
-            plan->links[plan->link_count++] = (tl_link){&plan->slots[i], home->index, home->kind == IN_OUTPUT};
+            plan->links[plan->link_count++] =
+                (tl_link){&plan->slots[i], l->at[i], home->index, home->kind == IN_OUTPUT};
     }
     for (size_t s = 0; s < plan->step_count; s++)
         plan->steps[s].workspace = offset_of(l, workspaces[s]);
@@ -289,12 +315,14 @@ tl_status tl_plan_layout(tl_plan *plan, const tl_graph *graph, bool keep, tl_err
     l.spans = TL_NEW(&scratch, span, 2 * l.leaves);
     l.storages = TL_NEW(&scratch, storage, most);
     l.of = TL_NEW(&scratch, size_t, graph->value_count);
+    l.at = TL_NEW(&scratch, size_t, graph->value_count);
     l.last_use = TL_NEW(&scratch, size_t, graph->value_count);
     size_t *workspaces = TL_NEW(&scratch, size_t, plan->step_count);
     storage **order = TL_NEW(&scratch, storage *, 2 * most);
     plan->links = TL_NEW(&plan->memory, tl_link, graph->value_count);
     plan->copies = TL_NEW(&plan->memory, tl_copy, graph->output_count);
-    bool fine = l.spans && l.storages && l.of && l.last_use && workspaces && order && plan->links && plan->copies;
+    bool fine =
+        l.spans && l.storages && l.of && l.at && l.last_use && workspaces && order && plan->links && plan->copies;
     if (fine) {
         memset(l.of, 0xff, graph->value_count * sizeof *l.of);
         find_last_uses(&l);

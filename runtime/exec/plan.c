@@ -22,7 +22,8 @@ static tl_status init_step(const planner *p, tl_step *step, tl_node *node)
     const tl_tensor **inputs = TL_NEW(memory, const tl_tensor *, tl_node_call_inputs(node) + 1);
     tl_tensor **outputs = TL_NEW(memory, tl_tensor *, tl_node_call_outputs(node) + 1);
     void *plan_data = node->op->plan_size ? tl_arena_alloc(memory, 1, node->op->plan_size, TL_ALIGNMENT) : NULL;
-    if (!inputs || !outputs || (node->op->plan_size && !plan_data))
+    int64_t *parts = TL_NEW(memory, int64_t, tl_node_call_outputs(node) + 1);
+    if (!inputs || !outputs || !parts || (node->op->plan_size && !plan_data))
         return tl_error_no_memory(p->error);
     for (size_t k = 0; k < node->input_count; k++)
         if (node->inputs[k])
@@ -33,6 +34,7 @@ static tl_status init_step(const planner *p, tl_step *step, tl_node *node)
     *step = (tl_step){.node = node, .frame = tl_call_frame_for(node, &p->runtime->host, inputs, outputs, p->error)};
     step->frame.call.state = node->state;
     step->frame.call.plan = plan_data;
+    step->frame.call.parts = parts;
     step->frame.call.thread_count = p->runtime->pool.thread_count;
     return TL_OK;
 }
@@ -163,8 +165,8 @@ static tl_status check_given(const tl_graph *graph, const tl_tensor *given, tl_e
     return TL_OK;
 }
 
-tl_status tl_plan_create(tl_runtime *runtime, tl_graph *graph, const tl_tensor *given, const tl_output_mode *modes,
-                         bool keep, tl_plan **plan, tl_error *error)
+tl_status tl_plan_shapes(tl_runtime *runtime, tl_graph *graph, const tl_tensor *given, const tl_output_mode *modes,
+                         tl_plan **plan, tl_error *error)
 {
     *plan = NULL;
     tl_plan *made = tl_memory_alloc(&runtime->allocator, sizeof *made, _Alignof(tl_plan));
@@ -179,11 +181,20 @@ tl_status tl_plan_create(tl_runtime *runtime, tl_graph *graph, const tl_tensor *
     for (size_t i = 0; i < graph->node_count && status == TL_OK; i++)
         status = plan_node(&p, graph->nodes[i]);
     if (status == TL_OK)
-        status = tl_plan_layout(made, graph, keep, error);
-    if (status == TL_OK)
         *plan = made;
     else
         tl_plan_destroy(made, &runtime->allocator, graph->value_count);
+    return status;
+}
+
+tl_status tl_plan_create(tl_runtime *runtime, tl_graph *graph, const tl_tensor *given, const tl_output_mode *modes,
+                         bool keep, tl_plan **plan, tl_error *error)
+{
+    tl_status status = tl_plan_shapes(runtime, graph, given, modes, plan, error);
+    if (status == TL_OK && (status = tl_plan_layout(*plan, graph, keep, error)) != TL_OK) {
+        tl_plan_destroy(*plan, &runtime->allocator, graph->value_count);
+        *plan = NULL;
+    }
     return status;
 }
 

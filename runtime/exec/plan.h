@@ -1,8 +1,8 @@
 /* A plan: everything about a run that the inputs' shapes decide.
  *
  * Values become slots (type, shape, data), nodes become steps. A slot's data lies in a storage; several slots share one
- * where an operator is a view or works in place. Storages are in the context's arena, at offsets by liveness, or are an
- * input's or output's buffer, which every run may move. */
+ * where an operator is a view, of all or of a stretch, or works in place. Storages are in the context's arena, at
+ * offsets by liveness, or are an input's or output's buffer, which every run may move. */
 #ifndef TL_PLAN_H
 #define TL_PLAN_H
 
@@ -26,7 +26,8 @@ typedef struct tl_step {
 /* A slot whose data moves from run to run. */
 typedef struct tl_link {
     tl_tensor *slot;
-    size_t index; /* of the input or output */
+    size_t offset; /* in the buffer */
+    size_t index;  /* of the input or output */
     bool output;
 } tl_link;
 
@@ -69,6 +70,9 @@ typedef struct tl_plan {
     tl_strips *strips; /* strips.c; NULL: the steps are run as they stand */
 } tl_plan;
 
+/* The first half of tl_plan_create: shapes and steps, among them those of views, and no places. */
+tl_status tl_plan_shapes(tl_runtime *runtime, tl_graph *graph, const tl_tensor *given, const tl_output_mode *modes,
+                         tl_plan **plan, tl_error *error);
 /* Makes a plan of `graph` for inputs and captures of these types and shapes. `keep` gives every value a place of its
  * own. */
 tl_status tl_plan_create(tl_runtime *runtime, tl_graph *graph, const tl_tensor *given, const tl_output_mode *modes,

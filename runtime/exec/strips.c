@@ -100,14 +100,21 @@ static bool is_between(int64_t x, int64_t limit)
     return x > -limit && x < limit;
 }
 
-/* How the node reads input k, whose cut axis is `in`, for an output whose cut axis is `out`. A view has no step. */
+/* Whether the step does nothing but to see the same elements, all of them, under another shape. */
+static bool is_view(const tl_step *step)
+{
+    return step->frame.call.view &&
+           tl_tensor_bytes(step->frame.call.inputs[0]) == tl_tensor_bytes(step->frame.call.outputs[0]);
+}
+
+/* How the node reads input k, whose cut axis is `in`, for an output whose cut axis is `out`. */
 static bool find_reach(const analysis *a, const tl_node *node, const tl_step *step, size_t k, int32_t in, int32_t out,
                        tl_reach *reach)
 {
     const tl_operator *op = node->op;
     const tl_tensor *x = &a->strip[node->inputs[k]->index], *y = &a->strip[node->outputs[0]->index];
     *reach = (tl_reach){1, 0, 0};
-    if (!step) { /* the same elements in the same order: a step of one is several of the other */
+    if (is_view(step)) { /* a step of one is several of the other */
         const int64_t from = inner_elements(x, in), to = inner_elements(y, out);
         if (k != 0 || !from || !to || (from % to && to % from))
             return false;
@@ -159,7 +166,7 @@ static bool reads(const tl_node *node, size_t k)
     return k >= node->op->input_count || !(node->op->inputs[k].flags & TL_PARAM_SHAPE);
 }
 
-/* What the node makes of slices is slices. `step` is the strip's; NULL: a view, or computed while planning. */
+/* What the node makes of slices is slices. `step` is the strip's; NULL: computed while planning. */
 static bool follow(analysis *a, const tl_node *node, const tl_step *step)
 {
     bool varies = false, shaped = false;
@@ -170,11 +177,11 @@ static bool follow(analysis *a, const tl_node *node, const tl_step *step)
         if (node->inputs[k]) {
             int32_t axis = a->extents[node->inputs[k]->index].axis;
             varies |= axis >= 0;
-            shaped |= axis == SHAPED && (step ? reads(node, k) : k == 0);
+            shaped |= axis == SHAPED && (step && !is_view(step) ? reads(node, k) : k == 0);
         }
     extent out = {.axis = SAME};
     const tl_tensor *first = &a->strip[node->outputs[0]->index];
-    bool ahead = !step && first->data;
+    const bool ahead = !step;
     if (varies && !ahead) {
         if (shaped || !find_cut(a, node->outputs[0]->index, &out.axis, &out.lacks))
             return false;
@@ -262,8 +269,7 @@ static bool try_length(const tl_executor *executor, const tl_plan *whole, const 
     int64_t length = executor->given[strips->input].dims[strips->axis];
     memcpy(runner->given, executor->given, tl_graph_given_count(runner->graph) * sizeof *runner->given);
     runner->given[strips->input].dims[strips->axis] = strips->length;
-    bool fine =
-        tl_plan_create(runner->run->runtime, runner->graph, runner->given, runner->modes, false, &plan, &why) == TL_OK;
+    bool fine = tl_plan_shapes(runner->run->runtime, runner->graph, runner->given, runner->modes, &plan, &why) == TL_OK;
     if (fine) {
         a->whole = whole->slots;
         a->strip = plan->slots;

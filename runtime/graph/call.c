@@ -120,6 +120,21 @@ static tl_status check_output(const tl_call_frame *frame, size_t k)
     return TL_OK;
 }
 
+/* The outputs of a view must lie inside input 0, or be all of it where there are no parts. */
+static tl_status check_view(const tl_call_frame *frame)
+{
+    const tl_call *call = &frame->call;
+    const int64_t whole = call->input_count && call->inputs[0] ? tl_tensor_bytes(call->inputs[0]) : -1;
+    for (size_t k = 0; k < call->output_count; k++) {
+        const int64_t bytes = call->outputs[k] ? tl_tensor_bytes(call->outputs[k]) : -1; /* -1: of no shape, a list */
+        const int64_t part = call->parts ? call->parts[k] : 0;
+        const bool fine = bytes < 0 ? part == 0 : part >= 0 && part <= whole && bytes <= whole - part;
+        if (!call->input_count || !call->inputs[0] || !fine || (!call->parts && bytes >= 0 && bytes != whole))
+            return tl_error_set(frame->error, TL_PLUGIN, "output %zu is no view of input 0", k);
+    }
+    return TL_OK;
+}
+
 static tl_status check_outputs(const tl_call_frame *frame)
 {
     const tl_call *call = &frame->call;
@@ -129,10 +144,7 @@ static tl_status check_outputs(const tl_call_frame *frame)
             status = check_output(frame, k);
     if (status != TL_OK || !call->view || frame->ahead)
         return status;
-    const tl_tensor *in = call->input_count ? call->inputs[0] : NULL, *out = call->outputs[0];
-    if (in && out && (tl_tensor_bytes(out) < 0 || tl_tensor_bytes(in) == tl_tensor_bytes(out)))
-        return TL_OK;
-    return tl_error_set(frame->error, TL_PLUGIN, "output 0 is no view of input 0");
+    return check_view(frame);
 }
 
 tl_status tl_call_reshape(tl_call_frame *frame, tl_node *node)
@@ -141,6 +153,8 @@ tl_status tl_call_reshape(tl_call_frame *frame, tl_node *node)
     tl_status status = TL_OK;
     call->workspace_size = 0;
     call->view = false;
+    if (call->parts)
+        memset(call->parts, 0, call->output_count * sizeof *call->parts);
     if (node->op->reshape) {
         for (size_t k = 0; k < call->output_count; k++)
             if (call->outputs[k])

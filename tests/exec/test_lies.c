@@ -73,6 +73,22 @@ static tl_status view_of_more(tl_call *call)
     return shape(call, 1, at_load(call) ? TL_DIM_UNKNOWN : 100000);
 }
 
+static tl_status view_of_what_lies_behind(tl_call *call)
+{
+    call->view = true;
+    if (call->parts)
+        call->parts[0] = (int64_t)sizeof(float);
+    return as_input(call);
+}
+
+static tl_status view_of_what_lies_before(tl_call *call)
+{
+    call->view = true;
+    if (call->parts)
+        call->parts[0] = -(int64_t)sizeof(float);
+    return as_input(call);
+}
+
 static tl_status view_of_another_type(tl_call *call)
 {
     call->view = true;
@@ -241,6 +257,8 @@ static const lie lies[] = {
     {TL_PLUGIN, "type", TYPED(no_type)},
     {TL_PLUGIN, "type", TYPED(another_type_in_the_plan)},
     {TL_PLUGIN, "view", RESHAPED(view_of_more)},
+    {TL_PLUGIN, "view", RESHAPED(view_of_what_lies_behind)},
+    {TL_PLUGIN, "view", RESHAPED(view_of_what_lies_before)},
     {TL_PLUGIN, "view", TYPED(view_of_another_type)},
     {TL_PLUGIN, "view", OP("static_view", one, .plan_size = 1, .flags = TL_OP_VIEW, .reshape = view_of_more)},
     {TL_NO_MEMORY, "", RESHAPED(endless_workspace)},

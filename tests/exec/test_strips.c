@@ -197,6 +197,26 @@ START_TEST(test_views)
 }
 END_TEST
 
+/* Halves of channels, and all but the first samples of one channel: stretches of what they are taken from. */
+START_TEST(test_parts)
+{
+    begin();
+    add_numbers(&network, "halves", "4,4");
+    add_numbers(&network, "five", "5");
+    add_numbers(&network, "end", "9223372036854775807");
+    add_numbers(&network, "time", "2");
+    conv("x", "a", "w0", 8, 3, 3, "pads=[2,0]");
+    add("Split", "a halves", "b c", "axis=1");
+    add("Sigmoid", "c", "d", "");
+    add("Mul", "b d", "e", "");
+    conv("e", "f", "w1", 1, 4, 3, "pads=[1,1]");
+    add("Slice", "f five end time", "g", "");
+    conv("g", "y", "w2", 2, 1, 3, "pads=[2,0]");
+    finish("A,B,C");
+    check_cut(floats(3, 1, 3, 9000, 0), 2, 6, CUT);
+}
+END_TEST
+
 START_TEST(test_images)
 {
     begin();
@@ -690,6 +710,7 @@ int main(void)
     tcase_add_test(tcase, test_channels_last);
     tcase_add_test(tcase, test_gated);
     tcase_add_test(tcase, test_views);
+    tcase_add_test(tcase, test_parts);
     tcase_add_test(tcase, test_images);
     tcase_add_test(tcase, test_batches);
     tcase_add_loop_test(tcase, test_chomp, 0, 3);

@@ -48,6 +48,7 @@ AT(tl_call, workspace_size, 80);
 AT(tl_call, thread_count, 88);
 AT(tl_call, packed, 96);
 AT(tl_call, view, 104);
+AT(tl_call, parts, 112);
 SIZE_AT_LEAST(tl_call, 112);
 
 AT(tl_reach, stride, 0);

@@ -111,6 +111,7 @@ typedef struct tl_attribute_spec {
  *  state     | write               | read; NULL at load                   | read
  *  plan      | -                   | write; NULL at load                  | read, write
  *  workspace | -                   | write workspace_size                 | read, write
+ *  parts     | -                   | write; NULL at load                  | -
  *
  * A reshape that cannot know an output dimension ahead leaves it TL_DIM_UNKNOWN (the rank too, if it must). If it is
  * still unknown during a run, `run` must allocate that output by host->output. */
@@ -129,6 +130,10 @@ typedef struct tl_call {
     int32_t thread_count;  /* most threads that parallel_for uses at once; >= 1; the same in reshape and run */
     uint64_t packed;       /* create: bit k set = run reads nothing of input k's data, so that it may be dropped */
     bool view; /* reshape: output 0 is input 0's elements, in the same order: as TL_OP_VIEW, for this shape */
+    /* reshape, at a plan; NULL: at load, and where the operator is going to run all the same. Every output is a stretch
+     * of input 0's elements, in the same order, if `view` is set and parts[k] is where output k begins in it, in bytes,
+     * a multiple of an element's. They are 0 before. */
+    int64_t *parts;
 } tl_call;
 
 /* ---- Operators ------------------------------------------------------------------------------------------------- */
