@@ -287,18 +287,26 @@ void TLK_FN(tlk_sine)(const float *x, float *y, int64_t n, int cosine)
     }
 }
 
-/* ---- bytes ---- */
+/* ---- quantized numbers ---- */
 
-/* x / scale, as far as rounding it to a whole number below 256 can tell: all scales were tried, each with the floats
- * next to the middle between any two. It takes a multiply-add that rounds once. */
+/* x / scale, as far as rounding it to a whole number below 2^17 can tell: with all scales, the floats were tried that
+ * lie next to where the quotient would be rounded to the middle between two whole numbers. It takes a multiply-add that
+ * rounds once. */
 TLK_INLINE vecf quotient(vecf x, vecf scale, vecf inverse)
 {
     const vecf product = x * inverse;
     return vf_fma(vf_fma(-product, scale, x), inverse, product);
 }
 
-void TLK_FN(tlk_quantize_bytes)(const float *x, uint8_t *y, int64_t n, float scale, int32_t zero, int32_t low,
-                                int32_t high)
+/* Where the vector for elements i and behind begins: the last one goes over elements that are done. */
+TLK_INLINE int64_t vector_at(int64_t i, int64_t n)
+{
+    return i + TLK_W < n || n < TLK_W ? i : n - TLK_W;
+}
+
+/* A constant size. */
+TLK_INLINE void quantize(const float *x, char *y, int64_t size, int64_t n, float scale, int32_t zero, int32_t low,
+                         int32_t high)
 {
     const int usual = TLK_HAS_FMA && scale > 0x1p-100F && scale < 0x1p100F;
     const float unit = usual ? scale : 1;
@@ -306,19 +314,71 @@ void TLK_FN(tlk_quantize_bytes)(const float *x, uint8_t *y, int64_t n, float sca
     const vecf top = vf_set1((float)(high - zero) * unit);
     const vecf inverse = vf_set1(1 / scale);
     for (int64_t i = 0; i < n; i += TLK_W) {
-        const int count = n - i < TLK_W ? (int)(n - i) : TLK_W;
-        vecf v = count == TLK_W ? vf_load(x + i) : vf_load_n(x + i, count);
+        const int64_t at = vector_at(i, n);
+        vecf v = n < TLK_W ? vf_load_n(x, (int)n) : vf_load(x + at);
         if (!usual)
             v = v / scale;
         v = vf_min(top, vf_at_least(v, bottom));
         if (usual)
             v = quotient(v, vf_set1(scale), inverse);
-        const vecb bytes = bytes_narrow(vf_to_int(v) + zero);
-        if (count == TLK_W)
-            memcpy(y + i, &bytes, sizeof bytes);
+        const veci whole = vf_to_int(v) + zero;
+        const vecb bytes = bytes_narrow(whole);
+        const vech shorts = vh_narrow(whole & 0xffff);
+        if (n < TLK_W)
+            memcpy(y, size == 1 ? (const void *)&bytes : &shorts, (size_t)(n * size));
         else
-            memcpy(y + i, &bytes, (size_t)count);
+            memcpy(y + at * size, size == 1 ? (const void *)&bytes : &shorts, (size_t)(TLK_W * size));
     }
+}
+
+void TLK_FN(tlk_quantize)(const float *x, void *y, int size, int64_t n, float scale, int32_t zero, int32_t low,
+                          int32_t high)
+{
+    if (size == 1)
+        quantize(x, y, 1, n, scale, zero, low, high);
+    else
+        quantize(x, y, 2, n, scale, zero, low, high);
+}
+
+/* Integers of a constant size. */
+TLK_INLINE veci widen(const char *x, int64_t size, int is_signed)
+{
+    vecb bytes;
+    if (size == 4)
+        return vi_load((const int32_t *)(const void *)x);
+    if (size == 2) {
+        const veci whole = vh_widen(vh_load((const uint16_t *)(const void *)x));
+        return is_signed ? whole << 16 >> 16 : whole;
+    }
+    memcpy(&bytes, x, sizeof bytes);
+    return bytes_widen(bytes, is_signed);
+}
+
+TLK_INLINE void dequantize(const char *x, int64_t size, int is_signed, float *y, int64_t n, float scale, float zero)
+{
+    char few[TLK_VBYTES];
+    if (n < TLK_W)
+        x = memcpy(few, x, (size_t)(n * size));
+    for (int64_t i = 0; i < n; i += TLK_W) {
+        const int64_t at = vector_at(i, n);
+        const vecf v = (vf_from_int(widen(x + at * size, size, is_signed)) - zero) * scale;
+        if (n < TLK_W)
+            vf_store_n(y, v, (int)n);
+        else
+            vf_store(y + at, v);
+    }
+}
+
+void TLK_FN(tlk_dequantize)(const void *x, int size, int is_signed, float *y, int64_t n, float scale, float zero)
+{
+    if (size == 1 && is_signed)
+        dequantize(x, 1, 1, y, n, scale, zero);
+    else if (size == 1)
+        dequantize(x, 1, 0, y, n, scale, zero);
+    else if (size == 2)
+        dequantize(x, 2, is_signed, y, n, scale, zero);
+    else
+        dequantize(x, 4, 1, y, n, scale, zero);
 }
 
 void TLK_FN(tlk_extremes)(const float *x, int64_t n, float *low, float *high)
@@ -343,19 +403,6 @@ void TLK_FN(tlk_extremes)(const float *x, int64_t n, float *low, float *high)
     }
     *low = vf_hmin(lows[0]);
     *high = vf_hmax(highs[0]);
-}
-
-void TLK_FN(tlk_dequantize_bytes)(const uint8_t *x, int is_signed, float *y, int64_t n, float scale, int32_t zero)
-{
-    for (int64_t i = 0; i < n; i += TLK_W) {
-        const int count = n - i < TLK_W ? (int)(n - i) : TLK_W;
-        vecb bytes = {0};
-        if (count == TLK_W)
-            memcpy(&bytes, x + i, sizeof bytes);
-        else
-            memcpy(&bytes, x + i, (size_t)count);
-        vf_store_n(y + i, vf_from_int(bytes_widen(bytes, is_signed) - zero) * scale, count);
-    }
 }
 
 /* ---- whole numbers ---- */

@@ -58,11 +58,11 @@ typedef enum tlk_gru {
     /* y[i] from a[i * a_step] and b[i * b_step]; steps are 0 or 1; y may be a or b */                                \
     KERNEL(void, binary,                                                                                              \
            (tlk_binary function, const float *a, int a_step, const float *b, int b_step, float *y, int64_t n))        \
-    /* Bytes of x / scale + zero, rounded to even and held in [low, high], both in the range of their type; NaN gives \
-     * low. And back: (x - zero) * scale. */                                                                          \
-    KERNEL(void, quantize_bytes,                                                                                      \
-           (const float *x, uint8_t *y, int64_t n, float scale, int32_t zero, int32_t low, int32_t high))             \
-    KERNEL(void, dequantize_bytes, (const uint8_t *x, int is_signed, float *y, int64_t n, float scale, int32_t zero)) \
+    /* Integers of `size` bytes, 1 or 2: x / scale + zero, rounded to even and held in [low, high], both in the       \
+     * range of their type; NaN gives low. And back, (x - zero) * scale, of 1, 2, or 4 bytes, those always signed. */ \
+    KERNEL(void, quantize,                                                                                            \
+           (const float *x, void *y, int size, int64_t n, float scale, int32_t zero, int32_t low, int32_t high))      \
+    KERNEL(void, dequantize, (const void *x, int size, int is_signed, float *y, int64_t n, float scale, float zero))  \
     /* The least and the largest of n numbers and 0; NaN counts as 0. */                                              \
     KERNEL(void, extremes, (const float *x, int64_t n, float *low, float *high))                                      \
     /* n floats cut to whole numbers, towards 0; 0 is returned if one does not fit, and then y is undefined. */       \

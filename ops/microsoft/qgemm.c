@@ -122,8 +122,7 @@ static void store(const tl_call *call, const byte_result *result, void *sums)
             values[j] =
                 (float)(int32_t)((uint32_t)row[j] + (uint32_t)add[j * step]) * result->scale[j * result->scale_step];
         if (y->type != TL_FLOAT)
-            tlk_get()->quantize_bytes(values, (uint8_t *)y->data + i * n, n, 1, result->zero, result->low,
-                                      result->high);
+            tlk_get()->quantize(values, (uint8_t *)y->data + i * n, 1, n, 1, result->zero, result->low, result->high);
     }
 }
 

@@ -17,7 +17,7 @@ void byte_quantize(const float *from, uint8_t *to, int64_t n, float *scale, int3
     *scale = low == high ? 1 : (high - low) / 255;
     const float point = rintf(fminf(fmaxf(0 - low / *scale, 0), 255));
     *zero = point == point ? (int32_t)point : 0;
-    tlk_get()->quantize_bytes(from, to, n, *scale, *zero, 0, 255);
+    tlk_get()->quantize(from, to, 1, n, *scale, *zero, 0, 255);
 }
 
 /* Whether the kernel reads the step's operand as it lies: one number for each row, or, where lanes are not left out,

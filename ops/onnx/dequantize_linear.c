@@ -42,39 +42,29 @@ typedef struct dequantize_job {
 static void dequantize_range(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const dequantize_job *job = context;
-    float numbers[OP_BLOCK], scales[OP_BLOCK], zeros[OP_BLOCK];
-    size_t size = op_type_size(job->y->type);
-    bool bytes = (job->x->type == TL_INT8 || job->x->type == TL_UINT8) && job->y->type == TL_FLOAT;
+    const tl_type type = job->y->type;
+    const bool whole = quantize_is_whole(job->x->type);
+    const int64_t most = whole && type == TL_FLOAT ? end - begin : OP_BLOCK;
+    float numbers[OP_BLOCK];
+    quantize_walk walk;
     (void)thread;
+    quantize_start(&walk, job->plan, job->scale, job->zero, begin);
     while (begin < end) {
-        int64_t scale, step;
-        int64_t n = quantize_run(job->plan, begin, end - begin, &scale, &step);
-        if (bytes && step == 0) {
-            zeros[0] = 0;
-            quantize_load(job->scale, scale, 1, 1, scales);
-            if (job->zero)
-                quantize_load(job->zero, scale, 1, 1, zeros);
-            tlk_get()->dequantize_bytes((const uint8_t *)job->x->data + begin, job->x->type == TL_INT8,
-                                        (float *)job->y->data + begin, n, scales[0], (int32_t)zeros[0]);
-            begin += n;
-            continue;
+        const quantize_run run = quantize_next(&walk, most < end - begin ? most : end - begin);
+        char *y = (char *)job->y->data + begin * (int64_t)op_type_size(type);
+        float *results = type == TL_FLOAT ? (float *)(void *)y : numbers;
+        if (whole && run.step == 0) {
+            quantize_back(job->x, begin, run.n, *run.scale, *run.zero, results);
+        } else {
+            const float *x = quantize_load(job->x, begin, run.n, numbers);
+            if (run.step == 0)
+                tlk_get()->normalize(x, results, run.n, *run.zero, *run.scale, NULL, NULL, -0.0F);
+            for (int64_t i = 0; i < run.n && run.step; i++)
+                results[i] = (x[i] - run.zero[i]) * run.scale[i];
         }
-        n = n < OP_BLOCK ? n : OP_BLOCK;
-        char *y = (char *)job->y->data + (size_t)begin * size;
-        float *results = job->y->type == TL_FLOAT ? (float *)(void *)y : numbers;
-        const int64_t others = step == 0 ? 1 : n;
-        quantize_load(job->x, begin, 1, n, numbers);
-        quantize_load(job->scale, scale, 1, others, scales);
-        memset(zeros, 0, (size_t)others * sizeof zeros[0]);
-        if (job->zero)
-            quantize_load(job->zero, scale, 1, others, zeros);
-        if (step == 0)
-            tlk_get()->normalize(numbers, results, n, zeros[0], scales[0], NULL, NULL, -0.0F);
-        for (int64_t i = 0; i < n && step; i++)
-            results[i] = (numbers[i] - zeros[i]) * scales[i];
         if (results == numbers)
-            op_store_floats(job->y->type, numbers, y, n);
-        begin += n;
+            op_store_floats(type, numbers, y, run.n);
+        begin += run.n;
     }
 }
 
@@ -82,6 +72,8 @@ static tl_status dequantize_run(tl_call *call)
 {
     dequantize_job job = {call->inputs[0], call->inputs[1], op_input(call, 2), call->outputs[0], call->plan};
     int64_t n = op_elements(job.y);
+    if (n == 0)
+        return TL_OK;
     if (n > 16384 && call->thread_count > 1)
         call->host->parallel_for(call, dequantize_range, &job, n, 8192);
     else

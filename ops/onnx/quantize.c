@@ -1,5 +1,7 @@
 #include "onnx/quantize.h"
 
+#include "kernels/kernels.h"
+
 static tl_status block_shapes(const tl_call *call, int32_t axis, int64_t block, quantize_plan *plan)
 {
     const tl_tensor *x = call->inputs[0], *scale = call->inputs[1];
@@ -50,54 +52,96 @@ tl_status quantize_shapes(const tl_call *call, int64_t axis, int64_t block_size,
     return TL_OK;
 }
 
-int64_t quantize_run(const quantize_plan *plan, int64_t at, int64_t n, int64_t *scale, int64_t *step)
+void quantize_back(const tl_tensor *from, int64_t at, int64_t n, float scale, float zero, float *to)
 {
-    int64_t run = n;
-    *scale = *step = 0;
-    if (plan->single)
-        return n;
-    int64_t row = at / plan->inner, inside = at % plan->inner, a = row % plan->length;
-    if (plan->block == 0 && plan->inner == 1) {
-        *scale = a;
-        *step = 1;
-        run = plan->length - a;
-    } else if (plan->block == 0) {
-        *scale = a;
-        run = plan->inner - inside;
-    } else {
-        *scale = (row / plan->length * plan->blocks + a / plan->block) * plan->inner + inside;
-        *step = plan->inner > 1;
-        int64_t rest = plan->block - a % plan->block;
-        run = plan->inner > 1 ? plan->inner - inside : rest < plan->length - a ? rest : plan->length - a;
-    }
-    return run < n ? run : n;
+    const int size = (int)op_type_size(from->type);
+    tlk_get()->dequantize((const char *)from->data + at * size, size, (TL_T(from->type) & TL_T_SIGNED) != 0, to, n,
+                          scale, zero);
 }
 
-#define WIDEN(TYPE, T)                                      \
-    case TYPE:                                              \
-        for (int64_t i = 0; i < n; i++)                     \
-            to[i] = (float)((const T *)from->data)[at + i]; \
-        return;
-
-void quantize_load(const tl_tensor *from, int64_t at, int64_t step, int64_t n, float *to)
+const float *quantize_load(const tl_tensor *from, int64_t at, int64_t n, float *buffer)
 {
-    op_block buffer;
-    op_domain domain = op_domain_of(from->type);
-    if (step == 0 && n > 1) {
-        float one;
-        quantize_load(from, at, 1, 1, &one);
-        op_fill(to, &one, sizeof one, n);
+    op_block block;
+    if (quantize_is_whole(from->type)) {
+        quantize_back(from, at, n, 1, 0, buffer);
+        return buffer;
+    }
+    const void *numbers = op_load_block(from->type, from->data, at, n, &block);
+    if (from->type == TL_FLOAT)
+        return numbers;
+    if (op_domain_of(from->type) == OP_F32)
+        return memcpy(buffer, numbers, (size_t)n * sizeof *buffer);
+    for (int64_t i = 0; i < n; i++)
+        buffer[i] = (float)((const int64_t *)numbers)[i];
+    return buffer;
+}
+
+void quantize_start(quantize_walk *walk, const quantize_plan *plan, const tl_tensor *scale, const tl_tensor *zero,
+                    int64_t at)
+{
+    walk->plan = plan;
+    walk->scale = scale;
+    walk->zero = zero;
+    walk->first = walk->count = 0;
+    if (plan->single)
         return;
+    walk->inside = at % plan->inner;
+    walk->a = at / plan->inner % plan->length;
+    walk->outer = at / plan->inner / plan->length;
+}
+
+/* Sees to it that scales at .. at + n are at hand, and those behind them that there is place for. */
+static void load_scales(quantize_walk *walk, int64_t at, int64_t n)
+{
+    if (at >= walk->first && at + n <= walk->first + walk->count)
+        return;
+    const int64_t left = op_elements(walk->scale) - at;
+    walk->first = at;
+    walk->count = left < OP_BLOCK ? left : OP_BLOCK;
+    walk->scales = quantize_load(walk->scale, at, walk->count, walk->buffers[0]);
+    walk->zeros = walk->zero ? quantize_load(walk->zero, at, walk->count, walk->buffers[1])
+                             : memset(walk->buffers[1], 0, (size_t)walk->count * sizeof(float));
+}
+
+static void advance(quantize_walk *walk, int64_t n)
+{
+    const quantize_plan *plan = walk->plan;
+    if (plan->inner == 1)
+        walk->a += n;
+    else if ((walk->inside += n) == plan->inner) {
+        walk->inside = 0;
+        walk->a++;
     }
-    switch ((int)from->type) {
-        OP_CASES_INT32(WIDEN)
-    default:
-        break;
+    if (walk->a == plan->length) {
+        walk->a = 0;
+        walk->outer++;
     }
-    const void *block = op_load_block(from->type, from->data, at, n, &buffer);
-    if (domain == OP_F32)
-        memcpy(to, block, (size_t)n * sizeof *to);
-    else
-        for (int64_t i = 0; i < n; i++)
-            to[i] = (float)((const int64_t *)block)[i];
+}
+
+quantize_run quantize_next(quantize_walk *walk, int64_t n)
+{
+    const quantize_plan *plan = walk->plan;
+    quantize_run run = {.n = n};
+    int64_t at = 0, most = n;
+    if (plan->block > 0) {
+        const int64_t rest = plan->block - walk->a % plan->block;
+        at = (walk->outer * plan->blocks + walk->a / plan->block) * plan->inner + walk->inside;
+        run.step = plan->inner > 1;
+        most = plan->inner > 1                 ? plan->inner - walk->inside
+               : rest < plan->length - walk->a ? rest
+                                               : plan->length - walk->a;
+    } else if (!plan->single) {
+        at = walk->a;
+        run.step = plan->inner == 1;
+        most = plan->inner > 1 ? plan->inner - walk->inside : plan->length - walk->a;
+    }
+    if (run.step && most > OP_BLOCK)
+        most = OP_BLOCK;
+    run.n = most < n ? most : n;
+    load_scales(walk, at, run.step ? run.n : 1);
+    run.scale = walk->scales + (at - walk->first);
+    run.zero = walk->zeros + (at - walk->first);
+    if (!plan->single)
+        advance(walk, run.n);
+    return run;
 }

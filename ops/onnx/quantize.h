@@ -17,12 +17,41 @@ typedef struct quantize_plan {
  * attribute, block_size 0 where the version has none. */
 tl_status quantize_shapes(const tl_call *call, int64_t axis, int64_t block_size, quantize_plan *plan);
 
-/* From element `at` on: how many neighbours (at most `n`) have scales `*scale`, `*scale` + *step, ...; step is 0 or 1.
- */
-int64_t quantize_run(const quantize_plan *plan, int64_t at, int64_t n, int64_t *scale, int64_t *step);
+/* Whether the type is one of the integers of 8, 16 and 32 bits that these operators have. */
+static inline bool quantize_is_whole(tl_type type)
+{
+    return (TL_T(type) & (TL_T(TL_INT8) | TL_T(TL_UINT8) | TL_T(TL_INT16) | TL_T(TL_UINT16) | TL_T(TL_INT32))) != 0;
+}
 
-/* Elements at, at + step, ... of any type that these operators have, as float; n <= OP_BLOCK. */
-void quantize_load(const tl_tensor *from, int64_t at, int64_t step, int64_t n, float *to);
+/* Of those, (x - zero) * scale of n elements from `at` on. */
+void quantize_back(const tl_tensor *from, int64_t at, int64_t n, float scale, float zero, float *to);
+
+/* n <= OP_BLOCK elements from `at` on, of any type that these operators have, as float: converted into `buffer`, or
+ * where they are. */
+const float *quantize_load(const tl_tensor *from, int64_t at, int64_t n, float *buffer);
+
+/* A walk over elements in runs, which have scales that are all the same or neighbours. */
+typedef struct quantize_walk {
+    const quantize_plan *plan;
+    const tl_tensor *scale, *zero; /* zero: NULL if there is none */
+    int64_t outer, a, inside;      /* where the next element lies */
+    int64_t first, count;          /* of the scales at hand */
+    const float *scales, *zeros;
+    float buffers[2][OP_BLOCK];
+} quantize_walk;
+
+typedef struct quantize_run {
+    int64_t n;
+    const float *scale, *zero; /* of its first element */
+    int64_t step;              /* from one element's to the next one's: 0 or 1 */
+} quantize_run;
+
+/* Begins at element `at`. */
+void quantize_start(quantize_walk *walk, const quantize_plan *plan, const tl_tensor *scale, const tl_tensor *zero,
+                    int64_t at);
+/* The next run, of at most n > 0 elements; what it points at holds until the next call. With a step of 1 it has no more
+ * than OP_BLOCK. */
+quantize_run quantize_next(quantize_walk *walk, int64_t n);
 
 /* The bits of a packed element, into a tensor whose bytes were 0 before. */
 static inline void quantize_put_packed(unsigned bits, uint8_t *to, int64_t i, unsigned element)

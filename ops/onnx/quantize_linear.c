@@ -129,47 +129,15 @@ static void store_small_floats(const quantize_job *job, int64_t at, int64_t n, c
     }
 }
 
-/* The plain case: floats, one scale, bytes. */
-static void quantize_bytes(const quantize_job *job, int64_t at, int64_t n, int64_t scale_at)
+/* Elements of any types. */
+static void quantize_chunk(const quantize_job *job, int64_t at, int64_t n, const float *scales, const float *zeros)
 {
-    float scale, zero = 0;
-    quantize_load(job->scale, scale_at, 1, 1, &scale);
-    if (job->zero)
-        quantize_load(job->zero, scale_at, 1, 1, &zero);
-    tlk_get()->quantize_bytes((const float *)job->x->data + at, (uint8_t *)job->y->data + at, n, scale, (int32_t)zero,
-                              job->low, job->high);
-}
-
-/* The same for one scale, with which floats become integers in one go. */
-static void quantize_floats(const quantize_job *job, const float *x, float scale, int32_t zero, int64_t n, int32_t *to)
-{
-    const int32_t low = job->low, high = job->high;
-    for (int64_t i = 0; i < n; i++)
-        to[i] = to_integer(x[i] / scale, zero, low, high);
-}
-
-static void quantize_chunk(const quantize_job *job, int64_t at, int64_t n, int64_t scale, int64_t step)
-{
-    float quotients[OP_BLOCK], scales[OP_BLOCK], zeros[OP_BLOCK];
+    float quotients[OP_BLOCK];
     int32_t integers[OP_BLOCK];
     uint16_t halves[OP_BLOCK];
-    if (step == 0 && job->x->type == TL_FLOAT && job->precision == TL_FLOAT && is_integer(job->y->type)) {
-        zeros[0] = 0;
-        quantize_load(job->scale, scale, 1, 1, scales);
-        if (job->zero)
-            quantize_load(job->zero, scale, 1, 1, zeros);
-        quantize_floats(job, (const float *)job->x->data + at, scales[0], (int32_t)zeros[0], n, integers);
-        store_integers(job->y, at, n, integers);
-        return;
-    }
-    quantize_load(job->x, at, 1, n, quotients);
-    quantize_load(job->scale, scale, step, n, scales);
-    if (job->zero)
-        quantize_load(job->zero, scale, step, n, zeros);
-    else
-        memset(zeros, 0, (size_t)n * sizeof zeros[0]);
+    const float *x = quantize_load(job->x, at, n, quotients);
     for (int64_t i = 0; i < n; i++)
-        quotients[i] /= scales[i];
+        quotients[i] = x[i] / scales[i];
     if (job->precision != TL_FLOAT) {
         op_store_floats(job->precision, quotients, halves, n);
         op_load_floats(job->precision, halves, quotients, n);
@@ -185,23 +153,30 @@ static void quantize_chunk(const quantize_job *job, int64_t at, int64_t n, int64
 static void quantize_range(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const quantize_job *job = context;
-    const bool bytes = job->y->type == TL_INT8 || job->y->type == TL_UINT8;
-    const bool plain = bytes && job->x->type == TL_FLOAT && job->precision == TL_FLOAT;
+    const int size = (int)op_type_size(job->y->type);
+    const bool plain = size > 0 && is_integer(job->y->type) && job->precision == TL_FLOAT;
+    const int64_t most = plain && job->x->type == TL_FLOAT ? end - begin : OP_BLOCK;
+    quantize_walk walk;
     (void)thread;
+    quantize_start(&walk, job->plan, job->scale, job->zero, begin);
     while (begin < end) {
-        int64_t scale, step;
-        int64_t n = quantize_run(job->plan, begin, end - begin, &scale, &step);
-        if (plain && step == 0) {
-            quantize_bytes(job, begin, n, scale);
+        const quantize_run run = quantize_next(&walk, most < end - begin ? most : end - begin);
+        float numbers[OP_BLOCK], zeros[OP_BLOCK];
+        if (plain && run.step == 0) {
+            tlk_get()->quantize(quantize_load(job->x, begin, run.n, numbers), (char *)job->y->data + begin * size, size,
+                                run.n, *run.scale, (int32_t)*run.zero, job->low, job->high);
+        } else if (run.step == 0) {
+            op_fill(numbers, run.scale, sizeof *numbers, run.n);
+            op_fill(zeros, run.zero, sizeof *zeros, run.n);
+            quantize_chunk(job, begin, run.n, numbers, zeros);
         } else {
-            n = n < OP_BLOCK ? n : OP_BLOCK;
-            quantize_chunk(job, begin, n, scale, step);
+            quantize_chunk(job, begin, run.n, run.scale, run.zero);
         }
-        begin += n;
+        begin += run.n;
     }
 }
 
-static tl_status quantize_run_all(tl_call *call)
+static tl_status quantize_all(tl_call *call)
 {
     int32_t version = call->host->node_version(call->node);
     const tl_tensor *y = call->outputs[0];
@@ -231,10 +206,9 @@ static tl_status quantize_run_all(tl_call *call)
     return TL_OK;
 }
 
-#define QUANTIZE(since)                                                                           \
-    OP_HEAD(QuantizeLinear, since), OP_PARAMS(input, ins), OP_PARAMS(output, outs),               \
-        .plan_size = sizeof(quantize_plan), .reshape = quantize_reshape, .run = quantize_run_all, \
-        .reach = op_reach_first
+#define QUANTIZE(since)                                                             \
+    OP_HEAD(QuantizeLinear, since), OP_PARAMS(input, ins), OP_PARAMS(output, outs), \
+        .plan_size = sizeof(quantize_plan), .reshape = quantize_reshape, .run = quantize_all, .reach = op_reach_first
 OP_DESCRIPTOR(QuantizeLinear, 10) = {QUANTIZE(10)};
 OP_DESCRIPTOR(QuantizeLinear, 13) = {QUANTIZE(13), OP_PARAMS(attribute, attrs_13)};
 OP_DESCRIPTOR(QuantizeLinear, 19) = {QUANTIZE(19), OP_PARAMS(attribute, attrs_19)};

@@ -119,38 +119,57 @@ START_TEST(test_chains)
 }
 END_TEST
 
-static void check_bytes(const tlk_kernels *kernels, int64_t n, int before, uint32_t *state)
+static int64_t integer_at(const void *integers, int size, int is_signed, int64_t i)
+{
+    switch (size) {
+    case 1:
+        return is_signed ? ((const int8_t *)integers)[i] : ((const uint8_t *)integers)[i];
+    case 2:
+        return is_signed ? ((const int16_t *)integers)[i] : ((const uint16_t *)integers)[i];
+    default:
+        return ((const int32_t *)integers)[i];
+    }
+}
+
+static void check_quantized(const tlk_kernels *kernels, int64_t n, int before, uint32_t *state)
 {
     guarded x = floats(n, before, state);
-    guarded bytes = guarded_alloc((size_t)n, before);
+    guarded whole = guarded_alloc(x.size, before);
     guarded back = guarded_alloc(x.size, before);
     float *from = x.data;
     from[random_below(state, n)] = random_below(state, 2) == 0 ? INFINITY : -3e38F;
     const int64_t nan = random_below(state, n);
     from[nan] = NAN;
-    for (int is_signed = 0; is_signed < 2; is_signed++) {
-        const int32_t low = is_signed ? -128 : 0;
-        const int32_t high = low + 255;
-        const int32_t zero = low + (int32_t)random_below(state, 256);
-        kernels->quantize_bytes(from, bytes.data, n, 0.03125F, zero, low, high);
-        kernels->dequantize_bytes(bytes.data, is_signed, back.data, n, 0.5F, zero);
+    for (int k = 0; k < 4; k++) {
+        const int size = 1 + k / 2, is_signed = k % 2;
+        const int32_t count = 1 << 8 * size, low = is_signed ? -count / 2 : 0, high = low + count - 1;
+        const int32_t zero = low + (int32_t)random_below(state, count);
+        const float scale = size == 1 ? 0.03125F : 0.03125F / 256;
+        guarded y = guarded_alloc((size_t)(n * size), before);
+        kernels->quantize(from, y.data, size, n, scale, zero, low, high);
+        kernels->dequantize(y.data, size, is_signed, back.data, n, 0.5F, (float)zero);
         for (int64_t i = 0; i < n; i++) {
-            const uint8_t byte = ((uint8_t *)bytes.data)[i];
-            const int32_t got = is_signed ? (int8_t)byte : byte;
-            double expected = rint((double)from[i] / 0.03125) + zero;
+            const int64_t got = integer_at(y.data, size, is_signed, i);
+            double expected = rint((double)from[i] / (double)scale) + zero;
             expected = i == nan ? low : fmin(fmax(expected, low), high);
-            ck_assert_int_eq(got, (int32_t)expected);
+            ck_assert_int_eq(got, (int64_t)expected);
             ck_assert_float_eq(((float *)back.data)[i], (float)(got - zero) * 0.5F);
         }
+        guarded_free(&y);
     }
+    for (int64_t i = 0; i < n; i++)
+        ((int32_t *)whole.data)[i] = i == nan ? INT32_MIN : (int32_t)(random_below(state, INT32_MAX) - (1 << 30));
+    kernels->dequantize(whole.data, 4, 1, back.data, n, 0.3F, -7);
+    for (int64_t i = 0; i < n; i++)
+        ck_assert_float_eq(((float *)back.data)[i], ((float)integer_at(whole.data, 4, 1, i) + 7.0F) * 0.3F);
     guarded_free(&x);
-    guarded_free(&bytes);
+    guarded_free(&whole);
     guarded_free(&back);
 }
 
-START_TEST(test_bytes)
+START_TEST(test_quantized)
 {
-    for_all(check_bytes);
+    for_all(check_quantized);
 }
 END_TEST
 
@@ -159,23 +178,25 @@ static void check_quotients(const tlk_kernels *kernels, int64_t n, int before, u
 {
     static const float odd_scales[] = {1e-45F, 1e-39F, 0x1p-100F, 0x1p101F, 3e38F, -0.37F, INFINITY};
     guarded x = guarded_alloc((size_t)n * sizeof(float), before);
-    guarded bytes = guarded_alloc((size_t)n, before);
     float *from = x.data;
-    for (int round = 0; round < 20; round++) {
-        const float scale = round < 7 ? odd_scales[round] : (float)(1 + random_below(state, 1 << 20)) * 0x1p-19F;
-        const int32_t zero = (int32_t)random_below(state, 256);
+    for (int round = 0; round < 40; round++) {
+        const int size = 1 + round % 2, most = size == 1 ? 255 : 65535;
+        const float scale = round < 14 ? odd_scales[round / 2] : (float)(1 + random_below(state, 1 << 20)) * 0x1p-19F;
+        const int32_t zero = (int32_t)random_below(state, most + 1);
+        guarded y = guarded_alloc((size_t)(n * size), before);
         for (int64_t i = 0; i < n; i++) {
-            from[i] = ((float)random_below(state, 300) - 20.5F) * scale;
+            from[i] = ((float)random_below(state, most + most / 4) - (float)(most / 8) - 0.5F) * scale;
             from[i] = random_below(state, 3) == 0 ? nextafterf(from[i], 0) : from[i];
         }
-        kernels->quantize_bytes(from, bytes.data, n, scale, zero, 0, 255);
+        kernels->quantize(from, y.data, size, n, scale, zero, 0, most);
         for (int64_t i = 0; i < n; i++) {
             const float whole = rintf(from[i] / scale) + (float)zero;
-            ck_assert_int_eq(((uint8_t *)bytes.data)[i], isnan(whole) ? 0 : (int)fminf(fmaxf(whole, 0), 255));
+            ck_assert_int_eq(integer_at(y.data, size, 0, i),
+                             isnan(whole) ? 0 : (int)fminf(fmaxf(whole, 0), (float)most));
         }
+        guarded_free(&y);
     }
     guarded_free(&x);
-    guarded_free(&bytes);
 }
 
 START_TEST(test_quotients)
@@ -223,7 +244,7 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, test_activations);
     tcase_add_test(tests, test_chains);
-    tcase_add_test(tests, test_bytes);
+    tcase_add_test(tests, test_quantized);
     tcase_add_test(tests, test_quotients);
     tcase_add_test(tests, test_softmax);
     suite_add_tcase(suite, tests);

@@ -78,6 +78,10 @@ double get(const tl_tensor *tensor, int64_t i)
     case TL_UINT8:
     case TL_BOOL:
         return ((const uint8_t *)tensor->data)[i];
+    case TL_INT16:
+        return ((const int16_t *)tensor->data)[i];
+    case TL_UINT16:
+        return ((const uint16_t *)tensor->data)[i];
     case TL_INT32:
         return ((const int32_t *)tensor->data)[i];
     case TL_UINT32:
@@ -113,6 +117,12 @@ void set(tl_tensor *tensor, int64_t i, double value)
     case TL_UINT8:
     case TL_BOOL:
         ((uint8_t *)tensor->data)[i] = (uint8_t)value;
+        break;
+    case TL_INT16:
+        ((int16_t *)tensor->data)[i] = (int16_t)value;
+        break;
+    case TL_UINT16:
+        ((uint16_t *)tensor->data)[i] = (uint16_t)value;
         break;
     case TL_INT32:
         ((int32_t *)tensor->data)[i] = (int32_t)value;

@@ -38,22 +38,24 @@ static tl_tensor random_scales(const tl_tensor *x, int kind, int64_t axis, int64
 
 START_TEST(quantize_and_dequantize)
 {
-    static const tl_type types[] = {TL_INT8, TL_UINT8};
-    static const double low[] = {-128, 0}, high[] = {127, 255};
+    static const tl_type types[] = {TL_INT8, TL_UINT8, TL_INT16, TL_UINT16};
+    static const double low[] = {-128, 0, -32768, 0}, high[] = {127, 255, 32767, 65535};
     random_seed(41);
     for (int round = 0; round < 300; round++) {
         int32_t rank = (int32_t)random_int(1, 3);
         int64_t dims[3], axis = random_int(0, rank - 1), block = random_int(1, 3);
-        int kind = round % 3, t = (int)random_int(0, 1);
+        int kind = round % 3, t = (int)random_int(0, 3);
         if (kind != 2)
             block = 0;
         random_dims(rank, round % 20 == 0 ? 1 : 2, round % 50 == 0 ? 40 : 7, dims);
+        if (round % 30 >= 27) /* more scales than are taken at a time */
+            dims[axis] = 1100;
         tl_tensor x = random_tensor(TL_FLOAT, rank, dims), scale = random_scales(&x, kind, axis, block);
         tl_tensor zero = new_tensor(types[t], scale.rank, scale.dims);
         for (int64_t i = 0; i < elements(&x); i++)
-            set(&x, i, (double)random_int(-4000, 4000) / 32);
+            set(&x, i, (double)random_int(-4000, 4000) / 32 * (t < 2 ? 1 : 256));
         for (int64_t i = 0; i < elements(&zero); i++)
-            set(&zero, i, (double)random_int(t ? 0 : -20, 20));
+            set(&zero, i, (double)random_int(t % 2 ? 0 : -20, 20));
         fake_attribute attributes[] = {ATTR_I("axis", axis - (round & 1) * rank), ATTR_I("block_size", block)};
         fake_case quantize = CASE(&tl_op_QuantizeLinear_21, attributes, &x, &scale, &zero);
         run_ok(&quantize);
@@ -74,6 +76,32 @@ START_TEST(quantize_and_dequantize)
         free_tensor(&scale);
         free_tensor(&zero);
     }
+}
+END_TEST
+
+/* int32 has no other way but back, and is rounded to float first. */
+START_TEST(dequantize_integers)
+{
+    tl_tensor x = new_tensor(TL_INT32, DIMS(2, 3)), scale = float_list(2, (float[]){0.5f, 3}),
+              zero = new_tensor(TL_INT32, DIMS(2));
+    static const double values[] = {INT32_MIN, INT32_MAX, 16777217, -1, 0, 7};
+    for (int64_t i = 0; i < 6; i++)
+        set(&x, i, values[i]);
+    fake_attribute axis[] = {ATTR_I("axis", 0)};
+    fake_case test = CASE(&tl_op_DequantizeLinear_21, axis, &x, &scale, &zero);
+    run_ok(&test);
+    for (int64_t i = 0; i < 6; i++)
+        ck_assert_double_eq(get(&test.outputs[0], i), (double)((float)values[i] * (i < 3 ? 0.5f : 3)));
+    fake_free(&test);
+    free_tensor(&x);
+    tl_tensor none = new_tensor(TL_INT32, DIMS(2, 0));
+    fake_case empty = CASE(&tl_op_DequantizeLinear_21, axis, &none, &scale, &zero);
+    run_ok(&empty);
+    ck_assert_int_eq(elements(&empty.outputs[0]), 0);
+    fake_free(&empty);
+    free_tensor(&none);
+    free_tensor(&scale);
+    free_tensor(&zero);
 }
 END_TEST
 
@@ -241,6 +269,7 @@ int main(void)
 {
     Suite *suite = suite_create("quantize");
     ADD_TEST(suite, quantize_and_dequantize);
+    ADD_TEST(suite, dequantize_integers);
     ADD_TEST(suite, quantize_extremes);
     ADD_TEST(suite, quantize_six_bits);
     ADD_TEST(suite, dynamic_quantize);
