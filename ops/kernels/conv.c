@@ -87,7 +87,7 @@ struct job {
     int64_t down, across;  /* tiles, as equal as can be */
     int64_t lanes;         /* of whose multiples are columns, but for the last tile */
     int64_t chunks;        /* that the blocks of filters are cut into */
-    int64_t strips;        /* of rows, in which VW channels are computed together, or 0 */
+    int64_t strips;        /* in which VW channels are computed together, or 0 */
     int64_t near;          /* strips of the same channels that come one after the other */
     window window;         /* of one tile */
     bool panels;           /* the window of single elements is [panel][channel][TLK_NR], as the product likes it best;
@@ -166,7 +166,7 @@ static size_t workspace_size(const tlk_conv *conv, const tlk_conv_data *data)
     const struct job job = job_of(conv, data);
 #if TLK_PLANES
     if (job.strips > 0)
-        return TLK_FN(tlk_planes_size)(conv, &job.data, (data->out_size[0] + job.strips - 1) / job.strips) + 64;
+        return TLK_FN(tlk_planes_size)(conv, &job.data, job.strips) + 64;
 #endif
     const size_t size = window_size(conv, job.rows, job.columns);
     const size_t gaps = tlk_size_mul((size_t)conv->channels, (size_t)WINDOW_GAP);
@@ -435,16 +435,18 @@ static void run_piece(const struct job *job, struct tile *tile, int64_t columns,
 static void run_planes(const struct job *job, int64_t begin, int64_t end, void *workspace)
 {
     const tlk_conv *conv = job->conv;
-    const int64_t rows = job->data.out_size[0];
+    const int64_t *out = job->data.out_size;
     const int64_t blocks = (conv->groups + VW - 1) / VW;
+    const int axis = out[0] == 1; /* that is cut */
     tlk_planes planes = {.conv = conv,
                          .data = &job->data,
                          .output = &job->output,
+                         .count = {out[0], out[1]},
                          .window = (real *)(((uintptr_t)workspace + 63) / 64 * 64)};
     for (int64_t piece = begin; piece < end; piece++) {
         const int64_t strip = piece / (blocks * job->near) * job->near + piece % job->near;
-        planes.row = window_part(rows, job->strips, strip);
-        planes.rows = window_part(rows, job->strips, strip + 1) - planes.row;
+        planes.at[axis] = window_part(out[axis], job->strips, strip);
+        planes.count[axis] = window_part(out[axis], job->strips, strip + 1) - planes.at[axis];
         planes.channel = piece / job->near % blocks * VW;
         planes.channels = (int)MIN(VW, conv->groups - planes.channel);
         if (job->weights != NULL) {

@@ -21,7 +21,7 @@ typedef struct pool_plan {
     int64_t column_strides[CONV_MAX_SPATIAL]; /* of an input plane whose first axis is contiguous */
     const tlk_conv_kernel *kernel;            /* NULL: plain loops; computes maxima and sums */
     tlk_conv conv;
-    tlk_conv_data data; /* of one sample, x and y still open */
+    tlk_conv_data data; /* x and y still open; channels of all samples are groups of one */
     size_t scratch, scratch_size;
     size_t counts; /* of an average, in the workspace */
 } pool_plan;
@@ -96,7 +96,7 @@ static void choose_kernel(tl_call *call, pool_plan *plan)
     plan->kernel = NULL;
     plan->conv = (tlk_conv){.type = type == TL_DOUBLE ? TLK_F64 : TLK_F32,
                             .kind = plan->kind == POOL_MAX ? TLK_CONV_MAXIMUM : TLK_CONV_SUM,
-                            .groups = g->group,
+                            .groups = g->batch * g->group,
                             .channels = 1,
                             .filters = 1,
                             .kernel = {1, 1},
@@ -171,7 +171,6 @@ typedef struct pool_job {
     const void *x;
     void *y;
     int64_t *indices;
-    int64_t pieces; /* of one sample, for the kernel */
 } pool_job;
 
 /* Elements that an average along axis i divides by. Where pads count, what hangs over them does not. */
@@ -213,17 +212,13 @@ static void pool_pieces(void *context, int64_t begin, int64_t end, int32_t threa
 {
     const pool_job *job = context;
     const pool_plan *plan = job->plan;
-    const size_t size = job->call->inputs[0]->type == TL_DOUBLE ? sizeof(double) : sizeof(float);
     void *scratch = (char *)nn_at(job->call, plan->scratch) + (size_t)thread * plan->scratch_size;
     const tlk_step divide = {.kind = TLK_STEP_DIV, .operand = nn_at(job->call, plan->counts), .lane_step = 1};
-    while (begin < end) {
-        const nn_run run = nn_take_run(&begin, end, job->pieces);
-        tlk_conv_data data = plan->data;
-        data.x = (const char *)job->x + (size_t)(run.sample * plan->g.group * plan->g.in_area) * size;
-        data.y = (char *)job->y + (size_t)(run.sample * plan->g.group * plan->g.out_area) * size;
-        data.steps = (tlk_steps){&divide, plan->kind == POOL_AVERAGE};
-        plan->kernel->run(&plan->conv, NULL, &data, run.first, run.last, scratch);
-    }
+    tlk_conv_data data = plan->data;
+    data.x = job->x;
+    data.y = job->y;
+    data.steps = (tlk_steps){&divide, plan->kind == POOL_AVERAGE};
+    plan->kernel->run(&plan->conv, NULL, &data, begin, end, scratch);
 }
 
 static tl_status pool_real(tl_call *call)
@@ -231,7 +226,7 @@ static tl_status pool_real(tl_call *call)
     const pool_plan *plan = call->plan;
     const conv_geometry *g = &plan->g;
     const tl_tensor *x = call->inputs[0], *indices = op_output(call, 1);
-    pool_job job = {call, plan, x->data, call->outputs[0]->data, indices ? indices->data : NULL, 0};
+    pool_job job = {call, plan, x->data, call->outputs[0]->data, indices ? indices->data : NULL};
     tl_task task = x->type == TL_FLOAT    ? pool_task_f32
                    : x->type == TL_DOUBLE ? pool_task_f64
                    : x->type == TL_INT8   ? pool_task_i8
@@ -239,13 +234,12 @@ static tl_status pool_real(tl_call *call)
     if (op_elements(call->outputs[0]) == 0)
         return TL_OK;
     if (plan->kernel) {
-        job.pieces = plan->kernel->pieces(&plan->conv, &plan->data);
         if (plan->kind == POOL_AVERAGE && x->type == TL_DOUBLE)
             pool_counts_f64(plan, nn_at(call, plan->counts));
         else if (plan->kind == POOL_AVERAGE)
             pool_counts_f32(plan, nn_at(call, plan->counts));
-        const int64_t all = g->batch * job.pieces;
-        const double cost = (double)(g->group * g->out_area) * ((double)g->taps + 16) / (double)job.pieces;
+        const int64_t all = plan->kernel->pieces(&plan->conv, &plan->data);
+        const double cost = (double)(plan->conv.groups * g->out_area) * ((double)g->taps + 16) / (double)all;
         call->host->parallel_for(call, pool_pieces, &job, all, nn_even_grain(call->thread_count, all, cost));
         return TL_OK;
     }

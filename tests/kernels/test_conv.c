@@ -339,6 +339,44 @@ START_TEST(test_infinities)
 }
 END_TEST
 
+/* By lanes of channels and not, whole rows as one line and not, in strips of rows, and of a single row's columns. */
+START_TEST(test_pools)
+{
+    static const problem problems[] = {
+        {.conv = {.groups = 16, .kernel = {1, 5}, .stride = {1, 3}, .dilation = {1, 1}},
+         .size = {1, 5003},
+         .pad = {0, 2}},
+        {.conv = {.groups = 23, .kernel = {2, 3}, .stride = {2, 2}, .dilation = {1, 1}},
+         .size = {10, 7},
+         .pad = {0, 1}},
+        {.conv = {.groups = 31, .kernel = {3, 2}, .stride = {3, 2}, .dilation = {1, 1}}, .size = {9, 4}},
+        {.conv = {.groups = 15, .kernel = {4, 1}, .stride = {1, 1}, .dilation = {2, 1}},
+         .size = {300, 40},
+         .pad = {3, 0}},
+        {.conv = {.groups = 9, .kernel = {1, 3}, .stride = {1, 4}, .dilation = {1, 2}}, .size = {1, 33}},
+    };
+    for (int i = 0; i < 5; i++) {
+        problem p = problems[i];
+        uint32_t state = (uint32_t)i;
+        p.conv.kind = _i == 0 ? TLK_CONV_MAXIMUM : TLK_CONV_SUM;
+        p.conv.channels = p.conv.filters = 1;
+        for (int axis = 0; axis < 2; axis++)
+            p.out_size[axis] = out_size(p.size[axis], 2 * p.pad[axis], p.conv.kernel[axis], p.conv.stride[axis],
+                                        p.conv.dilation[axis]);
+        check_problem(&p, state);
+        const int64_t area = p.size[0] * p.size[1];
+        buffers b = {.x = filled(TLK_F32, p.conv.groups * area, 0, &state),
+                     .weights = filled(TLK_F32, p.conv.groups * p.conv.kernel[0] * p.conv.kernel[1], 0, &state),
+                     .y = guarded_alloc((size_t)results(&p) * sizeof(float), 0)};
+        check_special(&p, &b, &b.x, 2 * area + p.conv.kernel[1] - 1, NAN);
+        check_special(&p, &b, &b.x, area + p.conv.kernel[1] - 1, INFINITY);
+        guarded_free(&b.x);
+        guarded_free(&b.weights);
+        guarded_free(&b.y);
+    }
+}
+END_TEST
+
 START_TEST(test_sizes_that_do_not_exist)
 {
     for (int type = TLK_F32; type <= TLK_F64; type++) {
@@ -384,6 +422,7 @@ int main(void)
     tcase_add_loop_test(tests, test_panels, TLK_F32, TLK_F64 + 1);
     tcase_add_loop_test(tests, test_dense_shapes, TLK_F32, TLK_F64 + 1);
     tcase_add_loop_test(tests, test_infinities, 0, 3);
+    tcase_add_loop_test(tests, test_pools, 0, 2);
     tcase_add_test(tests, test_sizes_that_do_not_exist);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
