@@ -1,7 +1,7 @@
 #include "onnx/nn.h"
 #include "kernels/kernels.h"
 
-#define MAX_WIDENED 24 /* inputs, and outputs, of an operator that computes halves in float */
+#define MAX_WIDENED 24 /* inputs, and outputs, of an operator that computes other types in float */
 
 size_t nn_place(tl_call *call, int64_t count, size_t size)
 {
@@ -43,11 +43,14 @@ int64_t nn_even_grain(int32_t threads, int64_t range, double cost)
     return each;
 }
 
-/* ---- Halves computed in float */
+/* ---- Halves and bytes computed in float */
 
 static bool is_widened(const tl_tensor *tensor, size_t k, uint64_t skip)
 {
-    return tensor && nn_is_half(tensor->type) && !(skip >> k & 1);
+    if (!tensor || (skip >> k & 1))
+        return false;
+    return nn_is_half(tensor->type) ||
+           ((skip & NN_WIDEN_BYTES) && (tensor->type == TL_INT8 || tensor->type == TL_UINT8));
 }
 
 void nn_widen_place(tl_call *call, uint64_t skip)
@@ -56,13 +59,13 @@ void nn_widen_place(tl_call *call, uint64_t skip)
         if (is_widened(call->inputs[k], k, skip))
             nn_place(call, nn_product(call->inputs[k], 0, call->inputs[k]->rank), sizeof(float));
     for (size_t k = 0; k < call->output_count && k < MAX_WIDENED; k++)
-        if (is_widened(call->outputs[k], k, 0))
+        if (is_widened(call->outputs[k], k, skip & NN_WIDEN_BYTES))
             nn_place(call, nn_product(call->outputs[k], 0, call->outputs[k]->rank), sizeof(float));
 }
 
 typedef struct widening {
     tl_type type;
-    void *half;
+    void *data; /* of that type */
     float *real;
 } widening;
 
@@ -70,14 +73,14 @@ static void widen_task(void *context, int64_t begin, int64_t end, int32_t thread
 {
     const widening *w = context;
     (void)thread;
-    op_load_floats(w->type, (const uint16_t *)w->half + begin, w->real + begin, end - begin);
+    op_load_floats(w->type, (const char *)w->data + begin * nn_type_size(w->type), w->real + begin, end - begin);
 }
 
 static void narrow_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const widening *w = context;
     (void)thread;
-    op_store_floats(w->type, w->real + begin, (uint16_t *)w->half + begin, end - begin);
+    op_store_floats(w->type, w->real + begin, (char *)w->data + begin * nn_type_size(w->type), end - begin);
 }
 
 /* The copy of a tensor at *offset of the workspace, which moves on as nn_place did. */
@@ -111,7 +114,7 @@ tl_status nn_widen_run(tl_call *call, uint64_t skip, tl_status (*run)(tl_call *c
     }
     for (size_t k = 0; k < call->output_count && k < MAX_WIDENED; k++) {
         outputs[k] = own_outputs[k];
-        if (is_widened(own_outputs[k], k, 0)) {
+        if (is_widened(own_outputs[k], k, skip & NN_WIDEN_BYTES)) {
             results[k] = take_copy(call, own_outputs[k], &copies[used], &offset);
             outputs[k] = &copies[used++];
         }
@@ -124,7 +127,7 @@ tl_status nn_widen_run(tl_call *call, uint64_t skip, tl_status (*run)(tl_call *c
     call->inputs = own_inputs;
     call->outputs = own_outputs;
     for (size_t k = 0; status == TL_OK && k < call->output_count && k < MAX_WIDENED; k++)
-        if (is_widened(own_outputs[k], k, 0))
+        if (is_widened(own_outputs[k], k, skip & NN_WIDEN_BYTES))
             call->host->parallel_for(call, narrow_task, &results[k], op_elements(own_outputs[k]), 1 << 15);
     return status;
 }

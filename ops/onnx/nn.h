@@ -110,9 +110,11 @@ static inline void nn_store_real(const tl_tensor *y, int64_t i, double value)
 }
 
 /* Room in the workspace for float copies of the half-typed inputs and outputs of a call; first thing in reshape. Bit k
- * of `skip`: input k stays as it is (packed, or not read by the inner run). */
+ * of `skip`: input k stays as it is (packed, or not read by the inner run). With NN_WIDEN_BYTES in it also for those of
+ * int8 and uint8, which results are rounded to and held in. */
+#define NN_WIDEN_BYTES ((uint64_t)1 << 63)
 void nn_widen_place(tl_call *call, uint64_t skip);
-/* Runs `run` with those copies in the place of inputs and outputs, so that it sees float where there is a half type. */
+/* Runs `run` with those copies in the place of inputs and outputs, so that it sees float where there is such a type. */
 tl_status nn_widen_run(tl_call *call, uint64_t skip, tl_status (*run)(tl_call *call));
 
 /* In create: *floats becomes a copy of input k in float, where it is a constant of a half type; else NULL. The caller

@@ -8,6 +8,8 @@ void op_load_floats(tl_type type, const void *from, float *to, int64_t n)
         tlk_get()->f16_to_f32(from, to, n);
     else if (type == TL_BFLOAT16)
         tlk_get()->bf16_to_f32(from, to, n);
+    else if (type == TL_INT8 || type == TL_UINT8)
+        tlk_get()->dequantize(from, 1, type == TL_INT8, to, n, 1, 0);
     else
         for (int64_t i = 0; i < n; i++)
             to[i] = (float)((const double *)from)[i];
@@ -21,6 +23,9 @@ void op_store_floats(tl_type type, const float *from, void *to, int64_t n)
         tlk_get()->f32_to_f16(from, to, n);
     else if (type == TL_BFLOAT16)
         tlk_get()->f32_to_bf16(from, to, n);
+    else if (type == TL_INT8 || type == TL_UINT8)
+        tlk_get()->quantize(from, to, 1, n, 1, 0, type == TL_INT8 ? INT8_MIN : 0,
+                            type == TL_INT8 ? INT8_MAX : UINT8_MAX);
     else
         for (int64_t i = 0; i < n; i++)
             ((double *)to)[i] = from[i];

@@ -25,7 +25,8 @@ static inline void op_store_half(tl_type type, float number, void *to)
         tlk_get()->f32_to_bf16(&number, to, 1);
 }
 
-/* n numbers of any of the four float types as float, and back. */
+/* n numbers of any of the four float types, int8 or uint8 as float, and back: bytes are rounded to even and held in
+ * range, NaN is the lowest. */
 void op_load_floats(tl_type type, const void *from, float *to, int64_t n);
 void op_store_floats(tl_type type, const float *from, void *to, int64_t n);
 

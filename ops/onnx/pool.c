@@ -103,8 +103,8 @@ static void choose_kernel(tl_call *call, pool_plan *plan)
                             .stride = {1, 1},
                             .dilation = {1, 1}};
     plan->data = (tlk_conv_data){.size = {1, 1}, .out_size = {1, 1}};
-    if (plan->kind == POOL_LP || op_output(call, 1) || g->spatial > 2 || type == TL_INT8 || type == TL_UINT8 ||
-        g->batch < 1 || g->group < 1 || g->out_area < 1)
+    if (plan->kind == POOL_LP || op_output(call, 1) || g->spatial > 2 || g->batch < 1 || g->group < 1 ||
+        g->out_area < 1)
         return;
     int64_t taps = 1;
     for (int32_t i = 0; i < g->spatial; i++) {
@@ -157,7 +157,7 @@ static tl_status pool_reshape(tl_call *call, pool_kind kind)
     if (call->plan)
         pool_make_plan(call->plan, kind, &local, x, y, begin, end);
     call->workspace_size = 0;
-    nn_widen_place(call, 0);
+    nn_widen_place(call, NN_WIDEN_BYTES);
     if (call->plan)
         choose_kernel(call, call->plan);
     return TL_OK;
@@ -184,28 +184,12 @@ static int64_t pool_count(const pool_plan *plan, int32_t i, int64_t t)
     return last - first;
 }
 
-#define REAL      float
-#define T(name)   name##_f32
-#define LOWEST    (-INFINITY)
-#define POOL_SUMS 1
+#define REAL    float
+#define T(name) name##_f32
 #include "onnx/pool_template.h"
 
-#define REAL      double
-#define T(name)   name##_f64
-#define LOWEST    (-INFINITY)
-#define POOL_SUMS 1
-#include "onnx/pool_template.h"
-
-#define REAL      int8_t
-#define T(name)   name##_i8
-#define LOWEST    INT8_MIN
-#define POOL_SUMS 0
-#include "onnx/pool_template.h"
-
-#define REAL      uint8_t
-#define T(name)   name##_u8
-#define LOWEST    0
-#define POOL_SUMS 0
+#define REAL    double
+#define T(name) name##_f64
 #include "onnx/pool_template.h"
 
 static void pool_pieces(void *context, int64_t begin, int64_t end, int32_t thread)
@@ -227,10 +211,7 @@ static tl_status pool_real(tl_call *call)
     const conv_geometry *g = &plan->g;
     const tl_tensor *x = call->inputs[0], *indices = op_output(call, 1);
     pool_job job = {call, plan, x->data, call->outputs[0]->data, indices ? indices->data : NULL};
-    tl_task task = x->type == TL_FLOAT    ? pool_task_f32
-                   : x->type == TL_DOUBLE ? pool_task_f64
-                   : x->type == TL_INT8   ? pool_task_i8
-                                          : pool_task_u8;
+    tl_task task = x->type == TL_DOUBLE ? pool_task_f64 : pool_task_f32;
     if (op_elements(call->outputs[0]) == 0)
         return TL_OK;
     if (plan->kernel) {
@@ -249,7 +230,7 @@ static tl_status pool_real(tl_call *call)
 
 static tl_status pool_run(tl_call *call)
 {
-    return nn_widen_run(call, 0, pool_real);
+    return nn_widen_run(call, NN_WIDEN_BYTES, pool_real);
 }
 
 #define POOL_STEPS(name, kind)                     \

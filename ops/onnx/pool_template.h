@@ -1,11 +1,4 @@
-/* pool.c's functions for one type: REAL is the element, T(name) a function's name, LOWEST its least value, and
- * POOL_SUMS is 1 for floating types, which have averages, norms and NaN. */
-
-#if POOL_SUMS
-#define IS_NAN(v) ((v) != (v))
-#else
-#define IS_NAN(v) false
-#endif
+/* pool.c's functions for one type: REAL is the element, T(name) a function's name. */
 
 /* y[t] = expression of y[t] and v = x[at + t * stride], for t in [first, end). */
 #define POOL_STEPS_OF(step, expression)     \
@@ -30,9 +23,8 @@ static void T(pool_tap)(const pool_plan *plan, const REAL *restrict x, int64_t a
 {
     switch (plan->kind) {
     case POOL_MAX:
-        POOL_LOOP(((v > y[t]) | IS_NAN(v)) ? v : y[t]);
+        POOL_LOOP(((v > y[t]) | (v != v)) ? v : y[t]);
         break;
-#if POOL_SUMS
     case POOL_AVERAGE:
         POOL_LOOP(y[t] + v);
         break;
@@ -44,7 +36,6 @@ static void T(pool_tap)(const pool_plan *plan, const REAL *restrict x, int64_t a
         else
             POOL_LOOP(y[t] + (REAL)pow(fabs(v), (double)plan->p));
         break;
-#endif
     default:
         break;
     }
@@ -81,7 +72,6 @@ static void T(pool_row)(const pool_plan *plan, const REAL *x, const int64_t *ind
     } while (conv_step(tap, counts, last));
 }
 
-#if POOL_SUMS
 /* An average; of nothing it is 0. */
 static inline void T(divide)(REAL *sum, int64_t count)
 {
@@ -116,9 +106,7 @@ static void T(pool_finish)(const pool_plan *plan, const int64_t *index, REAL *y)
     for (int64_t t = begin; t < end && whole > 0; t++)
         y[t] /= whole;
 }
-#endif
 
-#if POOL_SUMS
 /* What the kernel's sums are to be divided by, for each position: the sum of nothing by 1. */
 static void T(pool_counts)(const pool_plan *plan, REAL *counts)
 {
@@ -132,7 +120,6 @@ static void T(pool_counts)(const pool_plan *plan, REAL *counts)
             counts[row * width + t] = others * counts[t] > 0 ? others * counts[t] : 1;
     }
 }
-#endif
 
 static void T(pool_channel)(const pool_plan *plan, const REAL *x, REAL *y)
 {
@@ -141,12 +128,10 @@ static void T(pool_channel)(const pool_plan *plan, const REAL *x, REAL *y)
     int64_t index[CONV_MAX_SPATIAL] = {0};
     for (int64_t row = 0; row < g->out_area; row += width) {
         for (int64_t t = 0; t < width; t++)
-            y[row + t] = plan->kind == POOL_MAX ? (REAL)LOWEST : 0;
+            y[row + t] = plan->kind == POOL_MAX ? -(REAL)INFINITY : 0;
         T(pool_row)(plan, x, index, y + row);
-#if POOL_SUMS
         if (plan->kind != POOL_MAX)
             T(pool_finish)(plan, index, y + row);
-#endif
         conv_step(index, g->out_size, g->spatial - 1);
     }
 }
@@ -156,7 +141,7 @@ static REAL T(find_max)(const pool_plan *plan, const REAL *x, const int64_t *ind
 {
     const conv_geometry *g = &plan->g;
     int64_t firsts[CONV_MAX_SPATIAL], counts[CONV_MAX_SPATIAL], tap[CONV_MAX_SPATIAL] = {0}, stop;
-    REAL best = (REAL)LOWEST;
+    REAL best = -(REAL)INFINITY;
     *found = -1;
     for (int32_t i = 0; i < g->spatial; i++) {
         conv_taps(index[i] * g->strides[i] - g->pads[i], g->dilations[i], g->kernel[i], g->in_size[i], &firsts[i],
@@ -173,7 +158,7 @@ static REAL T(find_max)(const pool_plan *plan, const REAL *x, const int64_t *ind
             columns_first += position * plan->column_strides[i];
         }
         REAL v = x[at];
-        if (*found < 0 || v > best || (IS_NAN(v) && !IS_NAN(best))) {
+        if (*found < 0 || v > best || (v != v && best == best)) {
             best = v;
             *found = plan->column_major ? columns_first : at;
         }
@@ -204,8 +189,5 @@ static void T(pool_task)(void *context, int64_t begin, int64_t end, int32_t thre
 
 #undef POOL_LOOP
 #undef POOL_STEPS_OF
-#undef IS_NAN
 #undef REAL
 #undef T
-#undef LOWEST
-#undef POOL_SUMS
