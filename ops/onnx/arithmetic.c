@@ -28,11 +28,7 @@ static inline int32_t cut_quotient(int32_t a, int32_t b)
 }
 static inline int32_t cut_remainder(int32_t a, int32_t b)
 {
-    return b == 0 ? 0 : (int32_t)((uint32_t)a - (uint32_t)cut_quotient(a, b) * (uint32_t)b);
-}
-static inline uint8_t byte_quotient(uint8_t a, uint8_t b)
-{
-    return (uint8_t)(int32_t)((float)a / (float)(b == 0 ? 256 : b));
+    return (int32_t)(((uint32_t)a - (uint32_t)cut_quotient(a, b) * (uint32_t)b) & (0U - (b != 0)));
 }
 static int64_t truncated_remainder(int64_t a, int64_t b)
 {
@@ -46,7 +42,7 @@ static int64_t floored_remainder(int64_t a, int64_t b)
 static inline int32_t floored_cut_remainder(int32_t a, int32_t b)
 {
     const int32_t r = cut_remainder(a, b);
-    return r + ((r ^ b) < 0 && r != 0 ? b : 0);
+    return r + (b & (0 - (((r ^ b) < 0) & (r != 0))));
 }
 /* fmod, which divides bit by bit. A whole quotient of up to 26 bits has exact products with either half of b's bits,
  * and so is what they leave of a; only the quotient may have been rounded up to the next whole number. */
@@ -83,7 +79,6 @@ OP_KERNEL2(div_f64, double, double, u / v)
 OP_KERNEL2(div_i64, int64_t, int64_t, divide(u, v))
 OP_KERNEL2(div_u64, uint64_t, uint64_t, v == 0 ? 0 : u / v)
 OP_KERNEL2(div_int32, int32_t, int32_t, cut_quotient(u, v))
-OP_KERNEL2(div_uint8, uint8_t, uint8_t, byte_quotient(u, v))
 OP_KERNEL2(fmod_f32, float, float, fast_fmod(u, v))
 OP_KERNEL2(fmod_f64, double, double, fast_fmod(u, v))
 OP_KERNEL2(fmod_i64, int64_t, int64_t, truncated_remainder(u, v))
@@ -92,26 +87,24 @@ OP_KERNEL2(mod_f64, double, double, floored_fmod(u, v))
 OP_KERNEL2(mod_i64, int64_t, int64_t, floored_remainder(u, v))
 OP_KERNEL2(fmod_int32, int32_t, int32_t, cut_remainder(u, v))
 OP_KERNEL2(mod_int32, int32_t, int32_t, floored_cut_remainder(u, v))
-OP_KERNEL2(mod_uint8, uint8_t, uint8_t, v == 0 ? 0 : u - v * byte_quotient(u, v))
 OP_KERNEL2(mod_u64, uint64_t, uint64_t, v == 0 ? 0 : u % v)
-WRAPPED(and, &)
-WRAPPED(or, |)
-WRAPPED(xor, ^)
+OP_KERNEL2(and_bytes, uint8_t, uint8_t, u &v)
+OP_KERNEL2(or_bytes, uint8_t, uint8_t, u | v)
+OP_KERNEL2(xor_bytes, uint8_t, uint8_t, u ^ v)
 
-static const op_binary add = {.kernels = INTEGERS(add, add_f64), .vectorised = true, .function = TLK_ADD};
-static const op_binary sub = {.kernels = INTEGERS(sub, sub_f64), .vectorised = true, .function = TLK_SUB};
-static const op_binary mul = {.kernels = INTEGERS(mul, mul_f64), .vectorised = true, .function = TLK_MUL};
+static const op_binary add = {
+    .kernels = INTEGERS(add, add_f64), .unsigned_too = true, .vectorised = true, .function = TLK_ADD};
+static const op_binary sub = {
+    .kernels = INTEGERS(sub, sub_f64), .unsigned_too = true, .vectorised = true, .function = TLK_SUB};
+static const op_binary mul = {
+    .kernels = INTEGERS(mul, mul_f64), .unsigned_too = true, .vectorised = true, .function = TLK_MUL};
 static const op_binary quotient = {
-    .kernels = {NULL, div_f64, div_i64, div_u64, [OP_IN_INT32] = div_int32, [OP_IN_UINT8] = div_uint8},
-    .vectorised = true,
-    .function = TLK_DIV};
-static const op_binary fmod_rule = {
-    .kernels = {fmod_f32, fmod_f64, fmod_i64, mod_u64, [OP_IN_INT32] = fmod_int32, [OP_IN_UINT8] = mod_uint8}};
-static const op_binary mod_rule = {
-    .kernels = {mod_f32, mod_f64, mod_i64, mod_u64, [OP_IN_INT32] = mod_int32, [OP_IN_UINT8] = mod_uint8}};
-static const op_binary bitwise_and = {.kernels = INTEGERS(and, NULL)};
-static const op_binary bitwise_or = {.kernels = INTEGERS(or, NULL)};
-static const op_binary bitwise_xor = {.kernels = INTEGERS(xor, NULL)};
+    .kernels = {NULL, div_f64, div_i64, div_u64, [OP_IN_INT32] = div_int32}, .vectorised = true, .function = TLK_DIV};
+static const op_binary fmod_rule = {.kernels = {fmod_f32, fmod_f64, fmod_i64, mod_u64, [OP_IN_INT32] = fmod_int32}};
+static const op_binary mod_rule = {.kernels = {mod_f32, mod_f64, mod_i64, mod_u64, [OP_IN_INT32] = mod_int32}};
+static const op_binary bitwise_and = {.kernels = {[OP_IN_BYTES] = and_bytes}};
+static const op_binary bitwise_or = {.kernels = {[OP_IN_BYTES] = or_bytes}};
+static const op_binary bitwise_xor = {.kernels = {[OP_IN_BYTES] = xor_bytes}};
 
 #define RUN(name, rule)                            \
     static tl_status name(tl_call *call)           \

@@ -55,17 +55,12 @@ static const void *to_bits(op_domain from, const void *x, tl_type type, uint64_t
         return x;
     for (int64_t i = 0; i < n; i++) {
         const double v = from == OP_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
-        y[i] = type == TL_BOOL ? v != 0.0 : type == TL_UINT64 ? op_to_uint64(v) : (uint64_t)op_to_int64(v);
+        y[i] = type == TL_UINT64 ? op_to_uint64(v) : (uint64_t)op_to_int64(v);
     }
     return y;
 }
 
 /* ---- By way of int32_t, which processors convert many of at once */
-
-static const uint8_t number_of[TL_TYPE_COUNT] = {
-    [TL_INT8] = TLK_AS_INT8,     [TL_UINT8] = TLK_AS_UINT8,   [TL_INT16] = TLK_AS_INT16,
-    [TL_UINT16] = TLK_AS_UINT16, [TL_INT64] = TLK_AS_INT64,   [TL_UINT64] = TLK_AS_INT64,
-    [TL_FLOAT] = TLK_AS_FLOAT,   [TL_DOUBLE] = TLK_AS_DOUBLE, [TL_BOOL] = TLK_AS_TRUTH};
 
 /* Where the elements are as int32_t; NULL for types that it does not hold, and for floats if it does not hold them all.
  */
@@ -80,7 +75,7 @@ static const int32_t *as_int32(const tl_tensor *from, int64_t at, int64_t n, int
     case TL_UINT8:
     case TL_INT16:
     case TL_UINT16:
-        kernels->whole->widen((tlk_number)number_of[from->type], x, buffer, n);
+        kernels->whole->widen((tlk_number)op_number_of[from->type], x, buffer, n);
         return buffer;
     case TL_BOOL:
         for (int64_t i = 0; i < n; i++)
@@ -112,12 +107,12 @@ static bool convert_by_int32(const cast *c, int64_t at, int64_t n)
     if (TL_T(from) & TL_T_FLOATS)
         targets = TL_T_INTEGERS;
     else if (from == TL_UINT32) /* the same bits, but no longer the same number */
-        targets = TL_T_INTEGERS & ~(TL_T(TL_INT64) | TL_T(TL_UINT64));
+        targets = (TL_T_INTEGERS | OP_T_BOOL) & ~(TL_T(TL_INT64) | TL_T(TL_UINT64));
     int32_t buffer[OP_BLOCK];
     const bool same = to == TL_INT32 || to == TL_UINT32;
     const int32_t *whole = targets >> to & 1 ? as_int32(c->x, at, n, same ? (int32_t *)c->y->data + at : buffer) : NULL;
     if (whole && !same)
-        tlk_get()->whole->narrow((tlk_number)number_of[to], whole, (char *)c->y->data + op_bytes(to, at), n);
+        tlk_get()->whole->narrow((tlk_number)op_number_of[to], whole, (char *)c->y->data + op_bytes(to, at), n);
     return whole != NULL;
 }
 
@@ -174,6 +169,13 @@ static void halves(op_domain from, const void *x, float *y, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         y[i] = op_odd_float(exact_enough(from, x, i));
+}
+
+/* Numbers of 8 bytes, of which those without any of these bits are false. */
+static void truths(const uint64_t *x, uint64_t bits, uint8_t *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = (x[i] & bits) != 0;
 }
 
 static void bytes_to_floats(tl_type type, const uint8_t *x, float *y, int64_t n)
@@ -235,6 +237,10 @@ static void convert_block(const cast *c, int64_t at, int64_t n)
     }
     if (to == TL_BOOL && from == OP_F32) {
         tlk_get()->whole->narrow(TLK_AS_FLOAT_TRUTH, x, (uint8_t *)c->y->data + at, n);
+        return;
+    }
+    if (to == TL_BOOL) { /* -0 is false */
+        truths(x, from == OP_F64 ? INT64_MAX : UINT64_MAX, (uint8_t *)c->y->data + at, n);
         return;
     }
     x = to_bits(from, x, to, out.u64, n);

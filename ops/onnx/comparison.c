@@ -10,10 +10,11 @@
     OP_KERNEL2(name##_int32, int32_t, uint8_t, u op v) \
     OP_KERNEL2(name##_uint8, uint8_t, uint8_t, u op v) \
     OP_KERNEL2(name##_int8, int8_t, uint8_t, u op v)
-#define RULE(name, table, is_swapped)                                                                                \
+#define RULE(name, table, is_swapped, signless)                                                                      \
     static const op_binary name = {                                                                                  \
         .kernels = {table##_f32, table##_f64, table##_i64, table##_u64, table##_int32, table##_uint8, table##_int8}, \
         .predicate = true,                                                                                           \
+        .unsigned_too = (signless),                                                                                  \
         .swapped = (is_swapped)};                                                                                    \
     static tl_status run_##name(tl_call *call)                                                                       \
     {                                                                                                                \
@@ -22,11 +23,11 @@
 COMPARE(equal, ==)
 COMPARE(less, <)
 COMPARE(less_or_equal, <=)
-RULE(equal, equal, false)
-RULE(less, less, false)
-RULE(less_or_equal, less_or_equal, false)
-RULE(greater, less, true)
-RULE(greater_or_equal, less_or_equal, true)
+RULE(equal, equal, false, true)
+RULE(less, less, false, false)
+RULE(less_or_equal, less_or_equal, false, false)
+RULE(greater, less, true, false)
+RULE(greater_or_equal, less_or_equal, true, false)
 
 /* A byte of bool may be any number that is not 0. */
 #define LOGICAL(name, op)                                                                       \

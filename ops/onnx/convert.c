@@ -204,6 +204,11 @@ void op_store_block(tl_type type, void *data, int64_t at, int64_t n, const void 
     }
 }
 
+const uint8_t op_number_of[TL_TYPE_COUNT] = {
+    [TL_INT8] = TLK_AS_INT8,     [TL_UINT8] = TLK_AS_UINT8,   [TL_INT16] = TLK_AS_INT16,
+    [TL_UINT16] = TLK_AS_UINT16, [TL_INT64] = TLK_AS_INT64,   [TL_UINT64] = TLK_AS_INT64,
+    [TL_FLOAT] = TLK_AS_FLOAT,   [TL_DOUBLE] = TLK_AS_DOUBLE, [TL_BOOL] = TLK_AS_TRUTH};
+
 /* ---- whole tensors */
 
 static size_t domain_size(tl_type type)

@@ -57,6 +57,9 @@ const void *op_fill_block(tl_type type, const void *data, int64_t at, int64_t n,
 void *op_result_block(tl_type type, void *data, int64_t at, op_block *buffer);
 void op_store_block(tl_type type, void *data, int64_t at, int64_t n, const void *results);
 
+/* What the kernels of whole.h call a type that they know, but for int32 and uint32. */
+extern const uint8_t op_number_of[TL_TYPE_COUNT];
+
 /* Whole tensors, for operators that want all of their input at once. Bytes of `n` elements in the type's domain. */
 static inline size_t op_staged_bytes(tl_type type, int64_t n)
 {

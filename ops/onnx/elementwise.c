@@ -225,27 +225,66 @@ tl_status op_binary_reshape_6(tl_call *call)
     return plan_binary(call, (const tl_tensor *const[]){a, &placed});
 }
 
-/* A kernel for elements as they stand in memory, or else for their domain. */
+/* A kernel for elements as they stand in memory, or else for their domain, or int32_t. */
 typedef struct choice {
     size_t kernel;
-    int64_t size; /* of elements that stand as the kernel has them, else 0 */
+    int64_t size;   /* of elements that stand as the kernel has them, else 0 */
+    int64_t counts; /* for how many of the kernel's an element counts */
+    bool by_int32;
 } choice;
 
 #define HAS(kernels, k) ((unsigned)((kernels)[k] != NULL) << (k))
-#define CHOOSE(kernels, type)                                                                   \
-    choose(type, HAS(kernels, OP_U64) | HAS(kernels, OP_IN_INT32) | HAS(kernels, OP_IN_UINT8) | \
-                     HAS(kernels, OP_IN_INT8) | HAS(kernels, OP_IN_BOOL))
+#define CHOOSE(kernels, type, unsigned_too)                                                                          \
+    choose(type,                                                                                                     \
+           HAS(kernels, OP_U64) | HAS(kernels, OP_IN_INT32) | HAS(kernels, OP_IN_UINT8) | HAS(kernels, OP_IN_INT8) | \
+               HAS(kernels, OP_IN_BOOL) | HAS(kernels, OP_IN_BYTES),                                                 \
+           unsigned_too)
 
-static choice choose(tl_type type, unsigned there)
+static choice choose(tl_type type, unsigned there, bool unsigned_too)
 {
     static const uint8_t in_memory[TL_TYPE_COUNT] = {
         [TL_INT32] = OP_IN_INT32, [TL_UINT8] = OP_IN_UINT8, [TL_INT8] = OP_IN_INT8, [TL_BOOL] = OP_IN_BOOL};
-    const size_t own = in_memory[type];
+    const uint64_t small = TL_T(TL_INT8) | TL_T(TL_UINT8) | TL_T(TL_INT16) | TL_T(TL_UINT16);
+    const int64_t size = (int64_t)op_type_size(type);
+    const size_t own = type == TL_UINT32 && unsigned_too ? OP_IN_INT32 : in_memory[type];
+    if (there >> OP_IN_BYTES & 1)
+        return (choice){.kernel = OP_IN_BYTES, .size = size, .counts = size};
     if (own && there >> own & 1)
-        return (choice){own, (int64_t)op_type_size(type)};
+        return (choice){.kernel = own, .size = size, .counts = 1};
+    if ((small >> type & 1) && (there >> OP_IN_INT32 & 1))
+        return (choice){.kernel = OP_IN_INT32, .counts = 1, .by_int32 = true};
     const op_domain domain = op_domain_of(type);
-    return (choice){domain == OP_U64 && !(there >> OP_U64 & 1) ? OP_I64 : domain,
-                    op_is_native(type) ? (int64_t)op_type_size(type) : 0};
+    return (choice){.kernel = domain == OP_U64 && !(there >> OP_U64 & 1) ? OP_I64 : domain,
+                    .size = op_is_native(type) ? size : 0,
+                    .counts = 1};
+}
+
+/* Elements at .. at + n as the kernel wants them. */
+static const void *load(const choice *chosen, const tl_tensor *x, int64_t at, int64_t n, op_block *buffer)
+{
+    const char *from = (const char *)x->data + at * (int64_t)op_type_size(x->type);
+    if (chosen->size)
+        return from;
+    if (!chosen->by_int32)
+        return op_load_block(x->type, x->data, at, n, buffer);
+    tlk_get()->whole->widen((tlk_number)op_number_of[x->type], from, (int32_t *)buffer, n);
+    return buffer;
+}
+
+/* Where it may write so many results, and their way from there. */
+static void *results(const choice *chosen, bool predicate, const tl_tensor *y, int64_t at, op_block *buffer)
+{
+    if (predicate)
+        return (uint8_t *)y->data + at;
+    return chosen->size ? (void *)((char *)y->data + at * chosen->size) : buffer;
+}
+static void store(const choice *chosen, const tl_tensor *y, int64_t at, int64_t n, const op_block *buffer)
+{
+    if (chosen->by_int32)
+        tlk_get()->whole->narrow((tlk_number)op_number_of[y->type], (const int32_t *)buffer,
+                                 (char *)y->data + at * (int64_t)op_type_size(y->type), n);
+    else
+        op_store_block(y->type, y->data, at, n, buffer);
 }
 
 typedef struct pair {
@@ -255,7 +294,7 @@ typedef struct pair {
     const void *parameter;
     const tl_tensor *a, *b, *y;
     const int32_t *step;
-    int64_t size; /* of elements that need not be converted, else 0 */
+    choice chosen;
 } pair;
 
 static void float_pair(const void *context, const int64_t *in, int64_t at, int64_t n)
@@ -265,15 +304,15 @@ static void float_pair(const void *context, const int64_t *in, int64_t at, int64
                        (const float *)p->b->data + in[1], p->step[1], (float *)p->y->data + at, n);
 }
 
-/* Elements at .. at + n of an operand as the kernel wants them, or one of them n times. */
+/* Of an operand, elements at .. at + n, or one of them n times. */
 static const void *operand(const pair *p, const tl_tensor *x, bool moves, int64_t at, int64_t n, op_block *buffer)
 {
-    if (!p->size)
-        return moves ? op_load_block(x->type, x->data, at, n, buffer) : op_fill_block(x->type, x->data, at, n, buffer);
-    const char *from = (const char *)x->data + at * p->size;
+    op_block one;
     if (moves)
-        return from;
-    op_fill(buffer, from, (size_t)p->size, n);
+        return load(&p->chosen, x, at, n, buffer);
+    if (!p->chosen.size && !p->chosen.by_int32)
+        return op_fill_block(x->type, x->data, at, n, buffer);
+    op_fill(buffer, load(&p->chosen, x, at, 1, &one), p->chosen.size ? (size_t)p->chosen.size : sizeof(int32_t), n);
     return buffer;
 }
 
@@ -282,7 +321,8 @@ static void any_pair(const void *context, const int64_t *in, int64_t at, int64_t
 {
     const pair *p = context;
     op_block a_block, b_block, y_block;
-    const int64_t most = n < OP_BLOCK || (p->size && p->step[0] && p->step[1]) ? n : OP_BLOCK;
+    const int64_t size = p->chosen.size, fit = size ? (int64_t)sizeof(op_block) / size : OP_BLOCK;
+    const int64_t most = n < fit || (size && p->step[0] && p->step[1]) ? n : fit;
     const void *a = operand(p, p->a, p->step[0] != 0, in[0], most, &a_block);
     const void *b = operand(p, p->b, p->step[1] != 0, in[1], most, &b_block);
     for (int64_t i = 0; i < n; i += most) {
@@ -291,15 +331,13 @@ static void any_pair(const void *context, const int64_t *in, int64_t at, int64_t
             a = operand(p, p->a, true, in[0] + i, m, &a_block);
         if (p->step[1] && i > 0)
             b = operand(p, p->b, true, in[1] + i, m, &b_block);
-        void *y = p->binary->predicate ? (uint8_t *)p->y->data + at + i
-                  : p->size            ? (void *)((char *)p->y->data + (at + i) * p->size)
-                                       : &y_block;
+        void *y = results(&p->chosen, p->binary->predicate, p->y, at + i, &y_block);
         if (p->kernel)
-            p->kernel(p->binary->swapped ? b : a, p->binary->swapped ? a : b, y, m, p->parameter);
+            p->kernel(p->binary->swapped ? b : a, p->binary->swapped ? a : b, y, m * p->chosen.counts, p->parameter);
         else
             p->kernels->binary(p->binary->function, a, 1, b, 1, y, m);
         if (y == &y_block)
-            op_store_block(p->y->type, p->y->data, at + i, m, &y_block);
+            store(&p->chosen, p->y, at + i, m, &y_block);
     }
 }
 
@@ -314,9 +352,9 @@ typedef struct joined_rows {
 static bool join_rows(pair *p, const op_map *map, joined_rows *joined)
 {
     const int32_t k = map->step[0] != 0;
-    const int64_t row = map->row, rows = map->rows;
-    if (rows == 1 || row > SHORT || map->units == 0 || p->size == 0 ||
-        rows * row * p->size > (int64_t)sizeof joined->elements || map->step[k] != 0 || map->step[!k] != 1 ||
+    const int64_t size = p->chosen.size, row = map->row, rows = map->rows;
+    if (rows == 1 || row > SHORT || map->units == 0 || size == 0 ||
+        rows * row * size > (int64_t)sizeof joined->elements || map->step[k] != 0 || map->step[!k] != 1 ||
         map->next[!k] != row)
         return false;
     for (int32_t i = 0; i < map->rank; i++)
@@ -324,8 +362,8 @@ static bool join_rows(pair *p, const op_map *map, joined_rows *joined)
             return false;
     const tl_tensor *still = k ? p->b : p->a;
     for (int64_t i = 0; i < rows; i++)
-        op_fill((char *)&joined->elements + i * row * p->size, (const char *)still->data + i * map->next[k] * p->size,
-                (size_t)p->size, row);
+        op_fill((char *)&joined->elements + i * row * size, (const char *)still->data + i * map->next[k] * size,
+                (size_t)size, row);
     joined->still = *still;
     joined->still.data = &joined->elements;
     *(k ? &p->b : &p->a) = &joined->still;
@@ -344,7 +382,7 @@ tl_status op_binary_run(tl_call *call, const op_binary *binary, const void *para
     const op_map *map = call->plan;
     joined_rows joined;
     const tl_type type = call->inputs[0]->type;
-    const choice chosen = CHOOSE(binary->kernels, type);
+    const choice chosen = CHOOSE(binary->kernels, type, binary->unsigned_too);
     pair p = {
         .binary = binary,
         .kernels = tlk_get(),
@@ -354,7 +392,7 @@ tl_status op_binary_run(tl_call *call, const op_binary *binary, const void *para
         .b = call->inputs[1],
         .y = call->outputs[0],
         .step = map->step,
-        .size = chosen.size,
+        .chosen = chosen,
     };
     if (!p.kernel && !(chosen.kernel == OP_F32 && binary->vectorised))
         return tl_fail(call, TL_UNSUPPORTED, "elements of type %d are not there for this operator", (int)type);
@@ -371,39 +409,35 @@ typedef struct single {
     const void *parameter;
     const tl_tensor *x, *y;
     bool predicate;
-    int64_t size; /* as that of a pair */
+    choice chosen;
     int64_t unit, n;
 } single;
 
 static void single_units(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const single *s = context;
-    const tl_type type = s->x->type;
     op_block x_block, y_block;
     (void)thread;
     begin *= s->unit;
     end = end * s->unit < s->n ? end * s->unit : s->n;
-    const int64_t most = s->size ? end - begin : OP_BLOCK;
+    const int64_t most = s->chosen.size ? end - begin : OP_BLOCK;
     for (int64_t i = begin; i < end; i += most) {
         const int64_t m = end - i < most ? end - i : most;
-        const void *x =
-            s->size ? (const char *)s->x->data + i * s->size : op_load_block(type, s->x->data, i, m, &x_block);
-        void *y = s->predicate ? (uint8_t *)s->y->data + i
-                  : s->size    ? (void *)((char *)s->y->data + i * s->size)
-                               : &y_block;
-        s->kernel(x, y, m, s->parameter);
+        const void *x = load(&s->chosen, s->x, i, m, &x_block);
+        void *y = results(&s->chosen, s->predicate, s->y, i, &y_block);
+        s->kernel(x, y, m * s->chosen.counts, s->parameter);
         if (y == &y_block)
-            op_store_block(type, s->y->data, i, m, &y_block);
+            store(&s->chosen, s->y, i, m, &y_block);
     }
 }
 
 tl_status op_unary_run(tl_call *call, const op_unary *unary, const void *parameter)
 {
     const tl_type type = call->inputs[0]->type;
-    const choice chosen = CHOOSE(unary->kernels, type);
+    const choice chosen = CHOOSE(unary->kernels, type, false);
     single s = {
         .kernel = unary->kernels[chosen.kernel],
-        .size = chosen.size,
+        .chosen = chosen,
         .parameter = parameter,
         .x = call->inputs[0],
         .y = call->outputs[0],

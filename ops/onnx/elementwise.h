@@ -42,12 +42,14 @@ void op_map_run_rows(tl_call *call, const op_map *map, op_rows rows, const void 
 typedef void (*op_kernel2)(const void *a, const void *b, void *y, int64_t n, const void *parameter);
 
 /* Besides those of the domains, an operator may have kernels for what stands in memory: faster than by way of a domain,
- * to which elements must be converted. */
-enum { OP_IN_INT32 = OP_DOMAIN_COUNT, OP_IN_UINT8, OP_IN_INT8, OP_IN_BOOL, OP_KERNEL_COUNT };
+ * to which elements must be converted. That of int32 serves integers of 8 and 16 bits, too, which become int32_t.
+ * OP_IN_BYTES serves all types: to it, elements are so many bytes. */
+enum { OP_IN_INT32 = OP_DOMAIN_COUNT, OP_IN_UINT8, OP_IN_INT8, OP_IN_BOOL, OP_IN_BYTES, OP_KERNEL_COUNT };
 
 typedef struct op_binary {
     op_kernel2 kernels[OP_KERNEL_COUNT]; /* none for OP_U64: that of OP_I64 */
     bool predicate;                      /* results are bool, and kernels write bytes */
+    bool unsigned_too;                   /* the kernel of int32 is right for uint32 */
     bool swapped;                        /* kernels get b and a */
     bool vectorised;                     /* `function` is what kernels[OP_F32] would be */
     tlk_binary function;

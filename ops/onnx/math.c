@@ -41,10 +41,11 @@ OP_KERNEL1(sign_f32, float, float, u > 0 ? 1.0F : u < 0 ? -1.0F : u == u ? 0.0F 
 OP_KERNEL1(sign_f64, double, double, u > 0 ? 1.0 : u < 0 ? -1.0 : u == u ? 0.0 : u)
 OP_KERNEL1(sign_i64, int64_t, int64_t, (u > 0) - (u < 0))
 OP_KERNEL1(sign_u64, uint64_t, uint64_t, u > 0)
+OP_KERNEL1(sign_int32, int32_t, int32_t, (u > 0) - (u < 0))
 OP_KERNEL1(erf_i64, int64_t, int64_t, erf((double)u)) /* up to version 12; cut to whole */
 OP_KERNEL1(erf_u64, uint64_t, uint64_t, erf((double)u))
 OP_KERNEL1(not_bool, uint8_t, uint8_t, u == 0)
-OP_KERNEL1(bitwise_not_i64, int64_t, int64_t, ~u)
+OP_KERNEL1(bitwise_not_bytes, uint8_t, uint8_t, ~u)
 
 #define SINE(function, cosine)                                                           \
     static void function##_f32(const void *x, void *y, int64_t n, const void *parameter) \
@@ -81,7 +82,7 @@ LIBRARY(atanh)
     }
 RULE(neg, 1, false, neg_f32, neg_f64, neg_i64, [OP_IN_INT32] = neg_int32, [OP_IN_INT8] = neg_int8)
 RULE(abs, 1, false, abs_f32, abs_f64, abs_i64, abs_u64, abs_int32, abs_uint8, abs_int8)
-RULE(sign, 1, false, sign_f32, sign_f64, sign_i64, sign_u64)
+RULE(sign, 1, false, sign_f32, sign_f64, sign_i64, sign_u64, sign_int32)
 RULE(ceil, 1, false, ceil_f32, ceil_f64)
 RULE(floor, 1, false, floor_f32, floor_f64)
 RULE(round, 1, false, round_f32, round_f64)
@@ -96,7 +97,7 @@ RULE(acos, 8, false, acos_f32, acos_f64)
 RULE(sin, 8, false, sin_f32, sin_f64)
 RULE(cos, 8, false, cos_f32, cos_f64)
 RULE(not, 1, true, [OP_IN_BOOL] = not_bool)
-RULE(bitwise_not, 1, false, NULL, NULL, bitwise_not_i64)
+RULE(bitwise_not, 1, false, [OP_IN_BYTES] = bitwise_not_bytes)
 
 /* ---- IsNaN, IsInf: all floating types */
 

@@ -225,6 +225,25 @@ static int64_t remainder_of(int64_t a, int64_t b, bool floored)
     return b == 0 ? 0 : floored && r != 0 && (r < 0) != (b < 0) ? r + b : r;
 }
 
+/* What is left of a number in an integer type of at most 32 bits. */
+static int64_t in_type(tl_type type, int64_t value)
+{
+    switch (type) {
+    case TL_INT8:
+        return (int8_t)value;
+    case TL_UINT8:
+        return (uint8_t)value;
+    case TL_INT16:
+        return (int16_t)value;
+    case TL_UINT16:
+        return (uint16_t)value;
+    case TL_INT32:
+        return (int32_t)value;
+    default:
+        return (uint32_t)value;
+    }
+}
+
 static void check_quotients(const tl_operator *op, tl_type type, const tl_tensor *a, const tl_tensor *b, bool fmod)
 {
     const fake_attribute attributes[] = {ATTR_I("fmod", fmod)};
@@ -235,7 +254,7 @@ static void check_quotients(const tl_operator *op, tl_type type, const tl_tensor
         const int64_t u = (int64_t)get(a, i), v = (int64_t)get(b, i);
         const int64_t want = op == &tl_op_Div_7 ? quotient_or_0(u, v) : remainder_of(u, v, !fmod);
         const int64_t have = (int64_t)get(&test.outputs[0], i);
-        if (have != (type == TL_INT32 ? (int32_t)(uint32_t)want : want)) /* an assertion each would take seconds */
+        if (have != in_type(type, want)) /* an assertion each would take seconds */
             ck_abort_msg("%s of %lld and %lld is %lld", op->name, (long long)u, (long long)v, (long long)have);
     }
     fake_free(&test);
@@ -260,12 +279,30 @@ START_TEST(quotients)
         set(&c, i, (double)(random_int(0, 3) ? (int32_t)(uint32_t)u : corners[random_int(0, 8)]));
         set(&d, i, (double)v);
     }
+    tl_tensor e = new_tensor(TL_INT8, DIMS(256, 256)), f = new_tensor(TL_INT8, DIMS(256, 256));
+    tl_tensor g = new_tensor(TL_INT16, DIMS(64, 64)), h = new_tensor(TL_INT16, DIMS(64, 64));
+    for (int64_t i = 0; i < elements(&e); i++) {
+        set(&e, i, (double)(i / 256 - 128));
+        set(&f, i, (double)(i % 256 - 128));
+    }
+    for (int64_t i = 0; i < elements(&g); i++) {
+        set(&g, i, (double)((i / 64 - 32) * 1024));
+        set(&h, i, (double)(i % 64 - 32));
+    }
     for (int fmod = 0; fmod < 2; fmod++) {
         check_quotients(&tl_op_Mod_10, TL_UINT8, &a, &b, fmod != 0);
+        check_quotients(&tl_op_Mod_10, TL_INT8, &e, &f, fmod != 0);
+        check_quotients(&tl_op_Mod_10, TL_INT16, &g, &h, fmod != 0);
         check_quotients(&tl_op_Mod_10, TL_INT32, &c, &d, fmod != 0);
     }
     check_quotients(&tl_op_Div_7, TL_UINT8, &a, &b, false);
     check_quotients(&tl_op_Div_7, TL_INT32, &c, &d, false);
+    check_quotients(&tl_op_Div_7, TL_INT8, &e, &f, false);
+    check_quotients(&tl_op_Div_7, TL_INT16, &g, &h, false);
+    free_tensor(&e);
+    free_tensor(&f);
+    free_tensor(&g);
+    free_tensor(&h);
     free_tensor(&a);
     free_tensor(&b);
     free_tensor(&c);
@@ -291,7 +328,7 @@ static int64_t integer_rule(size_t what, int64_t a, int64_t b)
     case SUB:
         return a - b;
     case MUL:
-        return a * b;
+        return (int64_t)((uint64_t)a * (uint64_t)b);
     case AND:
         return a & b;
     case OR:
@@ -320,23 +357,27 @@ static int64_t integer_rule(size_t what, int64_t a, int64_t b)
 /* All bytes by all bytes, signed or not; and 32 bits of which the same bytes are the highest. */
 START_TEST(wrapping)
 {
-    static const tl_type of[] = {TL_INT8, TL_UINT8, TL_INT32};
-    for (size_t t = 0; t < 3; t++) {
-        tl_tensor a = new_tensor(of[t], DIMS(256, 256)), b = new_tensor(of[t], DIMS(256, 256));
+    static const struct {
+        tl_type type;
+        int64_t side, from, unit;
+    } of[] = {{TL_INT8, 256, -128, 1},  {TL_UINT8, 256, 0, 1},          {TL_INT16, 64, -32, 1024},
+              {TL_UINT16, 64, 0, 1040}, {TL_INT32, 256, -128, 1 << 24}, {TL_UINT32, 64, 0, 0x4104104}};
+    for (size_t t = 0; t < 6; t++) {
+        const tl_type type = of[t].type;
+        const int64_t side = of[t].side;
+        tl_tensor a = new_tensor(type, DIMS(side, side)), b = new_tensor(type, DIMS(side, side));
         for (int64_t i = 0; i < elements(&a); i++) {
-            const int64_t from = of[t] == TL_UINT8 ? 0 : -128, unit = of[t] == TL_INT32 ? 1 << 24 : 1;
-            const int64_t u = (from + i / 256) * unit, v = (from + i % 256) * unit;
-            set(&a, i, (double)u);
-            set(&b, i, (double)v);
+            set(&a, i, (double)((of[t].from + i / side) * of[t].unit));
+            set(&b, i, (double)((of[t].from + i % side) * of[t].unit));
         }
-        for (size_t k = 0; k < sizeof integer_operators / sizeof integer_operators[0] - (of[t] == TL_UINT8); k++) {
+        for (size_t k = 0; k < sizeof integer_operators / sizeof integer_operators[0] - (of[t].from == 0); k++) {
             fake_case test = {
                 .op = integer_operators[k], .inputs = {&a, k >= ABS ? NULL : &b}, .input_count = k >= ABS ? 1 : 2};
             run_ok(&test);
             for (int64_t i = 0; i < elements(&a); i++) {
                 const int64_t u = (int64_t)get(&a, i), v = (int64_t)get(&b, i), want = integer_rule(k, u, v);
                 const int64_t have = (int64_t)get(&test.outputs[0], i);
-                if (have != (of[t] == TL_INT32 ? (int32_t)want : of[t] == TL_INT8 ? (int8_t)want : (uint8_t)want))
+                if (have != in_type(type, want))
                     ck_abort_msg("%s of %lld and %lld is %lld", test.op->name, (long long)u, (long long)v,
                                  (long long)have);
             }
