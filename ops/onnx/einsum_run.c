@@ -228,18 +228,35 @@ typedef struct einsum_product {
     int64_t item;              /* the one that is packed, where threads share it */
 } einsum_product;
 
-/* Of one row and one column. */
-static float dot_product(const float *a, const float *b, int64_t n)
+/* y[row] = the sum of the matrix' row times x: blocks of products, then their sums. A block has several short rows, for
+ * which x is repeated, or a part of a long one. */
+static void multiply_vector(const float *matrix, const float *x, float *y, int64_t rows, int64_t n)
 {
-    enum { BLOCK = 512 };
+    enum { BLOCK = 1024 };
     const tlk_kernels *kernels = tlk_get();
-    float products[BLOCK], sum = 0;
-    for (int64_t i = 0; i < n; i += BLOCK) {
-        const int64_t count = n - i < BLOCK ? n - i : BLOCK;
-        kernels->binary(TLK_MUL, a + i, 1, b + i, 1, products, count);
-        sum += kernels->reduce(TLK_SUM, products, count, 0);
+    float repeated[BLOCK], products[BLOCK], sum;
+    if (n == 1) {
+        kernels->binary(TLK_MUL, matrix, 1, x, 0, y, rows);
+        return;
     }
-    return sum;
+    int64_t most = n < BLOCK ? BLOCK / n : 1;
+    most = rows < most ? rows : most;
+    if (most > 1) {
+        memcpy(repeated, x, (size_t)n * sizeof *x);
+        for (int64_t r = 1; r < most; r *= 2)
+            memcpy(repeated + r * n, repeated, (size_t)((2 * r < most ? r : most - r) * n) * sizeof *x);
+        x = repeated;
+    }
+    for (int64_t r = 0; r < rows; r += most) {
+        const int64_t count = rows - r < most ? rows - r : most;
+        for (int64_t i = 0; i < n; i += BLOCK) {
+            const int64_t part = n - i < BLOCK ? n - i : BLOCK;
+            kernels->binary(TLK_MUL, matrix + r * n + i, 1, x + i, 1, products, count * part);
+            kernels->reduce_rows(TLK_SUM, products, i ? &sum : y + r, count, part, NULL);
+            if (i)
+                y[r] += sum;
+        }
+    }
 }
 
 /* Rows of the batch of matrix products, counted through. */
@@ -255,8 +272,8 @@ static void product_rows(void *context, int64_t begin, int64_t end, int32_t thre
         const void *a = job->a + (batch * job->m + row) * job->k * job->size;
         const void *b = job->b + batch * job->k * job->n * job->size;
         void *c = job->c + (batch * job->m + row) * job->n * job->size;
-        if (job->type == TL_FLOAT && job->m == 1 && job->n == 1)
-            *(float *)c = dot_product(a, b, job->k);
+        if (job->type == TL_FLOAT && job->n == 1)
+            multiply_vector(a, b, c, rows, job->k);
         else if (job->type == TL_FLOAT)
             gemm_f32(&shape, a, b, c);
         else if (job->type == TL_DOUBLE)
@@ -317,12 +334,13 @@ static void product_blocks(void *context, int64_t begin, int64_t end, int32_t th
     multiply_blocks(job, job->item, job->packed, begin, end);
 }
 
-/* Chooses the kernel, and takes memory for packed operands. */
+/* Chooses the kernel, and takes memory for packed operands; a vector is not worth the packing of its matrix. */
 static void choose_kernel(einsum_walk *walk, einsum_product *job)
 {
     bool floats = walk->type != TL_UINT64;
     double work = (double)job->m * (double)job->n * (double)job->k;
-    if (!floats || work < 4096 || (job->m == 1 && job->n == 1))
+    const bool vector = job->n == 1 && (job->m == 1 || walk->type == TL_FLOAT);
+    if (!floats || work < 4096 || vector)
         return;
     job->kernel = tlk_get()->gemm[walk->type == TL_FLOAT ? TLK_F32 : TLK_F64];
     job->swap = job->n < 16 && job->m > job->n;
@@ -386,6 +404,15 @@ static void drop_alone(einsum_walk *walk, int next, const einsum_view *other, ei
         sum_over(walk, &from, &kept, view, NULL);
 }
 
+/* Whether a vector meets a matrix whose rows are summed over as they lie. */
+static bool sums_rows(const einsum_walk *walk, int next, const einsum_view *vector, const einsum_view *matrix)
+{
+    for (int i = 0; i < vector->rank; i++)
+        if (find_label(matrix, vector->labels[i]) < 0)
+            return false;
+    return matrix->rank > vector->rank && !needed(walk->plan, next, matrix->labels[matrix->rank - 1]);
+}
+
 /* result = sum of a * b over the labels that no one needs after operand `next` - 1. */
 static void contract(einsum_walk *walk, int next, einsum_view *a, einsum_view *b, einsum_view *result)
 {
@@ -393,6 +420,11 @@ static void contract(einsum_walk *walk, int next, einsum_view *a, einsum_view *b
     int batch, m_end;
     drop_alone(walk, next, b, a);
     drop_alone(walk, next, a, b);
+    if (sums_rows(walk, next, a, b)) {
+        einsum_view *vector = a;
+        a = b;
+        b = vector;
+    }
     *result = (einsum_view){.rank = 0};
     /* In this order: what both have and is needed; rows, which only a has; what both have and is summed over. */
     for (int i = 0; i < a->rank; i++)
