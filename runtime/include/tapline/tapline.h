@@ -129,9 +129,9 @@ typedef struct tl_session_options {
     const char *external_data_path;
     /* Rewrites to leave out, by name; NULL-terminated. A name that no rule of the runtime has: TL_INVALID_ARGUMENT. */
     const char *const *disabled_rules;
-    size_t max_model_bytes;            /* of the file without tensors; 0: 256 MiB */
-    size_t max_tensor_bytes;           /* of one tensor in the file or folded; 0: 16 GiB */
-    size_t fold_limit; /* bytes of all constants folded; 0: 16 MiB more than eight times what the file's hold */
+    size_t max_model_bytes;  /* of the file without tensors; 0: 256 MiB */
+    size_t max_tensor_bytes; /* of one tensor in the file or folded; 0: 16 GiB */
+    size_t fold_limit;       /* bytes of all constants folded; 0: 16 MiB more than eight times what the file's hold */
 } tl_session_options;
 
 /* Loads a model file. On success *session is the caller's. `options` may be NULL. The file may be mapped: it must not
