@@ -301,18 +301,6 @@ void TLK_ELEMENT_FN(tlk_output_finish)(const tlk_output *output, real *stage, in
     }
 }
 
-/* Asks for what the pass behind a function reads and writes of a row while the function is computed. */
-static void fetch_ahead(const tlk_output *output, int64_t row, int64_t lane, int count)
-{
-    const tlk_steps *steps = &output->steps;
-    for (int k = 0; k < count; k += 64 / (int)sizeof(elem)) {
-        for (int s = 0; s < steps->count; s++)
-            if (steps->steps[s].lane_step == 1)
-                __builtin_prefetch((const elem *)steps->steps[s].operand + row * steps->steps[s].row_step + lane + k);
-        __builtin_prefetch(output->y + row * output->row_step + lane + k, 1);
-    }
-}
-
 /* Onto the stage: n elements, or the first of them n times. */
 static void load_row(tlk_type type, const elem *x, int step, real *stage, int n)
 {
@@ -343,12 +331,10 @@ static void run(tlk_type type, const tlk_steps *steps, const void *x, int64_t x_
             const int count = (int)(n - i < TILE ? n - i : TILE);
             for (int64_t k = 0; k < high; k++) {
                 const elem *from = (const elem *)x + (r + k) * x_row_step + i * x_lane_step;
-                if (direct) {
-                    fetch_ahead(&output, r + k, i, count);
+                if (direct)
                     apply_function(&steps->steps[0], (const real *)(const void *)from, stage + k * width, count);
-                } else {
+                else
                     load_row(type, from, x_lane_step, stage + k * width, count);
-                }
             }
             TLK_ELEMENT_FN(tlk_output_finish)(&output, stage, width, r, i, (int)high, count);
         }
