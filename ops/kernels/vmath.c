@@ -133,63 +133,67 @@ TLK_INLINE vecf more_or_nan(vecf a, vecf b)
     return vf_select((a > b) | (a != a), a, b);
 }
 
-#define PAIRS(first, second, first_n, second_n, expression) \
-    do {                                                    \
-        int64_t i = 0;                                      \
-        for (; i + TLK_W <= n; i += TLK_W) {                \
-            const vecf u = first;                           \
-            const vecf v = second;                          \
-            vf_store(y + i, expression);                    \
-        }                                                   \
-        if (i < n) {                                        \
-            const int rest = (int)(n - i);                  \
-            const vecf u = first_n;                         \
-            const vecf v = second_n;                        \
-            vf_store_n(y + i, expression, rest);            \
-        }                                                   \
+/* A row; an operand that stands still is a vector of itself. */
+#define BINARY(expression)                                                               \
+    do {                                                                                 \
+        for (; i + TLK_W <= n; i += TLK_W, first += first_step, second += second_step) { \
+            const vecf u = vf_load(first);                                               \
+            const vecf v = vf_load(second);                                              \
+            vf_store(y + i, expression);                                                 \
+        }                                                                                \
+        if (i < n) {                                                                     \
+            const int rest = (int)(n - i);                                               \
+            const vecf u = vf_load_n(first, rest);                                       \
+            const vecf v = vf_load_n(second, rest);                                      \
+            vf_store_n(y + i, expression, rest);                                         \
+        }                                                                                \
     } while (0)
-#define BINARY(expression)                                                                                     \
-    do {                                                                                                       \
-        if (a_step != 0 && b_step != 0)                                                                        \
-            PAIRS(vf_load(a + i), vf_load(b + i), vf_load_n(a + i, rest), vf_load_n(b + i, rest), expression); \
-        else if (a_step != 0)                                                                                  \
-            PAIRS(vf_load(a + i), one_b, vf_load_n(a + i, rest), one_b, expression);                           \
-        else if (b_step != 0)                                                                                  \
-            PAIRS(one_a, vf_load(b + i), one_a, vf_load_n(b + i, rest), expression);                           \
-        else                                                                                                   \
-            PAIRS(one_a, one_b, one_a, one_b, expression);                                                     \
-    } while (0)
+
+void TLK_FN(tlk_binary_rows)(tlk_binary function, const float *a, int64_t a_row_step, int a_step, const float *b,
+                             int64_t b_row_step, int b_step, float *y, int64_t rows, int64_t n)
+{
+    const int64_t first_step = a_step ? TLK_W : 0;
+    const int64_t second_step = b_step ? TLK_W : 0;
+    float one_a[TLK_W];
+    float one_b[TLK_W];
+    for (int64_t r = 0; n > 0 && r < rows; r++, a += a_row_step, b += b_row_step, y += n) {
+        const float *first = a_step ? a : one_a;
+        const float *second = b_step ? b : one_b;
+        int64_t i = 0;
+        if (!a_step)
+            vf_store(one_a, vf_set1(*a));
+        if (!b_step)
+            vf_store(one_b, vf_set1(*b));
+        switch (function) {
+        case TLK_ADD:
+            BINARY(u + v);
+            break;
+        case TLK_SUB:
+            BINARY(u - v);
+            break;
+        case TLK_MUL:
+            BINARY(u * v);
+            break;
+        case TLK_DIV:
+            BINARY(u / v);
+            break;
+        case TLK_MIN:
+            BINARY(less_or_nan(u, v));
+            break;
+        case TLK_MAX:
+            BINARY(more_or_nan(u, v));
+            break;
+        case TLK_PRELU:
+            BINARY(vf_select(u < 0.0F, u * v, u));
+            break;
+        }
+    }
+}
 
 void TLK_FN(tlk_binary)(tlk_binary function, const float *a, int a_step, const float *b, int b_step, float *y,
                         int64_t n)
 {
-    if (n <= 0)
-        return;
-    const vecf one_a = vf_set1(a[0]);
-    const vecf one_b = vf_set1(b[0]);
-    switch (function) {
-    case TLK_ADD:
-        BINARY(u + v);
-        break;
-    case TLK_SUB:
-        BINARY(u - v);
-        break;
-    case TLK_MUL:
-        BINARY(u * v);
-        break;
-    case TLK_DIV:
-        BINARY(u / v);
-        break;
-    case TLK_MIN:
-        BINARY(less_or_nan(u, v));
-        break;
-    case TLK_MAX:
-        BINARY(more_or_nan(u, v));
-        break;
-    case TLK_PRELU:
-        BINARY(vf_select(u < 0.0F, u * v, u));
-        break;
-    }
+    TLK_FN(tlk_binary_rows)(function, a, 0, a_step, b, 0, b_step, y, 1, n);
 }
 
 /* ---- recurrence ---- */

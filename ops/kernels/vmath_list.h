@@ -58,6 +58,10 @@ typedef enum tlk_gru {
     /* y[i] from a[i * a_step] and b[i * b_step]; steps are 0 or 1; y may be a or b */                                \
     KERNEL(void, binary,                                                                                              \
            (tlk_binary function, const float *a, int a_step, const float *b, int b_step, float *y, int64_t n))        \
+    /* the same of `rows` rows of n elements, which in y follow each other, and which a and b have so far apart */    \
+    KERNEL(void, binary_rows,                                                                                         \
+           (tlk_binary function, const float *a, int64_t a_row_step, int a_step, const float *b, int64_t b_row_step,  \
+            int b_step, float *y, int64_t rows, int64_t n))                                                           \
     /* Integers of `size` bytes, 1 or 2: x / scale + zero, rounded to even and held in [low, high], both in the       \
      * range of their type; NaN gives low. And back, (x - zero) * scale, of 1, 2, or 4 bytes, those always signed. */ \
     KERNEL(void, quantize,                                                                                            \

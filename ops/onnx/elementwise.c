@@ -293,15 +293,17 @@ typedef struct pair {
     op_kernel2 kernel;
     const void *parameter;
     const tl_tensor *a, *b, *y;
-    const int32_t *step;
+    const int32_t *step; /* of the map */
+    const int64_t *next;
     choice chosen;
 } pair;
 
-static void float_pair(const void *context, const int64_t *in, int64_t at, int64_t n)
+static void float_pairs(const void *context, const int64_t *in, int64_t at, int64_t rows, int64_t n)
 {
     const pair *p = context;
-    p->kernels->binary(p->binary->function, (const float *)p->a->data + in[0], p->step[0],
-                       (const float *)p->b->data + in[1], p->step[1], (float *)p->y->data + at, n);
+    p->kernels->binary_rows(p->binary->function, (const float *)p->a->data + in[0], p->next[0], p->step[0],
+                            (const float *)p->b->data + in[1], p->next[1], p->step[1], (float *)p->y->data + at, rows,
+                            n);
 }
 
 /* Of an operand, elements at .. at + n, or one of them n times. */
@@ -392,13 +394,17 @@ tl_status op_binary_run(tl_call *call, const op_binary *binary, const void *para
         .b = call->inputs[1],
         .y = call->outputs[0],
         .step = map->step,
+        .next = map->next,
         .chosen = chosen,
     };
     if (!p.kernel && !(chosen.kernel == OP_F32 && binary->vectorised))
         return tl_fail(call, TL_UNSUPPORTED, "elements of type %d are not there for this operator", (int)type);
     if (join_rows(&p, map, &joined))
         map = &joined.map;
-    op_map_run(call, map, type == TL_FLOAT && binary->vectorised ? float_pair : any_pair, &p);
+    if (type == TL_FLOAT && binary->vectorised)
+        op_map_run_rows(call, map, float_pairs, &p);
+    else
+        op_map_run(call, map, any_pair, &p);
     return TL_OK;
 }
 

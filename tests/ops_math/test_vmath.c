@@ -374,6 +374,34 @@ START_TEST(two_operands)
 }
 END_TEST
 
+/* Rows of y are neighbours; those of the operands overlap, are the same, or lie apart. What follows y stays. */
+START_TEST(rows_of_two_operands)
+{
+    enum { COUNT = 37, ROWS = 3, APART = 40 };
+    float a[ROWS * APART], b[ROWS * APART], y[ROWS * COUNT + 1];
+    random_seed(5);
+    for (int i = 0; i < ROWS * APART; i++) {
+        a[i] = (float)random_real();
+        b[i] = (float)random_real();
+    }
+    static const int apart[] = {0, 1, APART};
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        for (int way = 0; kernels && way < 4 * 9 * (ROWS + 1); way++)
+            for (int n = 0; n <= COUNT; n++) {
+                const int as = way & 1, bs = way >> 1 & 1, rows = way / 36;
+                const int a_row = apart[way / 4 % 3], b_row = apart[way / 12 % 3];
+                y[rows * n] = 77;
+                kernels->binary_rows(TLK_SUB, a, a_row, as, b, b_row, bs, y, rows, n);
+                for (int r = 0; r < rows; r++)
+                    for (int i = 0; i < n; i++)
+                        ck_assert(y[r * n + i] == a[r * a_row + i * as] - b[r * b_row + i * bs]);
+                ck_assert(y[rows * n] == 77);
+            }
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("vmath");
@@ -385,5 +413,6 @@ int main(void)
     ADD_TEST(suite, normalization);
     ADD_TEST(suite, truncation);
     ADD_TEST(suite, two_operands);
+    ADD_TEST(suite, rows_of_two_operands);
     return run_suite(suite);
 }
