@@ -103,7 +103,7 @@ void op_copy_bytes(tl_call *call, void *to, const void *from, int64_t bytes);
 /* Copies elements of a packed type (2 or 4 bits): `to` is dense with these dims, strides of `from` are in elements. */
 void op_copy_packed(unsigned bits, int32_t rank, const int64_t *dims, uint8_t *to, const uint8_t *from,
                     const int64_t *from_strides);
-/* Writes n elements that all equal the one at `value`. */
+/* Writes n elements of 1, 2, 4, 8 or 16 bytes that all equal the one at `value`. */
 void op_fill(void *to, const void *value, size_t element, int64_t n);
 
 #endif
