@@ -60,13 +60,12 @@ static tl_status open_source(const tl_tensor_reader *reader, const char *locatio
     const tl_allocator *allocator = reader->arena->allocator;
     if (!reader->cache)
         return tl_source_open_inside(source, allocator, reader->folder, location, reader->error);
-    tl_status status = tl_source_open_linked(source, allocator, reader->cache, reader->cache, location, reader->error);
-    if (status == TL_IO && strcmp(reader->folder, reader->cache) != 0) {
-        tl_error second;
-        if (tl_source_open_linked(source, allocator, reader->folder, reader->cache, location, &second) == TL_OK)
-            return TL_OK;
-    }
-    return status;
+    tl_error why;
+    tl_status status = tl_source_open_linked(source, allocator, reader->cache, reader->cache, location, &why);
+    if (status == TL_IO && strcmp(reader->folder, reader->cache) != 0 &&
+        tl_source_open_linked(source, allocator, reader->folder, reader->cache, location, NULL) == TL_OK)
+        return TL_OK;
+    return status == TL_OK ? status : tl_error_set(reader->error, status, "%s", why.message);
 }
 
 static tl_status open_file(tl_tensor_reader *reader, const char *location, tl_source **source)

@@ -12,15 +12,16 @@
 
 #define MAX_COMPONENT 255
 
-/* strerror's buffer may be shared between threads. */
-static const char *reason(char *buffer, size_t size)
+/* Why a call failed, by errno. strerror's buffer may be shared between threads. */
+static tl_status cannot_be(const char *done, tl_error *error)
 {
-    int number = errno;
+    char text[128];
 #if defined __GLIBC__
-    return strerror_r(number, buffer, size);
+    const char *why = strerror_r(errno, text, sizeof text);
 #else
-    return strerror_r(number, buffer, size) == 0 ? buffer : "unknown error";
+    const char *why = strerror_r(errno, text, sizeof text) == 0 ? text : "unknown error";
 #endif
+    return tl_error_set(error, TL_IO, "cannot be %s: %s", done, why);
 }
 
 static tl_status read_all(tl_source *source, int file, tl_error *error)
@@ -30,10 +31,8 @@ static tl_status read_all(tl_source *source, int file, tl_error *error)
         ssize_t got = read(file, (char *)source->mapping.data + done, source->mapping.size - done);
         if (got < 0 && errno == EINTR)
             continue;
-        if (got < 0) {
-            char text[128];
-            return tl_error_set(error, TL_IO, "cannot be read: %s", reason(text, sizeof text));
-        }
+        if (got < 0)
+            return cannot_be("read", error);
         if (got == 0)
             return tl_error_set(error, TL_IO, "ended after %zu of %zu bytes", done, source->mapping.size);
         done += (size_t)got;
@@ -71,10 +70,8 @@ static tl_status take_regular(tl_source *source, const tl_allocator *allocator, 
                               tl_error *error)
 {
     struct stat info;
-    if (fstat(file, &info) != 0) {
-        char text[128];
-        return tl_error_set(error, TL_IO, "cannot be examined: %s", reason(text, sizeof text));
-    }
+    if (fstat(file, &info) != 0)
+        return cannot_be("examined", error);
     if (!S_ISREG(info.st_mode))
         return tl_error_set(error, TL_IO, "is not a regular file");
     if (single_link && info.st_nlink > 1)
@@ -88,10 +85,8 @@ tl_status tl_source_open(tl_source *source, const tl_allocator *allocator, const
     *source = (tl_source){.allocator = NULL};
     /* Not to wait for a writer where the path is a FIFO's. */
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (file < 0) {
-        char text[128];
-        return tl_error_set(error, TL_IO, "cannot be opened: %s", reason(text, sizeof text));
-    }
+    if (file < 0)
+        return cannot_be("opened", error);
     tl_status status = take_regular(source, allocator, file, false, error);
     close(file);
     return status;
@@ -125,8 +120,10 @@ static tl_status open_component(int folder, const char *begin, size_t length, bo
     if (fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(info.st_mode))
         return tl_error_set(error, TL_IO, "'%s' is a symbolic link, which may lead out of the model's folder", name);
     errno = number;
-    char text[128];
-    return tl_error_set(error, TL_IO, "'%s' cannot be opened: %s", name, reason(text, sizeof text));
+    const tl_status status = cannot_be("opened", error);
+    if (!last)
+        tl_error_prefix(error, "'%s'", name);
+    return status;
 }
 
 tl_status tl_source_open_inside(tl_source *source, const tl_allocator *allocator, const char *folder,
@@ -140,11 +137,12 @@ tl_status tl_source_open_inside(tl_source *source, const tl_allocator *allocator
     if (!next_component(&rest, &begin, &length))
         return tl_error_set(error, TL_INVALID_MODEL, "names no file");
     int at = open(folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
-    if (at < 0) {
-        char text[128];
-        return tl_error_set(error, TL_IO, "the folder '%s' cannot be opened: %s", folder, reason(text, sizeof text));
-    }
     tl_status status;
+    if (at < 0) {
+        status = cannot_be("opened", error);
+        tl_error_prefix(error, "the folder '%s'", folder);
+        return status;
+    }
     bool last;
     do {
         last = !next_component(&rest, &next_begin, &next_length);
@@ -193,13 +191,10 @@ tl_status tl_source_open_linked(tl_source *source, const tl_allocator *allocator
         return tl_error_no_memory(error);
     snprintf(path, size, "%s/%s", base, location);
     char *real_folder = realpath(folder, NULL), *real_file = real_folder ? realpath(path, NULL) : NULL;
-    char text[128];
     const char *rest = real_file ? inside(real_file, real_folder) : NULL;
-    tl_status status;
-    if (!real_folder)
-        status = tl_error_set(error, TL_IO, "the folder '%s' cannot be opened: %s", folder, reason(text, sizeof text));
-    else if (!real_file)
-        status = tl_error_set(error, TL_IO, "'%s' cannot be opened: %s", path, reason(text, sizeof text));
+    tl_status status = real_file ? TL_OK : cannot_be("opened", error);
+    if (!real_file)
+        tl_error_prefix(error, real_folder ? "'%s'" : "the folder '%s'", real_folder ? path : folder);
     else if (!rest)
         status = tl_error_set(error, TL_IO, "it is a link to '%s', outside the folder '%s'", real_file, folder);
     else
