@@ -110,6 +110,8 @@ static tl_status find_input(const cli_inputs *inputs, const tl_session *session,
             *path = argument + length + 1;
         }
     }
+    if (best && !**path)
+        return tl_error_set(error, TL_INVALID_INPUT, "-i %s: the file's name is missing", argument);
     if (best)
         return TL_OK;
     const char *equals = strchr(argument, '=');

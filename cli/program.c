@@ -16,6 +16,17 @@ static void log_line(void *user, tl_log_level level, const char *message)
     fprintf(stderr, "%s: %s\n", level >= TL_LOG_INFO ? "note" : "warning", message);
 }
 
+/* Times and results of other instructions than those that were asked for would mislead. */
+static void check_isa(const cli_options *options)
+{
+    const char *asked = getenv("TAPLINE_ISA");
+    tl_error note;
+    if (!asked || !*asked || strcmp(asked, tl_isa()) == 0)
+        return;
+    tl_error_set(&note, TL_OK, "TAPLINE_ISA is '%.40s', which is not to be had here: %s is used", asked, tl_isa());
+    log_line((void *)(uintptr_t)options, TL_LOG_WARNING, note.message);
+}
+
 /* The folder that the program itself lies in, on the heap; NULL where the system does not say. */
 static char *own_folder(void)
 {
@@ -103,6 +114,7 @@ tl_status cli_runtime_create(const cli_options *options, tl_runtime **runtime, t
         .threads = options->threads.given ? (int32_t)options->threads.value : 1,
     };
     *runtime = NULL;
+    check_isa(options);
     tl_status status = tl_runtime_create(&settings, runtime, error);
     if (status == TL_OK && !options->no_plugins)
         status = load_shipped(*runtime, options, error);

@@ -110,18 +110,14 @@ bool tlk_shuffles_apart(void)
 
 /* Threads that meet here at first use all find the same answer, so it does not matter whose store comes last. */
 static _Atomic(const tlk_kernels *) chosen;
-static atomic_int forced;
 
 static const tlk_kernels *choose(void)
 {
     const tlk_kernels *table = NULL;
     const char *wanted = getenv("TAPLINE_ISA");
-    if (wanted != NULL && wanted[0] != '\0') {
-        for (int isa = 0; isa < TLK_ISA_COUNT && table == NULL; isa++)
-            if (strcmp(wanted, isa_names[isa]) == 0)
-                table = tlk_get_isa((tlk_isa)isa);
-        atomic_store(&forced, table != NULL ? 1 : -1);
-    }
+    for (int isa = 0; wanted != NULL && isa < TLK_ISA_COUNT && table == NULL; isa++)
+        if (strcmp(wanted, isa_names[isa]) == 0)
+            table = tlk_get_isa((tlk_isa)isa);
     for (int isa = TLK_ISA_COUNT; table == NULL && isa-- > 0;)
         table = tlk_get_isa((tlk_isa)isa);
     atomic_store_explicit(&chosen, table, memory_order_release);
@@ -137,10 +133,4 @@ const tlk_kernels *tlk_get(void)
 const char *tlk_isa_name(void)
 {
     return isa_names[tlk_get()->isa];
-}
-
-int tlk_isa_forced(void)
-{
-    tlk_get();
-    return atomic_load(&forced);
 }

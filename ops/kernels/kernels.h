@@ -79,7 +79,4 @@ const char *tlk_isa_name(void);
  * any time; the same at every call. */
 bool tlk_shuffles_apart(void);
 
-/* How TAPLINE_ISA was taken: 0 not set, 1 obeyed, -1 unknown or not to be had here, so that the best one is used. */
-int tlk_isa_forced(void);
-
 #endif
