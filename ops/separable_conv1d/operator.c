@@ -213,44 +213,28 @@ static bool find_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *re
     return params->layout == TLK_CHANNELS_LAST ? axis == 1 : axis == 2 && params->activation.over == SEPCONV_ELEMENT;
 }
 
+/* What the operator and its fused form share. */
+#define SEPCONV_SHARED                                                                                             \
+    .size = sizeof(tl_operator), .name = SEPCONV_NAME, .flags = TL_OP_LONG, .outputs = sepconv_outputs,            \
+    .output_count = 1, .attributes = sepconv_attribute_specs, .plan_size = sizeof(sepconv_plan), .create = create, \
+    .reshape = reshape, .run = run, .destroy = destroy, .reach = find_reach
+
 const tl_operator sepconv_operator = {
-    .size = sizeof(tl_operator),
+    SEPCONV_SHARED,
     .domain = SEPCONV_DOMAIN,
-    .name = SEPCONV_NAME,
     .since_version = SEPCONV_VERSION,
     .inputs = sepconv_inputs,
     .input_count = SEPCONV_INPUTS,
-    .outputs = sepconv_outputs,
-    .output_count = 1,
-    .attributes = sepconv_attribute_specs,
     .attribute_count = SEPCONV_ATTRIBUTES,
-    .plan_size = sizeof(sepconv_plan),
-    .create = create,
-    .flags = TL_OP_LONG,
-    .reshape = reshape,
-    .run = run,
-    .destroy = destroy,
     .decompose = sepconv_decompose,
     .permute = sepconv_permute,
-    .reach = find_reach,
 };
 
 const tl_operator sepconv_fused_operator = {
-    .size = sizeof(tl_operator),
+    SEPCONV_SHARED,
     .domain = SEPCONV_INTERNAL,
-    .name = SEPCONV_NAME,
     .since_version = 1,
     .inputs = sepconv_fused_inputs,
     .input_count = SEPCONV_FUSED_INPUTS,
-    .outputs = sepconv_outputs,
-    .output_count = 1,
-    .attributes = sepconv_attribute_specs,
     .attribute_count = SEPCONV_FUSED_ATTRIBUTES,
-    .plan_size = sizeof(sepconv_plan),
-    .create = create,
-    .flags = TL_OP_LONG,
-    .reshape = reshape,
-    .run = run,
-    .destroy = destroy,
-    .reach = find_reach,
 };
