@@ -7,8 +7,6 @@ tl_runtime *runtime;
 tl_session *session;
 tl_context *context;
 tl_error test_error;
-long allocations, live, budget, refusals;
-bool refuse_once;
 
 /* ---- Models */
 
@@ -69,32 +67,9 @@ void end_model(void)
 
 /* ---- Runs */
 
-static void *count_alloc(void *user, size_t size, size_t alignment)
-{
-    (void)user;
-    const bool refused = refuse_once ? budget == 0 : budget <= 0;
-    budget--;
-    refusals += refused;
-    if (refused)
-        return NULL;
-    void *memory = aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-    allocations++;
-    live += memory != NULL;
-    return memory;
-}
-
-static void count_free(void *user, void *memory)
-{
-    (void)user;
-    live--;
-    free(memory);
-}
-
 void setup(void)
 {
-    budget = 1L << 40;
-    live = 0;
-    tl_runtime_options options = {.size = sizeof options, .allocator = {count_alloc, count_free, NULL}};
+    const tl_runtime_options options = {.size = sizeof options, .allocator = test_allocator};
     ck_assert_int_eq(tl_runtime_create(&options, &runtime, &test_error), TL_OK);
     ck_assert_msg(tl_plugin_register(runtime, register_operators, &test_error) == TL_OK, "%s", test_error.message);
     begin_model();
@@ -107,7 +82,7 @@ void teardown(void)
     tl_runtime_destroy(runtime);
     context = NULL;
     session = NULL;
-    ck_assert_int_eq(live, 0);
+    ck_assert_int_eq(test_memory.live, 0);
 }
 
 void open_with(uint32_t flags)

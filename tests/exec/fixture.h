@@ -5,6 +5,7 @@
 #include <check.h>
 #undef fail /* Check's old name for ck_abort, and the host's function */
 
+#include "common/memory.h"
 #include "common/run.h"
 #include "exec/inspect.h"
 #include "load/message.h"
@@ -34,9 +35,6 @@ extern tl_runtime *runtime;
 extern tl_session *session;
 extern tl_context *context;
 extern tl_error test_error;
-extern long allocations, live, budget; /* of memory: how often, what is left, how often more before it is refused */
-extern bool refuse_once;               /* then only the next one is, else all from there on */
-extern long refusals;
 
 void setup(void);
 void teardown(void);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/memory.h"
 #include "common/run.h"
 #include "common/share.h"
 #include "exec/inspect.h"
@@ -412,19 +413,6 @@ static void opens(file *graph, int64_t opset, const tl_runtime_options *options)
 
 /* ---- Strings that are folded count as other constants do, and leave nothing where they are too long */
 
-static void *count_alloc(void *user, size_t size, size_t alignment)
-{
-    void *memory = NULL;
-    *(size_t *)user += size;
-    return posix_memalign(&memory, alignment < sizeof memory ? sizeof memory : alignment, size) == 0 ? memory : NULL;
-}
-
-static void count_free(void *user, void *memory)
-{
-    (void)user;
-    free(memory);
-}
-
 START_TEST(strings_are_not_doubled_without_end)
 {
     file graph = {NULL, 0, 0}, word = {NULL, 0, 0};
@@ -435,10 +423,9 @@ START_TEST(strings_are_not_doubled_without_end)
     for (size_t i = 0; i < 30; i++)
         simple_node(&graph, "StringConcat", numbered('x', i), numbered('x', i), numbered('x', i + 1));
     name_output(&graph, "x30");
-    size_t asked = 0;
-    const tl_runtime_options options = {.size = sizeof options, .allocator = {count_alloc, count_free, &asked}};
+    const tl_runtime_options options = {.size = sizeof options, .allocator = test_allocator};
     opens(&graph, 20, &options);
-    ck_assert_uint_lt(asked, (size_t)16 << 20);
+    ck_assert_uint_lt(test_memory.bytes, (size_t)16 << 20);
 }
 END_TEST
 

@@ -42,7 +42,7 @@ static tl_status open_and_run(const char *path)
         status = tl_context_run(made, &test_error);
     if (status != TL_OK && made) { /* it can be used again */
         tl_error why;
-        budget = 1L << 40;
+        refuse_nothing();
         ck_assert_msg(tl_context_run(made, &why) == TL_OK, "%s: %s", path, why.message);
     }
     tl_context_destroy(made);
@@ -115,20 +115,18 @@ START_TEST(refused_at_any_moment)
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(written, sizeof written, "%s/model.onnx", folder);
     for (int once = 0; once < 2; once++) {
-        refuse_once = once;
         long most = 0;
         do {
             ck_assert_int_lt(most, 100000);
-            const long before = live;
-            refusals = 0;
-            budget = most++;
+            const long before = test_memory.live;
+            refuse_after(most++, once);
             check(s->work(s->path), s->path);
-            ck_assert_msg(live == before, "%s: %ld allocations are left", s->path, live - before);
-        } while (refusals);
+            ck_assert_msg(test_memory.live == before, "%s: %ld allocations are left", s->path,
+                          test_memory.live - before);
+        } while (test_memory.refused);
         ck_assert_int_gt(most, 10);
     }
-    refuse_once = false;
-    budget = 1L << 40;
+    refuse_nothing();
     rmdir(folder);
 }
 END_TEST

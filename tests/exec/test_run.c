@@ -31,13 +31,13 @@ START_TEST(plans_again_for_new_shapes_and_keeps_the_last_few)
     for (const tl_plan *p = tl_context_last_plan(context); p; p = p->next)
         plans++;
     ck_assert_uint_eq(plans, 4);
-    long before = allocations;
+    const long before = test_memory.calls;
     for (int64_t n = 6; n <= 9; n++) {
         set_input(0, x, 1, n, 0);
         run();
         ck_assert_int_eq(result(0).dims[0], n);
     }
-    ck_assert_int_eq(allocations, before);
+    ck_assert_int_eq(test_memory.calls, before);
 }
 END_TEST
 
@@ -53,10 +53,10 @@ START_TEST(second_run_allocates_nothing)
     float x[] = {1, -3, 5, -8};
     set_input(0, x, 1, 4, 0);
     run();
-    long before = allocations;
+    const long before = test_memory.calls;
     for (int i = 0; i < 3; i++)
         run();
-    ck_assert_int_eq(allocations, before);
+    ck_assert_int_eq(test_memory.calls, before);
     expect(result(0), 2, (float[]){1, 3});
 }
 END_TEST
@@ -228,10 +228,10 @@ START_TEST(memory_may_be_refused_at_any_moment)
     tl_status status = TL_NO_MEMORY;
     for (long most = 0; status != TL_OK; most++) {
         ck_assert_int_lt(most, 10000);
-        budget = most;
+        refuse_after(most, false);
         tl_session *s = NULL;
         tl_context *c = NULL;
-        long before = live;
+        const long before = test_memory.live;
         status = tl_session_open_memory(runtime, model_message.bytes, model_message.size, NULL, &s, &test_error);
         if (status == TL_OK)
             status = tl_context_create(s, &c, &test_error);
@@ -247,9 +247,9 @@ START_TEST(memory_may_be_refused_at_any_moment)
         }
         tl_context_destroy(c);
         tl_session_destroy(s);
-        ck_assert_int_eq(live, before);
+        ck_assert_int_eq(test_memory.live, before);
     }
-    budget = 1L << 40;
+    refuse_nothing();
 }
 END_TEST
 

@@ -1,7 +1,6 @@
 /* What a context that runs in strips does, and when it does not. */
+#include "common/memory.h"
 #include "strips.h"
-
-#include <limits.h>
 
 static void small_network(void)
 {
@@ -86,25 +85,6 @@ START_TEST(test_left_alone)
 }
 END_TEST
 
-static long allocations, live;
-static long granted = LONG_MAX; /* allocations; those behind are refused */
-
-static void *count_alloc(void *user, size_t size, size_t alignment)
-{
-    (void)user;
-    if (allocations++ >= granted)
-        return NULL;
-    live++;
-    return aligned_alloc(alignment < 16 ? 16 : alignment, (size + 4095) / 4096 * 4096);
-}
-
-static void count_free(void *user, void *memory)
-{
-    (void)user;
-    live--;
-    free(memory);
-}
-
 static tl_context *cancelled;
 static int traced;
 
@@ -119,8 +99,7 @@ static void cancel_soon(void *user, const tl_node *node, bool begins)
  * strips, and the next one is right. */
 START_TEST(test_steady)
 {
-    const tl_runtime_options options = {
-        .size = sizeof options, .threads = 1, .allocator = {count_alloc, count_free, NULL}};
+    const tl_runtime_options options = {.size = sizeof options, .threads = 1, .allocator = test_allocator};
     tl_tensor x = floats(3, 1, 4, 40000, 0), y, again;
     small_network();
     tl_runtime *runtime = open_runtime(&options);
@@ -134,9 +113,9 @@ START_TEST(test_steady)
     float *first = malloc((size_t)tl_tensor_bytes(&y));
     ck_assert_ptr_nonnull(first);
     memcpy(first, y.data, (size_t)tl_tensor_bytes(&y));
-    long before = allocations;
+    const long before = test_memory.calls;
     run_once(cancelled, &x, &again);
-    ck_assert_int_eq(allocations, before);
+    ck_assert_int_eq(test_memory.calls, before);
     tl_context_set_trace(cancelled, cancel_soon, NULL);
     ck_assert_int_eq(tl_context_run(cancelled, &test_error), TL_CANCELLED);
     ck_assert_int_eq(traced, 5);
@@ -154,8 +133,7 @@ END_TEST
 /* Memory refused from any moment on: "no memory", or the result, and nothing is left. Wide enough for tiles. */
 START_TEST(test_refused_memory)
 {
-    const tl_runtime_options options = {
-        .size = sizeof options, .threads = 1, .allocator = {count_alloc, count_free, NULL}};
+    const tl_runtime_options options = {.size = sizeof options, .threads = 1, .allocator = test_allocator};
     tl_tensor x = floats(3, 1, 64, 2000, 0), y;
     begin();
     conv("x", "a", "w0", 64, 64, 1, "pads=[2,0]");
@@ -165,14 +143,13 @@ START_TEST(test_refused_memory)
     finish("A,B,C");
     x.data = signal_of(&x);
     tl_runtime *runtime = open_runtime(&options);
-    const long before = live;
+    const long before = test_memory.live;
     tl_status status = TL_NO_MEMORY;
     for (long most = 0; status == TL_NO_MEMORY; most++) {
         tl_session *session = NULL;
         tl_context *context = NULL;
         ck_assert_int_lt(most, 10000);
-        allocations = 0;
-        granted = most;
+        refuse_after(most, false);
         status = try_session(runtime, 0, &session);
         if (status == TL_OK)
             status = tl_context_create(session, &context, &test_error);
@@ -182,14 +159,14 @@ START_TEST(test_refused_memory)
         }
         if (status == TL_OK)
             status = tl_context_run(context, &test_error);
-        granted = LONG_MAX;
+        refuse_nothing();
         if (context) { /* it can be used again */
             run_once(context, &x, &y);
             ck_assert(status != TL_OK || is_cut(context)); /* without memory for a trial, the plan is for all at once */
         }
         tl_context_destroy(context);
         tl_session_destroy(session);
-        ck_assert_int_eq(live, before);
+        ck_assert_int_eq(test_memory.live, before);
     }
     ck_assert_int_eq(status, TL_OK);
     tl_runtime_destroy(runtime);

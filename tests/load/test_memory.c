@@ -2,32 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "load/tensor_file.h"
+#include "common/memory.h"
 #include "support.h"
-
-/* Grants `left` allocations and counts those that are out. */
-typedef struct counter {
-    size_t left;
-    size_t out;
-    size_t calls;
-} counter;
-
-static void *counted_alloc(void *user, size_t size, size_t alignment)
-{
-    counter *c = user;
-    c->calls++;
-    if (c->left == 0)
-        return NULL;
-    c->left--;
-    c->out++;
-    return aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-}
-
-static void counted_free(void *user, void *memory)
-{
-    counter *c = user;
-    c->out--;
-    free(memory);
-}
 
 START_TEST(fails_cleanly_at_every_allocation)
 {
@@ -35,12 +11,11 @@ START_TEST(fails_cleanly_at_every_allocation)
     for (size_t f = 0; f < TL_COUNT(files); f++) {
         size_t failures = 0;
         tl_status status = TL_NO_MEMORY;
-        for (size_t limit = 0; status != TL_OK; limit++) {
-            counter c = {.left = limit};
-            tl_allocator allocator = {counted_alloc, counted_free, &c};
+        for (long limit = 0; status != TL_OK; limit++) {
+            refuse_after(limit, false);
             tl_model *model;
             test_error.message[0] = 0;
-            status = tl_load_file(&allocator, NULL, files[f], NULL, &model, &test_error);
+            status = tl_load_file(&test_allocator, NULL, files[f], NULL, &model, &test_error);
             if (status != TL_OK) {
                 ck_assert_int_eq(status, TL_NO_MEMORY);
                 ck_assert_ptr_null(model);
@@ -49,7 +24,7 @@ START_TEST(fails_cleanly_at_every_allocation)
                 failures++;
             }
             tl_model_free(model);
-            ck_assert_uint_eq(c.out, 0);
+            ck_assert_int_eq(test_memory.live, 0);
         }
         ck_assert_uint_gt(failures, 3);
     }
@@ -67,16 +42,15 @@ START_TEST(fails_cleanly_with_values)
                  {"data/values/optional_sequence.pb", TL_KIND_OPTIONAL}};
     for (size_t f = 0; f < TL_COUNT(files); f++) {
         tl_status status = TL_NO_MEMORY;
-        for (size_t limit = 0; status != TL_OK; limit++) {
-            counter c = {.left = limit};
-            tl_allocator allocator = {counted_alloc, counted_free, &c};
+        for (long limit = 0; status != TL_OK; limit++) {
+            refuse_after(limit, false);
             tl_tensor_file *file;
             const tl_file_value *value;
-            status = tl_tensor_file_read(&allocator, files[f].path, files[f].kind, &file, &value, &test_error);
+            status = tl_tensor_file_read(&test_allocator, files[f].path, files[f].kind, &file, &value, &test_error);
             ck_assert(status == TL_OK || status == TL_NO_MEMORY);
             tl_tensor_file_free(file);
-            ck_assert_uint_eq(c.out, 0);
-            ck_assert_uint_lt(limit, 100);
+            ck_assert_int_eq(test_memory.live, 0);
+            ck_assert_int_lt(limit, 100);
         }
     }
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/memory.h"
 #include "common/run.h"
 #include "plugin/registrar.h"
 
@@ -11,28 +12,6 @@ static tl_allocator c_library;
 static tl_host host;
 static tl_registry registry;
 static tl_error error;
-
-/* Refuses the allocation number `refuse_at`, and counts what is out. */
-static long allocation_number, refuse_at, outstanding;
-
-static void *counting_alloc(void *user, size_t size, size_t alignment)
-{
-    (void)user;
-    if (allocation_number++ == refuse_at)
-        return NULL;
-    void *memory = NULL;
-    if (posix_memalign(&memory, alignment < sizeof(void *) ? sizeof(void *) : alignment, size) != 0)
-        return NULL;
-    outstanding++;
-    return memory;
-}
-static void counting_free(void *user, void *memory)
-{
-    (void)user;
-    outstanding -= memory != NULL;
-    free(memory);
-}
-static const tl_allocator counting = {counting_alloc, counting_free, NULL};
 
 static void set_up(void)
 {
@@ -338,12 +317,12 @@ START_TEST(no_memory)
 {
     tl_registry small;
     for (long at = 0;; at++) {
-        allocation_number = 0, refuse_at = at;
-        tl_status status = tl_registry_init(&small, &counting, &host, &error);
+        refuse_after(at, true);
+        tl_status status = tl_registry_init(&small, &test_allocator, &host, &error);
         if (status == TL_OK)
             break;
         ck_assert_int_eq(status, TL_NO_MEMORY);
-        ck_assert_int_eq(outstanding, 0);
+        ck_assert_int_eq(test_memory.live, 0);
     }
     begin("test", 9);
     for (int32_t k = 1; k <= 8; k++)
@@ -351,7 +330,7 @@ START_TEST(no_memory)
     rules[rule_count++] = rule;
     size_t before = small.operator_count;
     for (long at = 0;; at++) {
-        allocation_number = 0, refuse_at = at;
+        refuse_after(at, true);
         tl_status status = tl_registry_enter(&small, entry, "the plugin", &host, &error);
         if (status == TL_OK) {
             ck_assert_int_ge(at, 9);
@@ -363,7 +342,7 @@ START_TEST(no_memory)
     }
     ck_assert_uint_eq(small.operator_count, before + 8);
     tl_registry_free(&small);
-    ck_assert_int_eq(outstanding, 0);
+    ck_assert_int_eq(test_memory.live, 0);
 }
 END_TEST
 

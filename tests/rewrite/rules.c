@@ -1,5 +1,6 @@
 /* Builds the graphs of a table, runs them, and compares. */
 #include "rules.h"
+#include "common/memory.h"
 #include "tapline/plugin.h"
 
 #include <math.h>
@@ -188,57 +189,38 @@ END_TEST
 
 /* ---- Memory */
 
-static long until_refused, live;
-
-static void *refusing_alloc(void *user, size_t size, size_t alignment)
-{
-    (void)user;
-    void *memory = NULL;
-    if (until_refused-- == 0 || posix_memalign(&memory, alignment < 8 ? 8 : alignment, size ? size : 1) != 0)
-        return NULL;
-    live++;
-    return memory;
-}
-
-static void counting_free(void *user, void *memory)
-{
-    (void)user;
-    live -= memory != NULL;
-    free(memory);
-}
-
 /* Whichever one allocation is refused while rules look and change: the graph opens or there is no memory, and none is
  * left. */
 START_TEST(refusals)
 {
-    const tl_runtime_options options = {.size = sizeof options, .allocator = {refusing_alloc, counting_free, NULL}};
+    const tl_runtime_options options = {.size = sizeof options, .allocator = test_allocator};
     tl_runtime *runtime;
     tl_error error;
-    until_refused = -1;
     ck_assert_int_eq(tl_runtime_create(&options, &runtime, &error), TL_OK);
     ck_assert_int_eq(tl_plugin_register(runtime, tl_plugin_separable_conv1d, &error), TL_OK);
     for (const graph *g = graphs; g < graphs + graph_count; g++) {
         model *m = model_of_graph(g);
         size_t size;
         void *file = finish_model(m, &size);
-        const long before = live;
+        const long before = test_memory.live;
         bool refused = g->ops != NULL;
         for (long k = 0; refused; k++) {
             tl_session *session = NULL;
-            until_refused = k;
+            refuse_after(k, true);
             const tl_status status = tl_session_open_memory(runtime, file, size, NULL, &session, &error);
-            refused = until_refused < 0;
+            refused = test_memory.refused > 0;
             ck_assert_msg(status == TL_OK || (refused && status == TL_NO_MEMORY), "%s, allocation %ld: %s", g->name, k,
                           error.message);
             tl_session_destroy(session);
-            ck_assert_msg(live == before, "%s, allocation %ld: %ld are left", g->name, k, live - before);
+            ck_assert_msg(test_memory.live == before, "%s, allocation %ld: %ld are left", g->name, k,
+                          test_memory.live - before);
         }
         free(file);
         free(m);
     }
-    until_refused = -1;
+    refuse_nothing();
     tl_runtime_destroy(runtime);
-    ck_assert_int_eq(live, 0);
+    ck_assert_int_eq(test_memory.live, 0);
 }
 END_TEST
 
