@@ -78,18 +78,68 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* The kernel with all that it works on. */
+typedef struct job {
+    const block *block;
+    tlk_sepconv sepconv;
+    const tlk_sepconv_kernel *kernel;
+    tlk_sepconv_data data;
+    void *packed, *workspace;
+    double flops; /* of all samples */
+} job;
+
+/* Seconds of the fastest of some packings. */
+static double time_packing(const job *j, const float *depthwise, const float *pointwise, const float *bias)
+{
+    double best = 1e9;
+    for (int i = 0; i < 5; i++) {
+        const double start = now();
+        j->kernel->pack(&j->sepconv, depthwise, pointwise, bias, j->packed);
+        const double time = now() - start;
+        best = time < best ? time : best;
+    }
+    return best;
+}
+
+/* Seconds of the fastest run over all samples within `seconds`. */
+static double time_runs(const job *j, double seconds)
+{
+    const int repeats = 1 + (int)(4e6 / j->flops); /* the clock is too coarse for the small ones */
+    const double end = now() + seconds;
+    double best = 1e9;
+    do {
+        const double start = now();
+        for (int i = 0; i < repeats; i++)
+            for (int64_t n = 0; n < j->block->batch; n++)
+                j->kernel->run(&j->sepconv, j->packed, &j->data, n, 0, j->data.out_length, j->workspace);
+        const double time = (now() - start) / repeats;
+        best = time < best ? time : best;
+    } while (now() < end);
+    return best;
+}
+
+/* Peak and kernel in turns; the share of the peak is that of a round, whose clock is the same. */
+static void report(const tlk_kernels *kernels, const job *j, double pack_time, double seconds)
+{
+    double best = 1e9;
+    double peak = 0;
+    double shares[ROUNDS];
+    for (int round = 0; round < ROUNDS; round++) {
+        const double peak_now = measure_peak(kernels, seconds / ROUNDS * 0.4);
+        const double best_now = time_runs(j, seconds / ROUNDS * 0.6);
+        shares[round] = j->flops / best_now * 1e-7 / peak_now;
+        peak = peak_now > peak ? peak_now : peak;
+        best = best_now < best ? best_now : best;
+    }
+    qsort(shares, ROUNDS, sizeof shares[0], ascending);
+    printf("%-10s %-14s %8.2f us %6.1f GFLOP/s %5.1f%% of %.1f (median of rounds %.1f%%), packing %.1f us\n",
+           j->block->name, j->sepconv.layout == TLK_CHANNELS_LAST ? "channels_last" : "channels_first", best * 1e6,
+           j->flops / best * 1e-9, j->flops / best * 1e-7 / peak, peak, shares[ROUNDS / 2], pack_time * 1e6);
+    fflush(stdout);
+}
+
 static void run_block(const tlk_kernels *kernels, const block *b, tlk_layout layout, double seconds)
 {
-    const tlk_sepconv sepconv = {.type = TLK_F32,
-                                 .layout = layout,
-                                 .channels = b->channels,
-                                 .multiplier = b->multiplier,
-                                 .filters = b->filters,
-                                 .kernel_size = b->kernel_size,
-                                 .stride = b->stride,
-                                 .dilation = b->dilation,
-                                 .activation = {.kind = TLK_RELU}};
-    const tlk_sepconv_kernel *kernel = kernels->sepconv[TLK_F32];
     const int64_t out_length = (b->length + b->stride - 1) / b->stride;
     const int64_t depth = b->channels * b->multiplier;
     float *x = random_floats(b->batch * b->channels * b->length);
@@ -97,50 +147,33 @@ static void run_block(const tlk_kernels *kernels, const block *b, tlk_layout lay
     float *pointwise = random_floats(depth * b->filters);
     float *bias = random_floats(b->filters);
     float *y = checked_alloc((size_t)(b->batch * b->filters * out_length) * sizeof(float));
-    void *packed = checked_alloc(kernel->packed_size(&sepconv));
-    void *workspace = checked_alloc(kernel->workspace_size(&sepconv));
-    const tlk_sepconv_data data = {
-        .x = x, .length = b->length, .pad_left = (b->kernel_size - 1) * b->dilation, .y = y, .out_length = out_length};
-    double pack_time = 1e9;
-    for (int i = 0; i < 5; i++) {
-        const double start = now();
-        kernel->pack(&sepconv, depthwise, pointwise, bias, packed);
-        const double time = now() - start;
-        pack_time = time < pack_time ? time : pack_time;
-    }
-    const double flops = 2.0 * (double)(b->batch * out_length * depth * (b->kernel_size + b->filters));
-    const int repeats = 1 + (int)(4e6 / flops); /* the clock is too coarse for the small ones */
-    double best = 1e9;
-    double peak = 0;
-    double shares[ROUNDS];
-    for (int round = 0; round < ROUNDS; round++) {
-        const double peak_now = measure_peak(kernels, seconds / ROUNDS * 0.4);
-        double best_now = 1e9;
-        const double end = now() + seconds / ROUNDS * 0.6;
-        do {
-            const double start = now();
-            for (int i = 0; i < repeats; i++)
-                for (int64_t n = 0; n < b->batch; n++)
-                    kernel->run(&sepconv, packed, &data, n, 0, out_length, workspace);
-            const double time = (now() - start) / repeats;
-            best_now = time < best_now ? time : best_now;
-        } while (now() < end);
-        shares[round] = flops / best_now * 1e-7 / peak_now;
-        peak = peak_now > peak ? peak_now : peak;
-        best = best_now < best ? best_now : best;
-    }
-    qsort(shares, ROUNDS, sizeof shares[0], ascending);
-    printf("%-10s %-14s %8.2f us %6.1f GFLOP/s %5.1f%% of %.1f (median of rounds %.1f%%), packing %.1f us\n", b->name,
-           layout == TLK_CHANNELS_LAST ? "channels_last" : "channels_first", best * 1e6, flops / best * 1e-9,
-           flops / best * 1e-7 / peak, peak, shares[ROUNDS / 2], pack_time * 1e6);
-    fflush(stdout);
+    job j = {.block = b,
+             .sepconv = {.type = TLK_F32,
+                         .layout = layout,
+                         .channels = b->channels,
+                         .multiplier = b->multiplier,
+                         .filters = b->filters,
+                         .kernel_size = b->kernel_size,
+                         .stride = b->stride,
+                         .dilation = b->dilation,
+                         .activation = {.kind = TLK_RELU}},
+             .kernel = kernels->sepconv[TLK_F32],
+             .data = {.x = x,
+                      .length = b->length,
+                      .pad_left = (b->kernel_size - 1) * b->dilation,
+                      .y = y,
+                      .out_length = out_length},
+             .flops = 2.0 * (double)(b->batch * out_length * depth * (b->kernel_size + b->filters))};
+    j.packed = checked_alloc(j.kernel->packed_size(&j.sepconv));
+    j.workspace = checked_alloc(j.kernel->workspace_size(&j.sepconv));
+    report(kernels, &j, time_packing(&j, depthwise, pointwise, bias), seconds);
     free(x);
     free(depthwise);
     free(pointwise);
     free(bias);
     free(y);
-    free(packed);
-    free(workspace);
+    free(j.packed);
+    free(j.workspace);
 }
 
 int main(int argc, char **argv)
