@@ -41,6 +41,9 @@ typedef struct fake_attribute {
         .name = label, .kind = TL_ATTR_FLOATS, .floats = (const float[]){__VA_ARGS__}, \
         .count = sizeof((const float[]){__VA_ARGS__}) / sizeof(float)                  \
     }
+/* A list of them, and its length. */
+#define ATTRIBUTES(...) \
+    (const fake_attribute[]){__VA_ARGS__}, sizeof((const fake_attribute[]){__VA_ARGS__}) / sizeof(fake_attribute)
 
 typedef struct fake_case {
     const tl_operator *op;

@@ -242,11 +242,7 @@ static void fails(tl_status status, const char *text, const fake_attribute *attr
     free_tensor(&x);
     free_tensor(&w);
 }
-#define FAILS(status, text, ...)                                 \
-    do {                                                         \
-        const fake_attribute list[] = {__VA_ARGS__};             \
-        fails(status, text, list, sizeof list / sizeof list[0]); \
-    } while (0)
+#define FAILS(status, text, ...) fails(status, text, ATTRIBUTES(__VA_ARGS__))
 
 START_TEST(hostile_attributes)
 {

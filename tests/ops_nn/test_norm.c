@@ -373,11 +373,7 @@ static void fails(const tl_operator *op, const tl_tensor *second, tl_status stat
     run_fails(&test, status, text);
     free_tensor(&x);
 }
-#define FAILS(op, second, status, text, ...)                                    \
-    do {                                                                        \
-        const fake_attribute list[] = {__VA_ARGS__};                            \
-        fails(&(op), second, status, text, list, sizeof list / sizeof list[0]); \
-    } while (0)
+#define FAILS(op, second, status, text, ...) fails(&(op), second, status, text, ATTRIBUTES(__VA_ARGS__))
 
 START_TEST(hostile_attributes)
 {

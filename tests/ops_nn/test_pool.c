@@ -205,11 +205,7 @@ static void fails(const tl_operator *op, tl_status status, const char *text, con
     run_fails(&test, status, text);
     free_tensor(&x);
 }
-#define FAILS(op, status, text, ...)                                    \
-    do {                                                                \
-        const fake_attribute list[] = {__VA_ARGS__};                    \
-        fails(&(op), status, text, list, sizeof list / sizeof list[0]); \
-    } while (0)
+#define FAILS(op, status, text, ...) fails(&(op), status, text, ATTRIBUTES(__VA_ARGS__))
 
 START_TEST(hostile_attributes)
 {

@@ -318,11 +318,7 @@ static void fails(tl_status status, const char *text, const tl_tensor *lengths, 
     free_tensor(&w);
     free_tensor(&r);
 }
-#define FAILS(status, text, lengths, ...)                                 \
-    do {                                                                  \
-        const fake_attribute list[] = {__VA_ARGS__};                      \
-        fails(status, text, lengths, list, sizeof list / sizeof list[0]); \
-    } while (0)
+#define FAILS(status, text, lengths, ...) fails(status, text, lengths, ATTRIBUTES(__VA_ARGS__))
 
 START_TEST(hostile)
 {
