@@ -76,8 +76,6 @@ static tl_status save(tl_context *context, const tl_session *session, const cli_
         char *path = cli_join(options->output, name, error);
         status = path ? cli_value_output(context, k, &value, error) : TL_NO_MEMORY;
         value.content.name = info.name;
-        if (status == TL_OK && !wants_pb(options))
-            status = cli_value_check_npy(info.name, value.content.kind, value.content.tensor.type, error);
         if (status == TL_OK)
             status = cli_value_write(path, wants_pb(options), &value, error);
         if (status == TL_OK && options->verbose)

@@ -34,7 +34,7 @@ tl_status cli_value_read(const char *path, tl_kind kind, cli_value *value, tl_er
 
 tl_status cli_value_check_npy(const char *name, tl_kind kind, tl_type type, tl_error *error)
 {
-    if (kind == TL_KIND_TENSOR && (type == TL_UNDEFINED || cli_npy_descr(type)))
+    if (kind == TL_KIND_TENSOR && cli_npy_descr(type))
         return TL_OK;
     return tl_error_set(error, TL_UNSUPPORTED, "output '%.200s' is %s, which .npy has no name for; use --format pb",
                         name,

@@ -21,7 +21,7 @@ target_compile_options(tapline_options INTERFACE -Wall -Wextra -Wpointer-arith -
     $<$<BOOL:${TAPLINE_ALIGNS_DATA}>:-malign-data=abi>> # else each table of an operator begins at a multiple of 32
   # A multiplication and an addition are fused only where a kernel says so: clang would do it on its own.
   -ffp-contract=off)
-target_compile_definitions(tapline_options INTERFACE _GNU_SOURCE)
+target_compile_definitions(tapline_options INTERFACE _GNU_SOURCE) # POSIX, mmap and syscall beside plain C11
 target_include_directories(tapline_options INTERFACE ${CMAKE_SOURCE_DIR}/runtime/include ${CMAKE_SOURCE_DIR}/runtime
   ${CMAKE_SOURCE_DIR}/ops)
 

@@ -1,6 +1,3 @@
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* NOLINT(bugprone-reserved-identifier): MAP_ANONYMOUS beside plain C11 */
-#endif
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>

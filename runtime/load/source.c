@@ -1,6 +1,3 @@
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* NOLINT(bugprone-reserved-identifier): openat, O_NOFOLLOW, O_DIRECTORY beside plain C11 */
-#endif
 #include "load/source.h"
 #include <errno.h>
 #include <fcntl.h>
