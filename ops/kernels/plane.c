@@ -1,8 +1,9 @@
-/* Depthwise convolution of images, and pooling, with lanes of channels. */
+/* Depthwise convolution, and pooling, with lanes of channels. */
 #include "kernels/plane.h"
 
 #include "kernels/check.h"
 #include "kernels/isa.h"
+#include "kernels/kernels.h"
 #include "kernels/vmath.h"
 
 #if TLK_PLANES
@@ -58,13 +59,23 @@ size_t TLK_FN(tlk_planes_size)(const tlk_conv *conv, const tlk_conv_data *data, 
     return tlk_size_mul(vectors, sizeof(vec));
 }
 
+/* Whether channels fill enough lanes. Products along one axis have no fast way beside: each channel costs as much as
+ * some 30 vectors of outputs, before anything is multiplied. But where one port does all shuffles, few taps over long
+ * rows cost less than two transposes. */
+static bool has_lanes(const tlk_conv *conv, const tlk_conv_data *data)
+{
+    const int64_t lanes = (conv->groups + VW - 1) / VW * VW;
+    const bool one_axis = conv->kind == TLK_CONV_PRODUCTS && data->out_size[0] == 1 && conv->kernel[0] == 1;
+    if (one_axis && data->out_size[1] <= 16 * VW)
+        return conv->groups * 2 >= lanes;
+    return conv->groups * 4 >= lanes * 3 && (!one_axis || conv->kernel[1] > 6 || tlk_shuffles_apart());
+}
+
 int64_t TLK_FN(tlk_planes_strips)(const tlk_conv *conv, const tlk_conv_data *data)
 {
     const int64_t rows = data->out_size[0], columns = data->out_size[1], most = rows > 1 ? rows : columns;
-    if (conv->channels != 1 || conv->filters != 1 || conv->groups * 4 < (conv->groups + VW - 1) / VW * VW * 3 ||
-        rows < 1 || columns < 1 || conv->stride[0] > conv->kernel[0] || conv->stride[1] > conv->kernel[1])
-        return 0;
-    if (conv->kind == TLK_CONV_PRODUCTS && rows == 1 && conv->kernel[0] == 1)
+    if (conv->channels != 1 || conv->filters != 1 || rows < 1 || columns < 1 || !has_lanes(conv, data) ||
+        conv->stride[0] > conv->kernel[0] || conv->stride[1] > conv->kernel[1])
         return 0;
     int64_t strips = 1;
     while (window_vectors(conv, extent_of(data, strips)) > WINDOW) {

@@ -1,5 +1,5 @@
-/* Depthwise convolution of images, and pooling: there is nothing to multiply a vector with but a number, and rows are
- * short, unless the lanes are channels. So VW channels are transposed into a window, [row][column][channel], in which
+/* Depthwise convolution, and pooling: there is nothing to multiply a vector with but a number, and rows are short,
+ * unless the lanes are channels. So VW channels are transposed into a window, [row][column][channel], in which
  * every tap begins where a vector begins, at any stride and dilation; the sums are transposed back on their way out.
  * Sums run over the taps in the order of tlk_block, from the bias. */
 #ifndef TLK_PLANE_H

@@ -340,7 +340,7 @@ START_TEST(test_infinities)
 END_TEST
 
 /* By lanes of channels and not, whole rows as one line and not, in strips of rows, and of a single row's columns. */
-START_TEST(test_pools)
+START_TEST(test_channels_apart)
 {
     static const problem problems[] = {
         {.conv = {.groups = 16, .kernel = {1, 5}, .stride = {1, 3}, .dilation = {1, 1}},
@@ -354,11 +354,15 @@ START_TEST(test_pools)
          .size = {300, 40},
          .pad = {3, 0}},
         {.conv = {.groups = 9, .kernel = {1, 3}, .stride = {1, 4}, .dilation = {1, 2}}, .size = {1, 33}},
+        {.conv = {.groups = 20, .kernel = {1, 9}, .stride = {1, 1}, .dilation = {1, 3}},
+         .size = {1, 130},
+         .pad = {0, 12}},
+        {.conv = {.groups = 33, .kernel = {1, 3}, .stride = {1, 1}, .dilation = {1, 1}}, .size = {1, 600}},
     };
-    for (int i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
         problem p = problems[i];
         uint32_t state = (uint32_t)i;
-        p.conv.kind = _i == 0 ? TLK_CONV_MAXIMUM : TLK_CONV_SUM;
+        p.conv.kind = (tlk_conv_kind)_i;
         p.conv.channels = p.conv.filters = 1;
         for (int axis = 0; axis < 2; axis++)
             p.out_size[axis] = out_size(p.size[axis], 2 * p.pad[axis], p.conv.kernel[axis], p.conv.stride[axis],
@@ -422,7 +426,7 @@ int main(void)
     tcase_add_loop_test(tests, test_panels, TLK_F32, TLK_F64 + 1);
     tcase_add_loop_test(tests, test_dense_shapes, TLK_F32, TLK_F64 + 1);
     tcase_add_loop_test(tests, test_infinities, 0, 3);
-    tcase_add_loop_test(tests, test_pools, 0, 2);
+    tcase_add_loop_test(tests, test_channels_apart, 0, 3);
     tcase_add_test(tests, test_sizes_that_do_not_exist);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
