@@ -167,11 +167,9 @@ static bool is_tanh(const tl_call *call)
 }
 static tl_status reshape_gelu(tl_call *call)
 {
-    if (!is_tanh(call) && strcmp(op_string(call, "approximate"), "none") != 0)
-        return tl_fail(call, TL_INVALID_MODEL, "approximate is \"%s\", but must be none or tanh",
-                       op_string(call, "approximate"));
+    int approximate;
     op_copy_shape(call->outputs[0], call->inputs[0]);
-    return TL_OK;
+    return op_word(call, "approximate", "none tanh", &approximate);
 }
 static tl_status run_gelu(tl_call *call)
 {

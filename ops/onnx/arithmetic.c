@@ -169,10 +169,9 @@ static const op_binary shift_rule = {.kernels = {NULL, NULL, shift_i64, shift_u6
 
 static tl_status reshape_shift(tl_call *call)
 {
-    const char *direction = op_string(call, "direction");
-    if (strcmp(direction, "LEFT") != 0 && strcmp(direction, "RIGHT") != 0)
-        return tl_fail(call, TL_INVALID_MODEL, "direction is \"%s\", but must be LEFT or RIGHT", direction);
-    return op_binary_reshape(call);
+    int direction;
+    const tl_status status = op_word(call, "direction", "LEFT RIGHT", &direction);
+    return status == TL_OK ? op_binary_reshape(call) : status;
 }
 static tl_status run_shift(tl_call *call)
 {

@@ -12,11 +12,11 @@ static tl_status causal_reshape(tl_call *call)
 {
     const tl_tensor *x = call->inputs[CAUSAL_X], *w = call->inputs[CAUSAL_WEIGHT], *past = op_input(call, CAUSAL_PAST);
     tl_tensor *present = op_output(call, 1);
-    const char *activation = op_string(call, "activation");
-    if (strcmp(activation, "none") != 0 && strcmp(activation, "silu") != 0 && strcmp(activation, "swish") != 0)
-        return tl_fail(call, TL_INVALID_MODEL, "activation is '%s', but must be none, silu or swish", activation);
     const size_t threes[] = {CAUSAL_X, CAUSAL_WEIGHT, CAUSAL_PAST};
-    tl_status status = nn_check_rank(call, CAUSAL_BIAS, 1, 1);
+    int activation;
+    tl_status status = op_word(call, "activation", "none silu swish", &activation);
+    if (status == TL_OK)
+        status = nn_check_rank(call, CAUSAL_BIAS, 1, 1);
     for (size_t i = 0; i < 3 && status == TL_OK; i++)
         status = nn_check_rank(call, threes[i], 3, 3);
     if (status != TL_OK)

@@ -2,18 +2,13 @@
 
 static tl_status parse_auto_pad(const tl_call *call, conv_auto_pad *auto_pad)
 {
-    static const char *const names[] = {"NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"};
     const char *text = op_string(call, "auto_pad");
-    *auto_pad = CONV_NOTSET;
-    if (!text || !text[0])
-        return TL_OK;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(text, names[i]) == 0) {
-            *auto_pad = (conv_auto_pad)i;
-            return TL_OK;
-        }
-    return tl_fail(call, TL_INVALID_MODEL, "auto_pad is '%s', but must be NOTSET, VALID, SAME_UPPER or SAME_LOWER",
-                   text);
+    int which = CONV_NOTSET;
+    tl_status status = TL_OK;
+    if (text && text[0])
+        status = op_word(call, "auto_pad", "NOTSET VALID SAME_UPPER SAME_LOWER", &which);
+    *auto_pad = (conv_auto_pad)which;
+    return status;
 }
 
 /* A list of one number for each spatial axis, all >= least; `per_axis` is 2 for pads. */

@@ -8,13 +8,14 @@ static tl_status space_reshape(tl_call *call, bool to_space)
     tl_tensor *y = call->outputs[0];
     const int64_t block = op_int(call, "blocksize");
     const bool has_mode = call->host->node_version(call->node) >= (to_space ? 11 : 28);
-    const char *mode = has_mode ? op_string(call, "mode") : "DCR";
     int64_t square;
-    if (strcmp(mode, "DCR") != 0 && strcmp(mode, "CRD") != 0)
-        return tl_fail(call, TL_INVALID_MODEL, "mode is '%s', but must be DCR or CRD", mode);
+    int mode;
+    tl_status status = has_mode ? op_word(call, "mode", "DCR CRD", &mode) : TL_OK;
+    if (status != TL_OK)
+        return status;
     if (block < 1 || !nn_mul(block, block, &square))
         return tl_fail(call, TL_INVALID_MODEL, "blocksize is %lld, which is no size for a block", (long long)block);
-    tl_status status = nn_check_rank(call, 0, 4, 4);
+    status = nn_check_rank(call, 0, 4, 4);
     if (status != TL_OK || x->rank == TL_RANK_UNKNOWN)
         return status != TL_OK ? status : op_unknown_shape(call);
     op_copy_shape(y, x);

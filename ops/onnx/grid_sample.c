@@ -24,23 +24,13 @@ typedef struct grid_plan {
 static tl_status parse_modes(const tl_call *call, sample_mode *mode, sample_padding *padding)
 {
     const bool first = call->host->node_version(call->node) < 20;
-    const char *const modes[] = {"nearest", first ? "bilinear" : "linear", first ? "bicubic" : "cubic"};
-    static const char *const paddings[] = {"zeros", "border", "reflection"};
-    const char *mode_name = op_string(call, "mode"), *padding_name = op_string(call, "padding_mode");
     int m = 0, p = 0;
-    while (m < 3 && strcmp(mode_name, modes[m]) != 0)
-        m++;
-    while (p < 3 && strcmp(padding_name, paddings[p]) != 0)
-        p++;
-    if (m == 3)
-        return tl_fail(call, TL_INVALID_MODEL, "mode is '%s', but must be %s, %s or %s", mode_name, modes[0], modes[1],
-                       modes[2]);
-    if (p == 3)
-        return tl_fail(call, TL_INVALID_MODEL, "padding_mode is '%s', but must be zeros, border or reflection",
-                       padding_name);
+    tl_status status = op_word(call, "mode", first ? "nearest bilinear bicubic" : "nearest linear cubic", &m);
+    if (status == TL_OK)
+        status = op_word(call, "padding_mode", "zeros border reflection", &p);
     *mode = (sample_mode)m;
     *padding = (sample_padding)p;
-    return TL_OK;
+    return status;
 }
 
 static void make_plan(tl_call *call, sample_mode mode, sample_padding padding)

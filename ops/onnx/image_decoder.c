@@ -229,14 +229,14 @@ static outcome read_image(stream *s, raster *r, const char **format)
 
 static tl_status decoder_reshape(tl_call *call)
 {
-    const char *format = op_string(call, "pixel_format");
-    const bool grey = strcmp(format, "Grayscale") == 0;
-    if (!grey && strcmp(format, "RGB") != 0 && strcmp(format, "BGR") != 0)
-        return tl_fail(call, TL_INVALID_MODEL, "pixel_format is '%s', but must be RGB, BGR or Grayscale", format);
-    tl_status status = nn_check_rank(call, 0, 1, 1);
+    enum { RGB, BGR, GREY };
+    int format = RGB;
+    tl_status status = op_word(call, "pixel_format", "RGB BGR Grayscale", &format);
+    if (status == TL_OK)
+        status = nn_check_rank(call, 0, 1, 1);
     call->outputs[0]->rank = 3;
     call->outputs[0]->dims[0] = call->outputs[0]->dims[1] = TL_DIM_UNKNOWN;
-    call->outputs[0]->dims[2] = grey ? 1 : 3;
+    call->outputs[0]->dims[2] = format == GREY ? 1 : 3;
     return status;
 }
 

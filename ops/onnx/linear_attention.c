@@ -77,14 +77,11 @@ static bool has_delta(const char *rule)
 
 static tl_status check_rule(const tl_call *call)
 {
-    static const char *const rules[] = {"linear", "gated", "delta", "gated_delta"};
     const char *rule = op_string(call, "update_rule");
-    bool exists = false;
-    for (size_t i = 0; i < 4; i++)
-        exists = exists || strcmp(rule, rules[i]) == 0;
-    if (!exists)
-        return tl_fail(call, TL_INVALID_MODEL, "update_rule is \"%s\", but must be linear, gated, delta or gated_delta",
-                       rule);
+    int which;
+    tl_status status = op_word(call, "update_rule", "linear gated delta gated_delta", &which);
+    if (status != TL_OK)
+        return status;
     if (has_decay(rule) != (op_input(call, IN_DECAY) != NULL))
         return tl_fail(call, TL_INVALID_MODEL, "update_rule \"%s\" goes %s decay", rule,
                        has_decay(rule) ? "with" : "without");

@@ -7,14 +7,10 @@ typedef enum loss_reduction { LOSS_NONE, LOSS_SUM, LOSS_MEAN } loss_reduction;
 
 static tl_status parse_reduction(const tl_call *call, loss_reduction *reduction)
 {
-    static const char *const names[] = {"none", "sum", "mean"};
-    const char *text = op_string(call, "reduction");
-    for (size_t i = 0; i < 3; i++)
-        if (strcmp(text, names[i]) == 0) {
-            *reduction = (loss_reduction)i;
-            return TL_OK;
-        }
-    return tl_fail(call, TL_INVALID_MODEL, "reduction is '%s', but must be none, sum or mean", text);
+    int which = LOSS_NONE;
+    const tl_status status = op_word(call, "reduction", "none sum mean", &which);
+    *reduction = (loss_reduction)which;
+    return status;
 }
 
 static tl_status loss_reshape(tl_call *call)

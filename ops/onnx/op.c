@@ -12,6 +12,20 @@ int op_compare_strings(const tl_string *a, const tl_string *b)
     return order != 0 ? order : (a->size > b->size) - (a->size < b->size);
 }
 
+tl_status op_word(const tl_call *call, const char *attribute, const char *words, int *which)
+{
+    const char *given = op_string(call, attribute), *word = words;
+    for (int k = 0; *word; k++) {
+        const size_t length = strcspn(word, " ");
+        if (strncmp(given, word, length) == 0 && !given[length]) {
+            *which = k;
+            return TL_OK;
+        }
+        word += length + strspn(word + length, " ");
+    }
+    return tl_fail(call, TL_INVALID_MODEL, "%s is '%.40s', but must be one of: %s", attribute, given, words);
+}
+
 tl_status op_axis(const tl_call *call, const char *what, int64_t axis, int32_t rank, int32_t *result)
 {
     if (axis < -(int64_t)rank || axis >= rank)

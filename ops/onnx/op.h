@@ -81,6 +81,10 @@ static inline bool op_given(const tl_call *call, const char *name)
     return call->host->attribute_given(call->node, name);
 }
 
+/* Which of `words`, which have spaces in between, a string attribute is, counted from 0; else TL_INVALID_MODEL, and an
+ * error that names them all. */
+tl_status op_word(const tl_call *call, const char *attribute, const char *words, int *which);
+
 /* ---- Tensors */
 
 static inline const tl_tensor *op_input(const tl_call *call, size_t k)

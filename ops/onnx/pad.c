@@ -20,16 +20,12 @@ typedef enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP } pad_mode
 
 static tl_status read_mode(const tl_call *call, pad_mode *mode)
 {
-    static const char *const names[] = {"constant", "reflect", "edge", "wrap"};
-    int count = call->host->node_version(call->node) >= 19 ? 4 : 3;
-    const char *text = op_string(call, "mode");
-    for (int k = 0; k < count; k++)
-        if (strcmp(text, names[k]) == 0) {
-            *mode = (pad_mode)k;
-            return TL_OK;
-        }
-    return tl_fail(call, TL_INVALID_MODEL, "mode is '%.40s', but must be constant, reflect, edge%s", text,
-                   count > 3 ? " or wrap" : "");
+    const bool wraps = call->host->node_version(call->node) >= 19;
+    int which = PAD_CONSTANT;
+    const tl_status status =
+        op_word(call, "mode", wraps ? "constant reflect edge wrap" : "constant reflect edge", &which);
+    *mode = (pad_mode)which;
+    return status;
 }
 
 /* One axis, or several that lie together. Elements `kept_begin` <= i < `kept_end` of the output are those of the input

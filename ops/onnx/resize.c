@@ -29,34 +29,28 @@ static const tl_attribute_spec resize_attrs_18[] = {RESIZE_11_ATTRS, OP_INT("ant
 
 /* ---- Attributes */
 
-static tl_status choose(const tl_call *call, const char *attribute, const char *const *names, int count, int *choice)
-{
-    const char *text = op_string(call, attribute);
-    for (int k = 0; k < count; k++)
-        if (strcmp(text, names[k]) == 0) {
-            *choice = k;
-            return TL_OK;
-        }
-    return tl_fail(call, TL_INVALID_MODEL, "%s is '%.40s', which is unknown", attribute, text);
-}
+#define MODES   "nearest linear"
+#define NEAREST "round_prefer_floor round_prefer_ceil floor ceil"
+#define MAPS    "half_pixel half_pixel_symmetric pytorch_half_pixel align_corners asymmetric tf_crop_and_resize"
 
 static tl_status read_attributes(const tl_call *call, resize_plan *plan)
 {
-    static const char *const modes[] = {"nearest", "linear", "cubic"}, *const first_modes[] = {"nearest", "bilinear"};
-    static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
-    static const char *const maps[] = {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel",  "align_corners",
-                                       "asymmetric", "tf_crop_and_resize",   "tf_half_pixel_for_nn"};
     int32_t version = call->host->node_version(call->node);
     int choice = 0;
     *plan = (resize_plan){.map = RESIZE_ASYMMETRIC, .simple_nearest = version < 11, .cubic_a = -0.75};
-    tl_status status = choose(call, "mode", version < 7 ? first_modes : modes, version >= 11 ? 3 : 2, &choice);
+    tl_status status = op_word(call, "mode",
+                               version < 7    ? "nearest bilinear"
+                               : version < 11 ? MODES
+                                              : MODES " cubic",
+                               &choice);
     plan->mode = (resize_mode)choice;
     if (status || version < 11)
         return status;
-    status = choose(call, "nearest_mode", nearest, 4, &choice);
+    status = op_word(call, "nearest_mode", NEAREST, &choice);
     plan->nearest = (resize_nearest)choice;
     if (!status)
-        status = choose(call, "coordinate_transformation_mode", maps, version < 13 ? 7 : 6, &choice);
+        status = op_word(call, "coordinate_transformation_mode", version < 13 ? MAPS " tf_half_pixel_for_nn" : MAPS,
+                         &choice);
     plan->map = (resize_map)choice;
     plan->exclude_outside = op_int(call, "exclude_outside") != 0;
     plan->cubic_a = op_float(call, "cubic_coeff_a");
@@ -116,9 +110,8 @@ static tl_status by_scales(const tl_call *call, const float *scales, int64_t cou
 
 static tl_status keep_aspect(const tl_call *call, const int32_t *axes, int32_t axis_count, resize_plan *plan)
 {
-    static const char *const names[] = {"stretch", "not_larger", "not_smaller"};
     int policy = 0;
-    tl_status status = choose(call, "keep_aspect_ratio_policy", names, 3, &policy);
+    tl_status status = op_word(call, "keep_aspect_ratio_policy", "stretch not_larger not_smaller", &policy);
     if (status || policy == 0 || axis_count == 0)
         return status;
     double scale = plan->axes[axes[0]].scale;

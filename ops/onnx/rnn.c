@@ -139,15 +139,16 @@ static tl_status parse_functions(const tl_call *call, rnn_attributes *a)
 
 static tl_status parse_attributes(const tl_call *call, rnn_kind kind, rnn_attributes *a)
 {
-    const char *direction = op_string(call, "direction");
+    enum { FORWARD, REVERSE, BIDIRECTIONAL };
+    int direction = FORWARD;
+    const tl_status status = op_word(call, "direction", "forward reverse bidirectional", &direction);
+    if (status != TL_OK)
+        return status;
     memset(a, 0, sizeof *a);
     a->kind = kind;
     a->gates = gates_of[kind];
-    a->directions = strcmp(direction, "bidirectional") == 0 ? 2 : 1;
-    a->reverse = strcmp(direction, "forward") != 0;
-    if (a->reverse && a->directions == 1 && strcmp(direction, "reverse") != 0)
-        return tl_fail(call, TL_INVALID_MODEL, "direction is '%s', but must be forward, reverse or bidirectional",
-                       direction);
+    a->directions = direction == BIDIRECTIONAL ? 2 : 1;
+    a->reverse = direction != FORWARD;
     a->batch_first = call->host->node_version(call->node) >= 14 && op_int(call, "layout") != 0;
     a->clipped = op_given(call, "clip");
     a->clip = a->clipped ? op_float(call, "clip") : 0;

@@ -13,19 +13,18 @@ typedef struct roi_plan {
 
 static tl_status roi_parse(const tl_call *call, roi_plan *plan)
 {
-    const char *mode = op_string(call, "mode");
     const bool has_map = call->host->node_version(call->node) >= 16;
-    const char *map = has_map ? op_string(call, "coordinate_transformation_mode") : "output_half_pixel";
+    int maximum = 0, whole_pixel = 1;
+    tl_status status = op_word(call, "mode", "avg max", &maximum);
+    if (status == TL_OK && has_map)
+        status = op_word(call, "coordinate_transformation_mode", "half_pixel output_half_pixel", &whole_pixel);
+    if (status != TL_OK)
+        return status;
     *plan = (roi_plan){.rows = op_int(call, "output_height"), .columns = op_int(call, "output_width")};
     plan->sampling = op_int(call, "sampling_ratio");
     plan->scale = op_float(call, "spatial_scale");
-    plan->maximum = strcmp(mode, "max") == 0;
-    plan->offset = strcmp(map, "half_pixel") == 0 ? 0.5 : 0;
-    if (!plan->maximum && strcmp(mode, "avg") != 0)
-        return tl_fail(call, TL_INVALID_MODEL, "mode is '%s', but must be avg or max", mode);
-    if (plan->offset == 0 && strcmp(map, "output_half_pixel") != 0)
-        return tl_fail(call, TL_INVALID_MODEL,
-                       "coordinate_transformation_mode is '%s', but must be half_pixel or output_half_pixel", map);
+    plan->maximum = maximum != 0;
+    plan->offset = whole_pixel ? 0 : 0.5;
     if (plan->rows < 1 || plan->columns < 1)
         return tl_fail(call, TL_INVALID_MODEL, "the output is %lld by %lld, but must be at least 1 by 1",
                        (long long)plan->rows, (long long)plan->columns);

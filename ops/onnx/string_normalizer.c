@@ -164,11 +164,10 @@ static tl_status normalizer_create(tl_call *call)
 
 static tl_status read_action(const tl_call *call, case_action *action)
 {
-    const char *text = op_string(call, "case_change_action");
-    *action = strcmp(text, "LOWER") == 0 ? CASE_LOWER : strcmp(text, "UPPER") == 0 ? CASE_UPPER : CASE_NONE;
-    if (*action == CASE_NONE && strcmp(text, "NONE") != 0)
-        return tl_fail(call, TL_INVALID_MODEL, "case_change_action is '%.40s', but must be LOWER, UPPER or NONE", text);
-    return TL_OK;
+    int which = CASE_NONE;
+    const tl_status status = op_word(call, "case_change_action", "NONE LOWER UPPER", &which);
+    *action = (case_action)which;
+    return status;
 }
 
 static tl_status normalizer_reshape(tl_call *call)

@@ -135,7 +135,8 @@ static tl_status list_grams(const tl_call *call, int64_t pool_size, tfidf_state 
 
 static tl_status read_settings(const tl_call *call, tfidf_state *state)
 {
-    const char *mode = op_string(call, "mode");
+    enum { TF, IDF, TFIDF };
+    int mode = TF;
     size_t n;
     state->shortest = op_int(call, "min_gram_length");
     state->longest = op_int(call, "max_gram_length");
@@ -143,11 +144,12 @@ static tl_status read_settings(const tl_call *call, tfidf_state *state)
     if (state->shortest < 1 || state->longest < state->shortest || state->skips < 0)
         return tl_fail(call, TL_INVALID_MODEL, "lengths %lld to %lld with skips to %lld make no sense",
                        (long long)state->shortest, (long long)state->longest, (long long)state->skips);
-    if (strcmp(mode, "TF") != 0 && strcmp(mode, "IDF") != 0 && strcmp(mode, "TFIDF") != 0)
-        return tl_fail(call, TL_INVALID_MODEL, "mode is '%.40s', but must be TF, IDF or TFIDF", mode);
-    state->once = mode[0] == 'I';
+    const tl_status status = op_word(call, "mode", "TF IDF TFIDF", &mode);
+    if (status != TL_OK)
+        return status;
+    state->once = mode == IDF;
     const float *weights = call->host->attribute_floats(call->node, "weights", &n);
-    if (strcmp(mode, "TF") == 0 || n == 0)
+    if (mode == TF || n == 0)
         return TL_OK;
     if ((int64_t)n < state->columns)
         return tl_fail(call, TL_INVALID_MODEL, "weights has %zu elements for %lld columns", n,

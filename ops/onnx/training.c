@@ -22,10 +22,10 @@ static tl_status training_reshape(tl_call *call, optimiser kind)
     if (groups == 0 || groups % each != 0 || call->output_count > count * (each - 1))
         return tl_fail(call, TL_INVALID_MODEL,
                        "there must be %zu inputs for each tensor after R and T, and %zu outputs", each, each - 1);
-    if (kind == MOMENTUM && strcmp(op_string(call, "mode"), "nesterov") != 0 &&
-        strcmp(op_string(call, "mode"), "standard") != 0)
-        return tl_fail(call, TL_INVALID_MODEL, "mode is '%s', but must be nesterov or standard",
-                       op_string(call, "mode"));
+    int mode;
+    tl_status status = kind == MOMENTUM ? op_word(call, "mode", "nesterov standard", &mode) : TL_OK;
+    if (status != TL_OK)
+        return status;
     for (size_t k = IN_RATE; k <= IN_STEPS; k++)
         if (call->inputs[k]->rank != TL_RANK_UNKNOWN && nn_product(call->inputs[k], 0, call->inputs[k]->rank) > 1)
             return tl_fail(call, TL_INVALID_INPUT, "input %zu must be a scalar", k);
@@ -38,7 +38,7 @@ static tl_status training_reshape(tl_call *call, optimiser kind)
             return tl_fail(call, TL_INVALID_MODEL, "input %zu has another type than its tensor", k);
         if (x->rank == TL_RANK_UNKNOWN)
             continue;
-        tl_status status = nn_check_rank(call, k, x->rank, x->rank);
+        status = nn_check_rank(call, k, x->rank, x->rank);
         for (int32_t i = 0; i < x->rank && status == TL_OK; i++)
             status = nn_check_dim(call, k, i, x->dims[i], "the shape of its tensor");
         if (status != TL_OK)

@@ -48,11 +48,10 @@ static tl_status scaler_run(tl_call *call)
 
 static tl_status normalizer_reshape(tl_call *call)
 {
-    const char *norm = op_string(call, "norm");
+    int norm;
+    const tl_status status = op_word(call, "norm", "MAX L1 L2", &norm);
     op_copy_shape(call->outputs[0], call->inputs[0]);
-    if (strcmp(norm, "MAX") != 0 && strcmp(norm, "L1") != 0 && strcmp(norm, "L2") != 0)
-        return tl_fail(call, TL_INVALID_MODEL, "norm is \"%s\", but must be MAX, L1 or L2", norm);
-    return ml_check_table(call);
+    return status == TL_OK ? ml_check_table(call) : status;
 }
 
 /* The standard's text has the greatest element; its reference, and everybody else, the greatest magnitude. */

@@ -46,15 +46,10 @@ tl_status ml_one_list(const tl_call *call, const ml_source *sources, size_t coun
 
 tl_status ml_find_transform(const tl_call *call, ml_transform *transform)
 {
-    static const char *const names[] = {"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"};
-    const char *given = op_string(call, "post_transform");
-    for (int k = ML_NONE; k <= ML_PROBIT; k++)
-        if (strcmp(given, names[k]) == 0) {
-            *transform = (ml_transform)k;
-            return TL_OK;
-        }
-    return tl_fail(call, TL_INVALID_MODEL,
-                   "post_transform is \"%s\", but must be NONE, SOFTMAX, LOGISTIC, SOFTMAX_ZERO or PROBIT", given);
+    int which = ML_NONE;
+    const tl_status status = op_word(call, "post_transform", "NONE SOFTMAX LOGISTIC SOFTMAX_ZERO PROBIT", &which);
+    *transform = (ml_transform)which;
+    return status;
 }
 
 /* Winitzki's approximation of the inverse error function, good to 2e-3: what everybody computes here, so that models

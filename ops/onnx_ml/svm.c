@@ -16,20 +16,15 @@ typedef struct svm {
 
 static tl_status read_kernel(const tl_call *call, svm *s)
 {
-    static const char *const names[] = {"LINEAR", "POLY", "RBF", "SIGMOID"};
     const tl_tensor params = ml_list(call, "kernel_params", TL_ATTR_FLOATS);
-    const char *given = op_string(call, "kernel_type");
-    int found = -1;
-    for (int k = SVM_LINEAR; k <= SVM_SIGMOID; k++)
-        if (strcmp(given, names[k]) == 0)
-            found = k;
-    if (found < 0)
-        return tl_fail(call, TL_INVALID_MODEL, "kernel_type is \"%s\", but must be LINEAR, POLY, RBF or SIGMOID",
-                       given);
+    int kernel = SVM_LINEAR;
+    const tl_status status = op_word(call, "kernel_type", "LINEAR POLY RBF SIGMOID", &kernel);
+    if (status != TL_OK)
+        return status;
     if (ml_count(&params) != 0 && ml_count(&params) != 3)
         return tl_fail(call, TL_INVALID_MODEL, "kernel_params has %lld elements, but must have 3",
                        (long long)ml_count(&params));
-    s->kernel = (svm_kernel)found;
+    s->kernel = (svm_kernel)kernel;
     if (ml_count(&params) == 3) {
         s->gamma = op_load_number(&params, 0);
         s->shift = op_load_number(&params, 1);

@@ -169,17 +169,11 @@ static tl_status read_base(const tl_call *call, ensemble *e)
 
 static tl_status read_regressor(const tl_call *call, ensemble *e)
 {
-    static const char *const names[] = {"AVERAGE", "SUM", "MIN", "MAX"};
-    const char *aggregate = op_string(call, "aggregate_function");
-    int found = -1;
-    for (int k = FOREST_AVERAGE; k <= FOREST_MAX; k++)
-        if (strcmp(aggregate, names[k]) == 0)
-            found = k;
-    if (found < 0)
-        return tl_fail(call, TL_INVALID_MODEL, "aggregate_function is \"%s\", but must be AVERAGE, SUM, MIN or MAX",
-                       aggregate);
-    e->aggregate = (forest_aggregate)found;
-    tl_status status = ml_find_transform(call, &e->transform);
+    int aggregate = FOREST_AVERAGE;
+    tl_status status = op_word(call, "aggregate_function", "AVERAGE SUM MIN MAX", &aggregate);
+    e->aggregate = (forest_aggregate)aggregate;
+    if (status == TL_OK)
+        status = ml_find_transform(call, &e->transform);
     if (status == TL_OK)
         status = forest_read(call, "target", &e->trees);
     return status == TL_OK ? read_base(call, e) : status;

@@ -122,7 +122,7 @@ static tl_status read_index(const tl_call *call, size_t k, int64_t *index)
     if (tl_tensor_elements(in) != 1)
         return tl_fail(call, TL_INVALID_INPUT, "input %zu has %lld elements, but must have one", k,
                        (long long)tl_tensor_elements(in));
-    *index = in->type == TL_INT64 ? *(const int64_t *)in->data : *(const int32_t *)in->data;
+    *index = op_index(in, 0);
     return TL_OK;
 }
 
@@ -445,9 +445,7 @@ static tl_status split_count(const tl_call *call, int64_t length, int64_t *count
 static int64_t split_length(const tl_call *call, int64_t i, int64_t each, int64_t rest)
 {
     const tl_tensor *split = call->inputs[1];
-    if (each || !split)
-        return each < rest ? each : rest;
-    return split->type == TL_INT64 ? ((const int64_t *)split->data)[i] : ((const int32_t *)split->data)[i];
+    return each || !split ? (each < rest ? each : rest) : op_index(split, i);
 }
 
 static const tl_item *cut(tl_call *call, int32_t axis, int64_t from, int64_t length, bool keep)

@@ -256,7 +256,9 @@ START_TEST(hostile_attributes)
     FAILS(TL_INVALID_MODEL, "dilations[0]", ATTR_IS("dilations", -1));
     FAILS(TL_INVALID_MODEL, "pads[1]", ATTR_IS("pads", 0, -1));
     FAILS(TL_INVALID_MODEL, "pads has 3", ATTR_IS("pads", 0, 1, 1));
-    FAILS(TL_INVALID_MODEL, "auto_pad is 'SAME'", ATTR_S("auto_pad", "SAME"));
+    FAILS(TL_INVALID_MODEL, "auto_pad is 'SAME', but must be one of: NOTSET VALID", ATTR_S("auto_pad", "SAME"));
+    FAILS(TL_INVALID_MODEL, "auto_pad is 'VALID S", ATTR_S("auto_pad", "VALID SAME_UPPER"));
+    FAILS(TL_INVALID_MODEL, "auto_pad is 'VALID '", ATTR_S("auto_pad", "VALID "));
     FAILS(TL_INVALID_MODEL, "another attribute", ATTR_IS("pads", 0, 1), ATTR_IS("strides", 1, 1));
     FAILS(TL_INVALID_MODEL, "too large", ATTR_IS("dilations", INT64_MAX));
     FAILS(TL_INVALID_MODEL, "too large", ATTR_IS("pads", INT64_MAX, INT64_MAX));
