@@ -276,7 +276,8 @@ TLK_INLINE void few_columns(int blocks, int steps, const tlk_block *block, const
         for (int64_t k = 0; k < block->depth; k++, b += block->b_step)
             TLK_UNROLL
         for (int i = 0; i < blocks; i++) {
-            const vec weights = v_load(next[i]);
+            vec weights = v_load(next[i]);
+            TLK_IN_REGISTER(weights); /* rows of 14 begin anywhere: loaded once, not by each multiply-add */
             next[i] += rows[i];
             TLK_UNROLL
             for (int s = 0; s < steps; s++)
@@ -289,16 +290,25 @@ TLK_INLINE void few_columns(int blocks, int steps, const tlk_block *block, const
 }
 
 void TLK_REAL_FN(tlk_block_few_columns)(const tlk_block *block, const real *const a[], const int rows[],
-                                        const real *const bias[], int blocks, int steps, vec y[16])
+                                        const real *const bias[], int steps, vec y[16])
 {
-    if (blocks == TLK_FEW_BLOCKS)
-        few_columns(TLK_FEW_BLOCKS, 1, block, a, rows, bias, y);
-    else if (steps == 1)
-        few_columns(4, 1, block, a, rows, bias, y);
-    else if (steps == 2)
-        few_columns(4, 2, block, a, rows, bias, y);
-    else if (steps == 3)
-        few_columns(4, 3, block, a, rows, bias, y);
-    else
-        few_columns(4, 4, block, a, rows, bias, y);
+#define FEW(n)                                                      \
+    case n:                                                         \
+        few_columns(tlk_few_blocks(n), n, block, a, rows, bias, y); \
+        break
+    switch (steps <= TLK_FEW_STEPS ? steps : 0) {
+        FEW(1);
+        FEW(2);
+        FEW(3);
+        FEW(4);
+#if TLK_FEW_STEPS > 4
+        FEW(5);
+        FEW(6);
+        FEW(7);
+        FEW(8);
+#endif
+    default:
+        break;
+    }
+#undef FEW
 }

@@ -82,12 +82,17 @@ void TLK_REAL_FN(tlk_block_sum)(const tlk_block *block, int rows, int vectors);
 /* a as [depth / VW][a_stride], in each group [row][VW]: as a vector over j stores it. A bias for each lane. */
 void TLK_REAL_FN(tlk_block_by_lanes)(const tlk_block *block, int rows, int vectors);
 
-/* Few columns: the lanes are the rows of 4 neighbouring packed blocks of a (by rows), for 1 to 4 steps; or of
- * TLK_FEW_BLOCKS for one step, whose sums would else wait for themselves. a[i] is the i-th packed block, of rows[i]
- * rows, bias[i] its biases; at each, VW elements can be read. Of `block` what describes b counts. Result: y[s * blocks
- * + i], lanes from rows[i] on mean nothing. */
+/* Few columns: the lanes are the rows of neighbouring packed blocks of a (by rows), as many blocks as tlk_few_blocks
+ * says for 1 to 8 steps: enough sums that none waits for itself, and all weights are read once. a[i] is the i-th
+ * packed block, of rows[i] rows, bias[i] its biases; at each, VW elements can be read. Of `block` what describes b
+ * counts. Result: y[s * blocks + i], lanes from rows[i] on mean nothing. */
+#define TLK_FEW_STEPS  (VW / 2)
 #define TLK_FEW_BLOCKS 5 /* so many make 64 or 128 rows */
+static inline int tlk_few_blocks(int steps)
+{
+    return steps == 1 ? TLK_FEW_BLOCKS : steps <= 4 ? 4 : 2;
+}
 void TLK_REAL_FN(tlk_block_few_columns)(const tlk_block *block, const real *const a[], const int rows[],
-                                        const real *const bias[], int blocks, int steps, vec y[16]);
+                                        const real *const bias[], int steps, vec y[16]);
 
 #endif

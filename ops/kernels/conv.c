@@ -299,22 +299,20 @@ static void multiply_few(const struct job *job, const struct tile *tile, tlk_blo
     const vec low = v_set1(job->output.direct ? job->output.low : -(real)INFINITY);
     const vec high = v_set1(job->output.direct ? job->output.high : (real)INFINITY);
     const int64_t filter = tile->group * conv->filters, depth = (int64_t)depth_of(conv);
-    for (int64_t b = begin; b < end; b += 4) {
+    const int most = tlk_few_blocks(lanes);
+    block->b = tile->data + row * tile->pitch;
+    for (int64_t b = begin; b < end; b += most) {
         const rowblock_few few =
-            rowblock_gather(conv->filters, b, end, 4, depth, job->weights + filter * depth, job->biases + filter);
-        real sums[4][TLK_MR * TLK_NR + VW];
-        for (int lane = 0; lane < lanes; lane += 4) {
-            const int steps = MIN(4, lanes - lane);
-            vec sum[16];
-            block->b = tile->data + row * tile->pitch + lane;
-            TLK_REAL_FN(tlk_block_few_columns)(block, few.a, few.rows, few.bias, 4, steps, sum);
-            for (int s = 0; s < steps; s++)
-                for (int i = 0; i < few.count; i++) {
-                    const vec v = v_max(low, v_min(high, sum[s * 4 + i]));
-                    for (int r = 0; r < few.rows[i]; r++)
-                        sums[i][r * TLK_NR + lane + s] = v[r];
-                }
-        }
+            rowblock_gather(conv->filters, b, end, most, depth, job->weights + filter * depth, job->biases + filter);
+        real sums[TLK_FEW_BLOCKS][TLK_MR * TLK_NR + VW];
+        vec sum[16];
+        TLK_REAL_FN(tlk_block_few_columns)(block, few.a, few.rows, few.bias, lanes, sum);
+        for (int s = 0; s < lanes; s++)
+            for (int i = 0; i < few.count; i++) {
+                const vec v = v_max(low, v_min(high, sum[s * most + i]));
+                for (int r = 0; r < few.rows[i]; r++)
+                    sums[i][r * TLK_NR + s] = v[r];
+            }
         for (int i = 0; i < few.count; i++)
             store_across(job, tile, sums[i], filter + few.begin[i], few.rows[i], row, 0, lanes);
     }
@@ -342,7 +340,7 @@ static void run_tile(const struct job *job, const struct tile *tile, int64_t beg
                        .taps = tile->runs->count,
                        .offsets = tile->runs->offsets,
                        .b_step = tile->runs->step};
-    if (TLK_MR <= VW && lanes <= VW / 2 && conv->filters > 2) {
+    if (TLK_MR <= VW && lanes <= TLK_FEW_STEPS && conv->filters > 2) {
         for (int64_t row = 0; row < strips; row++)
             multiply_few(job, tile, &block, begin, end, row, (int)lanes);
         return;

@@ -32,7 +32,7 @@ typedef struct rowblock_few {
     const real *bias[TLK_FEW_BLOCKS];
 } rowblock_few;
 
-/* Of all `rows`, blocks first <= block < end, but no more than `most`: 4 or TLK_FEW_BLOCKS. */
+/* Of all `rows`, blocks first <= block < end, but no more than `most`, which tlk_few_blocks gives. */
 static inline rowblock_few rowblock_gather(int64_t rows, int64_t first, int64_t end, int most, int64_t depth,
                                            const real *packed, const real *bias)
 {

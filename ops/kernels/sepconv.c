@@ -107,21 +107,19 @@ static void store_few(const tlk_output *output, const vec *sum, int apart, int64
     TLK_ELEMENT_FN(tlk_output_finish)(output, stage, VW, f, t, rows, steps);
 }
 
-/* channels_first, the last few steps of a tile: whole vectors of steps would be mostly empty, so the lanes are filters.
- * Steps at h's column on; t is the first one's place in y. */
-static void few_steps(const struct job *job, const real *h, int64_t t, int steps)
+/* channels_first, the last few steps of a tile: whole vectors of steps would be mostly empty, so the lanes are filters,
+ * those of tlk_few_blocks from b on. Steps at h's column on; t is the first one's place in y. */
+static void few_steps(const struct job *job, int64_t b, const real *h, int64_t t, int steps)
 {
-    const int64_t blocks = rowblock_count(job->s->filters);
-    const int most = steps == 1 ? TLK_FEW_BLOCKS : 4;
     const tlk_block block = {.depth = job->depth, .b = h, TLK_BLOCK_PANEL};
-    for (int64_t b = 0; b < blocks; b += most) {
-        const rowblock_few few =
-            rowblock_gather(job->s->filters, b, blocks, most, job->depth, job->pointwise, job->biases);
-        vec sum[16];
-        TLK_REAL_FN(tlk_block_few_columns)(&block, few.a, few.rows, few.bias, most, steps, sum);
-        for (int i = 0; i < few.count; i++)
-            store_few(&job->output, sum + i, most, few.begin[i], t, few.rows[i], steps);
-    }
+    const int64_t filters = job->s->filters;
+    const int most = tlk_few_blocks(steps);
+    const rowblock_few few =
+        rowblock_gather(filters, b, rowblock_count(filters), most, job->depth, job->pointwise, job->biases);
+    vec sum[16];
+    TLK_REAL_FN(tlk_block_few_columns)(&block, few.a, few.rows, few.bias, steps, sum);
+    for (int i = 0; i < few.count; i++)
+        store_few(&job->output, sum + i, most, few.begin[i], t, few.rows[i], steps);
 }
 
 static const real *column_of(const struct job *job, int step)
@@ -129,39 +127,50 @@ static const real *column_of(const struct job *job, int step)
     return job->h + step / TLK_NR * TLK_NR * job->depth + step % TLK_NR;
 }
 
-/* The last few steps go with the whole panels, one with each; what is left of them comes behind. */
+/* One block of filters, all panels. Of the `beside` steps behind them each panel takes one with it. */
+static void panels_first(const struct job *job, int64_t b, int64_t t, int whole, int beside)
+{
+    const int64_t filters = job->s->filters;
+    const int64_t f = rowblock_begin(filters, b);
+    const int64_t end = rowblock_begin(filters, b + 1);
+    const int rows = (int)(end - f);
+    const real *next = job->pointwise + end % filters * job->depth; /* behind the last one, for the next tile */
+    tlk_block block = {
+        .depth = job->depth, .a = job->pointwise + f * job->depth, .bias = job->biases + f, TLK_BLOCK_PANEL};
+    for (int step = 0, last = whole; step < whole; step += TLK_NR, last++) {
+        vec sum;
+        block.b = job->h + step * job->depth;
+        block.ahead = tlk_block_ahead(next, rows * job->depth, job->depth, step / TLK_NR);
+        block.column = NULL;
+        if (last < whole + beside) {
+            block.column = column_of(job, last);
+            block.column_sums = &sum;
+        }
+        output_block(&job->output, TLK_REAL_FN(tlk_block_by_rows), &block, f, t + step, rows,
+                     MIN(TLK_NR, whole - step));
+        if (block.column)
+            store_few(&job->output, &sum, 1, f, t + last, rows, 1);
+    }
+}
+
+/* The last few steps go with the whole panels, one with each; what is left of them comes behind, for a few blocks at a
+ * time, whose weights are near then. */
 static void pointwise_first(const struct job *job, int64_t t, int steps)
 {
     const int64_t filters = job->s->filters;
     const int64_t blocks = rowblock_count(filters);
     const int tail = steps % VW;
-    const int few = TLK_MR <= VW && tail <= VW / 2 ? tail : 0;
+    const int few = TLK_MR <= VW && tail <= TLK_FEW_STEPS ? tail : 0;
     const int whole = steps - few;
     const int beside = filters / blocks < TLK_COLUMN_ROWS ? 0 : MIN(few, whole / TLK_NR);
-    tlk_block block = {.depth = job->depth, TLK_BLOCK_PANEL};
-    for (int64_t b = 0, f = 0, end; b < blocks; b++, f = end) {
-        end = rowblock_begin(filters, b + 1);
-        const int rows = (int)(end - f);
-        const real *next = job->pointwise + end % filters * job->depth; /* behind the last one, for the next tile */
-        block.a = job->pointwise + f * job->depth;
-        block.bias = job->biases + f;
-        for (int step = 0, last = whole; step < whole; step += TLK_NR, last++) {
-            vec sum;
-            block.b = job->h + step * job->depth;
-            block.ahead = tlk_block_ahead(next, rows * job->depth, job->depth, step / TLK_NR);
-            block.column = NULL;
-            if (last < whole + beside) {
-                block.column = column_of(job, last);
-                block.column_sums = &sum;
-            }
-            output_block(&job->output, TLK_REAL_FN(tlk_block_by_rows), &block, f, t + step, rows,
-                         MIN(TLK_NR, whole - step));
-            if (block.column)
-                store_few(&job->output, &sum, 1, f, t + last, rows, 1);
-        }
+    const int rest = few - beside;
+    const int together = tlk_few_blocks(rest);
+    for (int64_t first = 0; first < blocks; first += together) {
+        for (int64_t b = first; b < MIN(first + together, blocks); b++)
+            panels_first(job, b, t, whole, beside);
+        if (rest > 0)
+            few_steps(job, first, column_of(job, steps - rest), t + steps - rest, rest);
     }
-    for (int step = whole + beside; step < steps; step += 4)
-        few_steps(job, column_of(job, step), t + step, MIN(4, steps - step));
 }
 
 static void pointwise_last(const struct job *job, int64_t t, int steps)
