@@ -194,6 +194,60 @@ TLK_INLINE vecf vf_log1p_unit(vecf x)
     return log2 + (f + vf_fma(square * f, p, square * -0.5F));
 }
 
+#if defined TLK_ISA_AVX512
+/* The polynomial around the multiple of `width` that is next to t >= 0, one of 16, in what t is away from it. A
+ * register holds one coefficient for all of them, lowest degree first. Far beyond the last one what comes out means
+ * nothing. */
+#define VF_LOOK_UP(coefficients, t, width) \
+    vf_look_up((coefficients), (int)(sizeof(coefficients) / sizeof *(coefficients)) - 1, (t), (width))
+TLK_INLINE vecf vf_look_up(const float (*coefficients)[TLK_W], int degree, vecf t, float width)
+{
+    const vecf magic = vf_set1(0x1.8p23f); /* adding it rounds to an integer, which the lowest bits then hold */
+    const vecf shifted = vf_fma(t, vf_set1(1 / width), magic);
+    const vecf r = vf_fma(shifted - magic, vf_set1(-width), t);
+    vecf q = vf_permute(vf_load(coefficients[degree]), (veci)shifted);
+    TLK_UNROLL
+    for (int k = degree - 1; k >= 0; k--)
+        q = vf_fma(q, r, vf_permute(vf_load(coefficients[k]), (veci)shifted));
+    return q;
+}
+/* `near`, and where t is not less than the bound, or NaN, `far`: an expression that is computed only where it is asked
+ * for. Ends the function. */
+#define VF_RETURN(near, t, bound, far)                                                            \
+    const __mmask16 is_far = _mm512_cmp_ps_mask((__m512)(t), _mm512_set1_ps(bound), _CMP_NLT_UQ); \
+    return __builtin_expect(is_far == 0, 1) ? (near) : (vecf)_mm512_mask_mov_ps((__m512)(near), is_far, (__m512)(far))
+
+TLK_INLINE vecf vf_tanh(vecf x)
+{
+    static const float coefficients[][TLK_W] __attribute__((aligned(64))) = {
+        {0.0f, 0x1.1bf47ep-1f, 0x1.b2523cp-1f, 0x1.e8789ep-1f, 0x1.f92582p-1f, 0x1.fe06ecp-1f, 0x1.ff6f18p-1f,
+         0x1.ffd678p-1f, 0x1.fff41ap-1f, 0x1.fffc98p-1f, 0x1.ffff06p-1f, 0x1.ffffb8p-1f, 0x1.ffffecp-1f, 0x1.fffffap-1f,
+         0x1.fffffep-1f, 0x1.000000p+0f},
+        {0x1.000000p+0f, 0x1.6284c2p-1f, 0x1.1f2514p-2f, 0x1.6fcfa6p-4f, 0x1.b3afe2p-6f, 0x1.f81bdap-8f, 0x1.21a7aep-9f,
+         0x1.4c3652p-11f, 0x1.7ccec2p-13f, 0x1.b470eep-15f, 0x1.f42de0p-17f, 0x1.1e9be8p-18f, 0x1.4875bep-20f,
+         0x1.786beap-22f, 0x1.af62e8p-24f, 0x1.ee6084p-26f},
+        {-0x1.72e4bcp-23f, -0x1.893a9ap-2f, -0x1.e729fep-3f, -0x1.5ee3dep-4f, -0x1.add246p-6f, -0x1.f6835cp-8f,
+         -0x1.2194dap-9f, -0x1.4d756ap-11f, -0x1.839998p-13f, -0x1.dd2406p-15f, -0x1.02561ep-16f, -0x1.3fcabap-19f,
+         -0x1.12d2acp-18f, 0x1.3a15e6p-22f, 0x1.b01b3cp-20f, -0x1.63c6ccp-19f},
+        {-0x1.55529cp-2f, -0x1.2417dcp-6f, 0x1.bba30ap-4f, 0x1.a85c82p-5f, 0x1.16df64p-6f, 0x1.4c3110p-8f,
+         0x1.80ed1ep-10f, 0x1.ba871ep-12f, 0x1.fb9a26p-14f, 0x1.22efc8p-15f, 0x1.4d71e4p-17f, 0x1.7e2484p-19f,
+         0x1.b5f14ap-21f, 0x1.f5e4e6p-23f, 0x1.1f9752p-24f, 0x1.499616p-26f},
+        {-0x1.b07a46p-13f, 0x1.1a4d52p-3f, -0x1.9abb08p-7f, -0x1.57e70ap-6f, -0x1.098d2cp-7f, -0x1.3424e0p-9f,
+         -0x1.645358p-11f, -0x1.26aac6p-13f, 0x1.d8d8e2p-16f, 0x1.e1b9d0p-14f, 0x1.1aa6eep-17f, -0x1.bb5ec4p-15f,
+         0x1.465abap-14f, -0x1.27d6d6p-16f, -0x1.8709cap-15f, 0x1.2b8218p-14f},
+        {0x1.14d846p-3f, -0x1.c409a4p-5f, -0x1.3a5608p-6f, 0x1.2efba0p-8f, 0x1.766776p-9f, 0x1.fb9918p-11f,
+         0x1.2fe824p-12f, 0x1.60c9aap-14f, 0x1.95f092p-16f, 0x1.d1b46ep-18f, 0x1.0ac328p-19f, 0x1.31aa2cp-21f,
+         0x1.5ea388p-23f, 0x1.918b60p-25f, 0x1.cc08b0p-27f, 0x1.079954p-28f},
+        {-0x1.048a44p-7f, -0x1.8a0e18p-6f, 0x1.e231c0p-7f, 0x1.9a6bcep-10f, -0x1.5b7dbcp-12f, -0x1.51528ap-10f,
+         -0x1.d30148p-12f, -0x1.09d450p-11f, -0x1.413f18p-11f, -0x1.d9c928p-11f, -0x1.81cd90p-14f, 0x1.6f824cp-12f,
+         -0x1.17a424p-11f, 0x1.f4e25cp-14f, 0x1.4d0a72p-12f, -0x1.fe9dc0p-12f},
+        {-0x1.44b372p-5f, 0x1.db813ep-6f, -0x1.27b938p-8f, -0x1.2a9978p-10f, 0x1.576d30p-14f, 0x1.15a7c6p-14f,
+         0x1.b14968p-16f, 0x1.034a90p-17f, 0x1.25f840p-19f, 0x1.4fee96p-21f, 0x1.9631bcp-23f, 0x1.dc2606p-25f,
+         0x1.fcc27ep-27f, 0x1.33d24ap-28f, 0x1.68054cp-30f, 0x1.9695f4p-32f},
+    };
+    return vf_copysign(VF_LOOK_UP(coefficients, vf_min(vf_set1(9.5F), vf_abs(x)), 0.625F), x); /* NaN comes through */
+}
+#else
 TLK_INLINE vecf vf_tanh(vecf x)
 {
     const vecf a = vf_min(vf_set1(10.0F), vf_abs(x)); /* NaN comes through */
@@ -228,6 +282,7 @@ TLK_INLINE vecf vf_tanh(vecf x)
     return vf_copysign(vf_select(a < 0.625F, small, large), x);
 #endif
 }
+#endif
 
 /* x + x^3 p(x^2) - rest: atan for 0 <= x <= 1 */
 TLK_INLINE vecf vf_atan_unit(vecf x, vecf rest)
@@ -502,7 +557,7 @@ TLK_INLINE vecf vf_gated(vecf x, vecf y, vf_reduced by)
     const vecf product = vf_fma(x, quotient, x * (missing * inverse));
     return vf_copysign(vf_scale_last(product, vf_scaling_where(y < 0.0F, scaling)), x); /* of -0, too */
 }
-TLK_INLINE vecf vf_sigmoid(vecf x)
+TLK_INLINE vecf vf_sigmoid_any(vecf x)
 {
     const vecf e = vf_exp_bounded(vf_max(vf_set1(-104.0F), -vf_abs(x)));
     const vecf numerator = vf_if_less(x, vf_zero(), e, vf_set1(1.0F));
@@ -514,13 +569,13 @@ TLK_INLINE vecf vf_negative(vecf x)
 {
     return (vecf)((veci)x | vi_set1(INT32_MIN));
 }
-TLK_INLINE vecf vf_swish(vecf x)
+TLK_INLINE vecf vf_swish_any(vecf x)
 {
     const vecf b = vf_max(vf_set1(-120.0F), vf_min(vf_set1(120.0F), x));
     return vf_if_less(vf_set1(120.0F), x, x, vf_gated(b, b, vf_reduce_exp(vf_negative(b))));
 }
 /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), which is x / (1 + exp(-u)), u = 2 sqrt(2/pi) (x + 0.044715 x^3) */
-TLK_INLINE vecf vf_gelu_tanh(vecf x)
+TLK_INLINE vecf vf_gelu_tanh_any(vecf x)
 {
     const vecf first = vf_set1(0x1.98845p+0f); /* its low bits are 0, so that what the sum loses is exact */
     const vecf third = vf_set1(0x1.2444f2p-4f);
@@ -572,8 +627,75 @@ TLK_INLINE vecf vf_gelu_any(vecf x)
     return vf_max(vf_set1(-0.0F), x) - tail;
 }
 #if defined TLK_ISA_AVX512
-/* The same, with the tail of t < 3.875 as t q(t - c), c the multiple of 1/4 next to t, by coefficients that a register
- * holds for all c: a third of the instructions. The other lanes, if there are any, are computed as above. */
+/* The same by polynomials, in a third of the instructions. Lanes that are too far from 0, if there are any, are
+ * computed as above. */
+
+/* 1 / (1 + exp(t)) for 0 <= t < 7.75 */
+TLK_INLINE vecf vf_sigmoid_tail(vecf t)
+{
+    static const float coefficients[][TLK_W] __attribute__((aligned(64))) = {
+        {0x1.000000p-1f, 0x1.829a06p-2f, 0x1.136562p-2f, 0x1.759b84p-3f, 0x1.e84152p-4f, 0x1.36b710p-4f, 0x1.848344p-5f,
+         0x1.e04068p-6f, 0x1.26afa2p-6f, 0x1.680528p-7f, 0x1.b69f68p-8f, 0x1.0abd94p-8f, 0x1.441778p-9f,
+         0x1.8986a4p-10f, 0x1.dda738p-11f, 0x1.21d0b2p-11f},
+        {-0x1.000000p-2f, -0x1.e149a2p-3f, -0x1.92a948p-3f, -0x1.3173b2p-3f, -0x1.ae0dc0p-4f, -0x1.1f2512p-4f,
+         -0x1.721654p-5f, -0x1.d22ca2p-6f, -0x1.2162c2p-6f, -0x1.64108ap-7f, -0x1.b3afe2p-8f, -0x1.09a7a6p-8f,
+         -0x1.434a52p-9f, -0x1.88ef68p-10f, -0x1.dd37d0p-11f, -0x1.21a7aep-11f},
+        {-0x1.80838cp-24f, 0x1.d77910p-6f, 0x1.7422f6p-5f, 0x1.840276p-5f, 0x1.4787fap-5f, 0x1.e72c3ep-6f,
+         0x1.4efc16p-6f, 0x1.b6d8a2p-7f, 0x1.16f9b2p-7f, 0x1.5c3d0ap-8f, 0x1.adda84p-9f, 0x1.077e1cp-9f,
+         0x1.41afe4p-10f, 0x1.87bfbcp-11f, 0x1.dc592ep-12f, 0x1.2154b4p-12f},
+        {0x1.555f4ep-6f, 0x1.072350p-6f, 0x1.81eddcp-8f, -0x1.566f6cp-9f, -0x1.a8640cp-8f, -0x1.bbad7ap-8f,
+         -0x1.67af94p-8f, -0x1.01ba00p-8f, -0x1.58f582p-9f, -0x1.bbcd2ep-10f, -0x1.16df94p-10f, -0x1.59985ap-11f,
+         -0x1.a8a9b4p-12f, -0x1.039782p-12f, -0x1.3c6a5ap-13f, -0x1.80ebd8p-14f},
+        {-0x1.5abc54p-16f, -0x1.19ca32p-8f, -0x1.4d80bep-8f, -0x1.972468p-9f, -0x1.cfb566p-11f, 0x1.88187ep-12f,
+         0x1.96c38ap-11f, 0x1.8094e8p-11f, 0x1.254bb4p-11f, 0x1.94ae3ep-12f, 0x1.083e58p-12f, 0x1.4eba52p-13f,
+         0x1.a2237ap-14f, 0x1.01cc4ep-14f, 0x1.3abd1ap-15f, 0x1.810022p-16f},
+        {-0x1.08c116p-9f, -0x1.2c1592p-10f, 0x1.a252bep-12f, 0x1.028e92p-10f, 0x1.7e619cp-11f, 0x1.4504c0p-12f,
+         0x1.562a74p-15f, -0x1.e04ad6p-15f, -0x1.382430p-14f, -0x1.0570a6p-14f, -0x1.75f1cap-15f, -0x1.f1155cp-16f,
+         -0x1.430f6ap-16f, -0x1.95b0c0p-17f, -0x1.ec6d2ap-18f, -0x1.320f92p-18f},
+    };
+    return VF_LOOK_UP(coefficients, t, 0.5F);
+}
+TLK_INLINE vecf vf_sigmoid(vecf x)
+{
+    const vecf t = vf_abs(x);
+    const vecf tail = vf_sigmoid_tail(t);
+    VF_RETURN(vf_if_less(x, vf_zero(), tail, 1.0F - tail), t, 7.75F, vf_sigmoid_any(x));
+}
+TLK_INLINE vecf vf_swish(vecf x)
+{
+    const vecf t = vf_abs(x);
+    const vecf near = vf_fma(-t, vf_sigmoid_tail(t), vf_max(vf_set1(-0.0F), x));
+    VF_RETURN(near, t, 7.75F, vf_swish_any(x));
+}
+TLK_INLINE vecf vf_gelu_tanh(vecf x)
+{
+    static const float coefficients[][TLK_W] __attribute__((aligned(64))) = {
+        {0x1.000000p-1f, 0x1.9aee04p-2f, 0x1.3bfa4cp-2f, 0x1.d05230p-3f, 0x1.453d22p-3f, 0x1.b1795ep-4f, 0x1.123c8ep-4f,
+         0x1.48a34ap-5f, 0x1.73ef8ap-6f, 0x1.8c25e8p-7f, 0x1.8b6cccp-8f, 0x1.701acep-9f, 0x1.3dd716p-10f,
+         0x1.fa1996p-12f, 0x1.71379ap-13f, 0x1.ea7566p-15f},
+        {-0x1.988454p-2f, -0x1.8be3b0p-2f, -0x1.685438p-2f, -0x1.341904p-2f, -0x1.ef2634p-3f, -0x1.7614e2p-3f,
+         -0x1.09c7acp-3f, -0x1.6318e4p-4f, -0x1.bda580p-5f, -0x1.06289ap-5f, -0x1.204310p-6f, -0x1.26ffdap-7f,
+         -0x1.178bf2p-8f, -0x1.e7bfcap-10f, -0x1.8546c2p-11f, -0x1.1a5e3cp-12f},
+        {0x1.55c2cep-20f, 0x1.8dd166p-5f, 0x1.6973fep-4f, 0x1.ceb2c8p-4f, 0x1.ee62b4p-4f, 0x1.d18892p-4f,
+         0x1.8c0bd6p-4f, 0x1.34901ap-4f, 0x1.bbbf1cp-5f, 0x1.279bdcp-5f, 0x1.6d2526p-6f, 0x1.a178e8p-7f, 0x1.b82adap-8f,
+         0x1.a9d814p-9f, 0x1.77c79cp-10f, 0x1.2c81b4p-11f},
+        {0x1.118072p-4f, 0x1.f06afep-5f, 0x1.678f16p-5f, 0x1.6128fcp-6f, -0x1.b2ab9ap-12f, -0x1.1a9638p-6f,
+         -0x1.b5e718p-6f, -0x1.de44ecp-6f, -0x1.b3e93ap-6f, -0x1.5dfbb0p-6f, -0x1.fa6a66p-7f, -0x1.4d692ep-7f,
+         -0x1.906d0ep-8f, -0x1.b5dddep-9f, -0x1.b2120ap-10f, -0x1.83e90ap-11f},
+        {0x1.8754e4p-11f, -0x1.e0da2ep-7f, -0x1.273d2ep-6f, -0x1.797186p-6f, -0x1.4be868p-6f, -0x1.c0476cp-7f,
+         -0x1.8528d4p-8f, 0x1.15bb62p-11f, 0x1.1fd504p-8f, 0x1.7d5ef2p-8f, 0x1.78c164p-8f, 0x1.356cc4p-8f,
+         0x1.be3ab8p-9f, 0x1.1db5c8p-9f, 0x1.46e370p-10f, 0x1.4d73cap-11f},
+        {-0x1.007a8cp-6f, -0x1.f24e34p-8f, -0x1.54b638p-8f, 0x1.174628p-11f, 0x1.26f27ap-8f, 0x1.9369e0p-8f,
+         0x1.8514a4p-8f, 0x1.095ebcp-8f, 0x1.0b123ep-9f, 0x1.17c6fap-11f, -0x1.251a28p-11f, -0x1.058238p-10f,
+         -0x1.1545cep-10f, -0x1.caf55ap-11f, -0x1.421140p-11f, -0x1.86c20ep-12f},
+        {0x1.ec595cp-7f, 0x1.b8727ap-4f, -0x1.944252p-4f, 0x1.1767ccp-12f, 0x1.7dec08p-7f, 0x1.0789e6p-6f,
+         0x1.c0bc52p-8f, -0x1.159262p-8f, -0x1.3a9136p-8f, 0x1.921376p-12f, -0x1.49a97cp-11f, -0x1.757146p-13f,
+         -0x1.1fe4b2p-13f, 0x1.892b2cp-14f, 0x1.420d3cp-13f, 0x1.21cdbap-13f},
+    };
+    const vecf t = vf_abs(x);
+    const vecf near = vf_fma(-t, VF_LOOK_UP(coefficients, t, 0.25F), vf_max(vf_set1(-0.0F), x));
+    VF_RETURN(near, t, 3.875F, vf_gelu_tanh_any(x));
+}
 TLK_INLINE vecf vf_gelu(vecf x)
 {
     static const float coefficients[][TLK_W] __attribute__((aligned(64))) = {
@@ -602,24 +724,15 @@ TLK_INLINE vecf vf_gelu(vecf x)
          0x1.d10530p-6f, 0x1.0a03a8p-11f, -0x1.1d238ap-10f, 0x1.043b0ep-7f, 0x1.c23b70p-9f, 0x1.684d56p-9f,
          0x1.47be4cp-11f, 0x1.822d5cp-12f, 0x1.6d8364p-13f, -0x1.47978ap-14f},
     };
-    const int degree = (int)(sizeof coefficients / sizeof coefficients[0]) - 1;
     const vecf t = vf_abs(x);
-    const vecf magic = vf_set1(0x1.8p21f); /* adding it rounds to 1/4, and the lowest bits then hold the place */
-    const vecf shifted = t + magic;
-    const vecf r = t - (shifted - magic);
-    vecf q = vf_permute(vf_load(coefficients[degree]), (veci)shifted);
-    TLK_UNROLL
-    for (int k = degree - 1; k >= 0; k--)
-        q = vf_fma(q, r, vf_permute(vf_load(coefficients[k]), (veci)shifted));
-    const vecf near = vf_fma(-t, q, vf_max(vf_set1(-0.0F), x));
-    const __mmask16 far = _mm512_cmp_ps_mask((__m512)t, _mm512_set1_ps(3.875F), _CMP_NLT_UQ); /* NaN, too */
-    return __builtin_expect(far == 0, 1) ? near : (vecf)_mm512_mask_mov_ps((__m512)near, far, (__m512)vf_gelu_any(x));
+    const vecf near = vf_fma(-t, VF_LOOK_UP(coefficients, t, 0.25F), vf_max(vf_set1(-0.0F), x));
+    VF_RETURN(near, t, 3.875F, vf_gelu_any(x));
 }
 #else
-TLK_INLINE vecf vf_gelu(vecf x)
-{
-    return vf_gelu_any(x);
-}
+#define vf_sigmoid   vf_sigmoid_any
+#define vf_swish     vf_swish_any
+#define vf_gelu_tanh vf_gelu_tanh_any
+#define vf_gelu      vf_gelu_any
 #endif
 #else
 TLK_INLINE vecd vd_sigmoid(vecd x)

@@ -143,10 +143,10 @@ END_TEST
 START_TEST(special_values)
 {
     static const float x[] = {
-        0.0F,        -0.0F,       INFINITY,        -INFINITY,        NAN,    -NAN,   0x1p-149F, -0x1p-149F, 0x1p-126F,
-        -0x1p-126F,  0x1p-127F,   0x1.fffffep127F, -0x1.fffffep127F, 1.0F,   -1.0F,  88.72284F, 88.72283F,  -87.33655F,
-        -103.97208F, -103.97207F, -88.0F,          104.0F,           9.01F,  -9.02F, 0.625F,    0.92F,      -0.92F,
-        0.70710678F, 1.41421356F, 16777216.0F,     3.875F,           -3.875F};
+        0.0F,        -0.0F,       INFINITY,        -INFINITY,        NAN,     -NAN,   0x1p-149F, -0x1p-149F, 0x1p-126F,
+        -0x1p-126F,  0x1p-127F,   0x1.fffffep127F, -0x1.fffffep127F, 1.0F,    -1.0F,  88.72284F, 88.72283F,  -87.33655F,
+        -103.97208F, -103.97207F, -88.0F,          104.0F,           9.01F,   -9.02F, 0.625F,    0.92F,      -0.92F,
+        0.70710678F, 1.41421356F, 16777216.0F,     3.875F,           -3.875F, 7.75F,  -7.75F,    9.5F};
     enum { COUNT = sizeof x / sizeof x[0] };
     float y[COUNT];
     for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
