@@ -7,11 +7,12 @@ typedef struct layer_plan {
     int64_t rows, width; /* elements before and from the axis on */
     int64_t dims[TL_MAX_RANK];
     /* How scale and shift are read along X. Beside `run` elements, of the axes from `inner` on, those of both lie one
-     * after the other, too. */
+     * after the other, too, or are the same one. */
     int64_t strides[2][TL_MAX_RANK];
     bool varies[2]; /* from row to row */
     int32_t inner;
     int64_t run;
+    bool level; /* the same one */
 } layer_plan;
 
 static tl_status check_parameter(const tl_call *call, size_t k)
@@ -49,6 +50,15 @@ static void layer_make_plan(const tl_call *call, layer_plan *plan, int32_t axis)
         if (x->dims[i] != 1 && (plan->strides[0][i] != plan->run || (shifted && plan->strides[1][i] != plan->run)))
             break;
         plan->inner = i;
+    }
+    int32_t i = x->rank;
+    int64_t level = 1;
+    while (i > axis && plan->strides[0][i - 1] == 0 && plan->strides[1][i - 1] == 0)
+        level *= x->dims[--i];
+    plan->level = level > plan->run;
+    if (plan->level) {
+        plan->inner = i;
+        plan->run = level;
     }
 }
 
@@ -144,7 +154,10 @@ static void layer_row(const layer_job *job, int64_t row, double mean, double inv
     int64_t index[TL_MAX_RANK] = {0};
     int64_t beside[2] = {row_offset(plan, 0, row), row_offset(plan, 1, row)};
     for (int64_t at = row * plan->width, end = at + plan->width; at < end; at += plan->run) {
-        if (same && x->type == TL_FLOAT && plan->run > 1)
+        if (plan->level)
+            norm_affine(x, y, at, plan->run, mean, inverse * op_load_number(scale, beside[0]),
+                        shift ? op_load_number(shift, beside[1]) : 0);
+        else if (same && x->type == TL_FLOAT && plan->run > 1)
             layer_run_f32(x, y, at, plan->run, (const float *)scale->data + beside[0],
                           shift ? (const float *)shift->data + beside[1] : NULL, mean, inverse);
         else if (same && x->type == TL_DOUBLE)
@@ -170,7 +183,7 @@ static void layer_task(void *context, int64_t begin, int64_t end, int32_t thread
     const layer_plan *plan = job->plan;
     const tl_tensor *x = job->call->inputs[0], *scale = job->call->inputs[1], *shift = op_input(job->call, 2);
     const tl_tensor *means = op_output(job->call, 1), *inverses = op_output(job->call, 2);
-    const bool plain = plan->run == plan->width && x->type == TL_FLOAT && scale->type == TL_FLOAT;
+    const bool plain = plan->run == plan->width && !plan->level && x->type == TL_FLOAT && scale->type == TL_FLOAT;
     (void)thread;
     for (int64_t row = begin; row < end; row++) {
         double mean, variance;

@@ -149,35 +149,38 @@ RULE(gelu, TL_PHASE_EPILOGUE, "", "Erf", gelu);
 
 /* ---- Layer normalization */
 
-/* A ReduceMean over the last axis alone, that keeps it: its input; else NULL. */
-static tl_value *mean_of(const tl_host *host, const tl_node *node)
+/* A ReduceMean over all axes from one on, that keeps them: its input, and that axis; else NULL. */
+static tl_value *mean_of(const tl_host *host, const tl_node *node, int32_t *axis)
 {
     if (!rules_is(host, node, "ReduceMean") || host->attribute_int(node, "keepdims") != 1)
         return NULL;
     tl_value *x = host->node_input(node, 0);
-    size_t count;
-    const int64_t *axes = rules_list(host, node, "axes", &count);
     const int32_t rank = host->value_tensor(x)->rank;
-    return count == 1 && rank > 0 && (axes[0] == -1 || axes[0] == rank - 1) ? x : NULL;
+    const uint32_t axes = rules_axes(host, node, rank);
+    for (*axis = rank; *axis > 0 && axes >> (*axis - 1) & 1;)
+        --*axis;
+    return *axis < rank && axes >> *axis << *axis == axes ? x : NULL;
 }
 
-/* A value of one axis as long as x's last. */
-static tl_value *along_last(const tl_host *host, const tl_value *x, tl_value *value)
+/* Whether `value` broadcasts to x without enlarging it: scales or shifts. */
+static bool is_beside(const tl_host *host, const tl_value *x, const tl_value *value)
 {
     const tl_tensor *tensor = host->value_tensor(value), *under = host->value_tensor(x);
-    return tensor->rank == 1 && tensor->type == under->type && under->rank > 0 && tensor->dims[0] > 0 &&
-                   tensor->dims[0] == under->dims[under->rank - 1]
-               ? value
-               : NULL;
+    if (tensor->rank < 1 || tensor->rank > under->rank || tensor->type != under->type)
+        return false;
+    for (int32_t i = 0; i < tensor->rank; i++)
+        if (tensor->dims[i] != 1 &&
+            (tensor->dims[i] < 1 || tensor->dims[i] != under->dims[under->rank - tensor->rank + i]))
+            return false;
+    return true;
 }
 
-/* The only reader of y, if it is op(y, vector) with a vector along the last axis. */
-static const tl_node *with_vector(const tl_host *host, const char *op, const tl_value *y, tl_value **vector)
+/* If `node` is op(y, operand), the operand, with which y keeps its shape; else NULL. */
+static tl_value *operand_beside(const tl_host *host, const tl_node *node, const char *op, const tl_value *y)
 {
-    const tl_node *user = rules_only_user(host, y);
-    const int other = rules_is(host, user, op) ? rules_other_input(host, user, y) : -1;
-    *vector = other >= 0 ? along_last(host, y, host->node_input(user, (size_t)other)) : NULL;
-    return *vector ? user : NULL;
+    const int other = rules_is(host, node, op) ? rules_other_input(host, node, y) : -1;
+    tl_value *operand = other >= 0 ? host->node_input(node, (size_t)other) : NULL;
+    return operand && is_beside(host, y, operand) ? operand : NULL;
 }
 
 /* The value whose square this is. */
@@ -193,52 +196,65 @@ static tl_value *square_of(const tl_host *host, const tl_node *node)
 
 typedef struct centered {
     tl_value *x, *d; /* d = x - mean(x) */
+    int32_t axis;    /* from which on the mean is taken */
     double epsilon;
 } centered;
 
 /* `root` is sqrt(mean(d^2) + epsilon). */
 static bool find_centered(const tl_host *host, const tl_node *root, centered *c)
 {
-    const tl_node *add = host->value_producer(host->node_input(root, 0));
-    if (!add || !rules_is(host, add, "Add"))
+    const tl_node *mean = host->value_producer(host->node_input(root, 0));
+    c->epsilon = 0;
+    if (rules_is(host, mean, "Add")) {
+        const size_t at = rules_scalar(host, host->node_input(mean, 1), &c->epsilon) ? 0 : 1;
+        if (at == 1 && !rules_scalar(host, host->node_input(mean, 0), &c->epsilon))
+            return false;
+        mean = host->value_producer(host->node_input(mean, at));
+    }
+    int32_t axis = -1;
+    const tl_value *squares = mean ? mean_of(host, mean, &c->axis) : NULL;
+    if (!squares)
         return false;
-    const size_t at = rules_scalar(host, host->node_input(add, 1), &c->epsilon) ? 0 : 1;
-    if (at == 1 && !rules_scalar(host, host->node_input(add, 0), &c->epsilon))
-        return false;
-    const tl_node *mean = host->value_producer(host->node_input(add, at));
-    const tl_value *squares = mean ? mean_of(host, mean) : NULL;
-    const tl_node *square = squares ? host->value_producer(squares) : NULL;
+    const tl_node *square = host->value_producer(squares);
     c->d = square ? square_of(host, square) : NULL;
     const tl_node *sub = c->d ? host->value_producer(c->d) : NULL;
     if (!rules_is(host, sub, "Sub"))
         return false;
     c->x = host->node_input(sub, 0);
-    const tl_node *mean_x = host->value_producer(host->node_input(sub, 1));
-    return mean_x && mean_of(host, mean_x) == c->x && is_wide(host, c->x);
+    mean = host->value_producer(host->node_input(sub, 1));
+    return mean && mean_of(host, mean, &axis) == c->x && axis == c->axis && is_wide(host, c->x);
 }
 
-/* (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale + bias */
+/* (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale + bias, scaled in front of the division or behind it */
 static tl_status layer_norm(const tl_host *host, tl_rewrite *rewrite, tl_node *root)
 {
     centered c;
-    tl_value *scale, *bias;
     if (!find_centered(host, root, &c) || c.epsilon != (double)(float)c.epsilon)
         return TL_OK;
-    const tl_node *divide = rules_only_user(host, output(host, root));
-    if (!rules_is(host, divide, "Div") || host->node_input(divide, 0) != c.d)
+    const tl_node *last = rules_only_user(host, output(host, root));
+    if (!rules_is(host, last, "Div") || host->node_input(last, 1) != output(host, root))
         return TL_OK;
-    const tl_node *last = with_vector(host, "Mul", output(host, divide), &scale);
-    if (!last)
+    const tl_value *numerator = host->node_input(last, 0);
+    tl_value *scale;
+    if (numerator == c.d) {
+        const tl_node *mul = rules_only_user(host, output(host, last));
+        scale = operand_beside(host, mul, "Mul", output(host, last));
+        last = mul;
+    } else {
+        scale = operand_beside(host, host->value_producer(numerator), "Mul", c.d);
+    }
+    if (!scale)
         return TL_OK;
-    const tl_node *add = with_vector(host, "Add", output(host, last), &bias);
-    if (add)
+    const tl_node *add = rules_only_user(host, output(host, last));
+    tl_value *inputs[] = {c.x, scale, operand_beside(host, add, "Add", output(host, last))};
+    if (inputs[2])
         last = add;
-    tl_value *inputs[] = {c.x, scale, bias}, *y = output(host, last);
+    tl_value *y = output(host, last);
     tl_node *made =
-        host->new_node(rewrite, "", "LayerNormalization", host->node_name(last), inputs, add ? 3 : 2, &y, 1);
+        host->new_node(rewrite, "", "LayerNormalization", host->node_name(last), inputs, inputs[2] ? 3 : 2, &y, 1);
     if (!made)
         return TL_OK;
-    host->set_int(rewrite, made, "axis", -1);
+    host->set_int(rewrite, made, "axis", c.axis);
     host->set_float(rewrite, made, "epsilon", (float)c.epsilon);
     return host->commit(rewrite);
 }

@@ -201,6 +201,8 @@ START_TEST(layers)
             check_layer(types[t], -2, DIMS(3, 1, 5), centred);
             check_layer(types[t], 3, DIMS(2, 1, 4, 5), centred);
             check_layer(types[t], 3, DIMS(1), centred);
+            check_layer(types[t], 1, DIMS(3, 1, 1), centred);
+            check_layer(types[t], 0, DIMS(1, 1), centred);
         }
 }
 END_TEST

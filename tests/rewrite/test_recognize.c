@@ -1,13 +1,19 @@
 /* What exporters write as several operators, and becomes one. */
 #include "rules.h"
 
+/* d is x without its mean over some axes, v the mean of its squares over some. */
+#define CENTERED(AXES, SQUARES)                                                         \
+    {"ReduceMean", "x", "m", AXES}, {"Sub", "x m", "d", ""}, {"Pow", "d two", "p", ""}, \
+    {                                                                                   \
+        "ReduceMean", "p", "v", SQUARES                                                 \
+    }
+
 /* Normalized over some axes, as one wrote it before there was an operator. */
-#define NORMALIZED(AXES)                                                                                             \
-    {"ReduceMean", "x", "m", AXES}, {"Sub", "x m", "d", ""}, {"Pow", "d two", "p", ""},                              \
-        {"ReduceMean", "p", "v", AXES}, {"Add", "v tiny", "a", ""}, {"Sqrt", "a", "s", ""}, {"Div", "d s", "n", ""}, \
-        {"Mul", "n g", "q", ""},                                                                                     \
-    {                                                                                                                \
-        "Add", "q h", "z", ""                                                                                        \
+#define NORMALIZED(AXES)                                                                               \
+    CENTERED(AXES, AXES), {"Add", "v tiny", "a", ""}, {"Sqrt", "a", "s", ""}, {"Div", "d s", "n", ""}, \
+        {"Mul", "n g", "q", ""},                                                                       \
+    {                                                                                                  \
+        "Add", "q h", "z", ""                                                                          \
     }
 
 static const graph graphs[] = {
@@ -63,6 +69,24 @@ static const graph graphs[] = {
      .ops = "LayerNormalization"},
     {"layer normalization with an epsilon that is no float", "2,3,8", .constants = "two=2 tiny=0.001 g:8 h:8",
      .steps = {NORMALIZED("axes=[-1]")}, .ops = "*", .type = TL_DOUBLE},
+    {"layer normalization over all but samples", "2,3,N", .constants = "two=2 tiny=0.001 g:3,1 h:1,3,1",
+     .steps = {NORMALIZED("axes=[-1,1]")}, .ops = "LayerNormalization"},
+    {"layer normalization, scaled in front of the division, with no epsilon", "2,3,N", .constants = "two=2 g:3,1",
+     .steps = {CENTERED("axes=[1,2]", "axes=[1,2]"),
+               {"Sqrt", "v", "s", ""},
+               {"Mul", "g d", "q", ""},
+               {"Div", "q s", "z", ""}},
+     .ops = "LayerNormalization"},
+    {"normalization whose scale makes it larger", "2,3,1", .constants = "two=2 tiny=0.001 g:3,4 h:1",
+     .steps = {NORMALIZED("axes=[1,2]")}, .ops = "*"},
+    {"normalization by the variance over other axes", "2,3,4", .constants = "two=2 g:4",
+     .steps =
+         {CENTERED("axes=[1,2]", "axes=[2]"), {"Sqrt", "v", "s", ""}, {"Div", "d s", "n", ""}, {"Mul", "n g", "z", ""}},
+     .ops = "*"},
+    {"deviation divided by what is centered", "2,3,4", .constants = "two=2 g:4",
+     .steps =
+         {CENTERED("axes=[2]", "axes=[2]"), {"Sqrt", "v", "s", ""}, {"Div", "s d", "n", ""}, {"Mul", "n g", "z", ""}},
+     .ops = "*"},
     {"normalization over another axis", "2,8,8", .constants = "two=2 tiny=0.001 g:8 h:8",
      .steps = {NORMALIZED("axes=[1]")}, .ops = "*"},
 };
