@@ -16,7 +16,7 @@ add_library(tapline_options INTERFACE)
 target_compile_options(tapline_options INTERFACE -Wall -Wextra -Wpointer-arith -Wstrict-prototypes
   -Wmissing-prototypes -Wshadow -Wvla -ffunction-sections -fdata-sections $<$<BOOL:${TAPLINE_WERROR}>:-Werror>
   # -O3's copies of loops make the library half as large again, and nothing faster but what ops/kernels says itself.
-  $<$<CONFIG:Release>:-O2 -fno-asynchronous-unwind-tables $<$<C_COMPILER_ID:GNU>:-fvect-cost-model=dynamic -funswitch-loops
+  $<$<CONFIG:Release>:-O2 -fno-asynchronous-unwind-tables $<$<C_COMPILER_ID:GNU>:-fvect-cost-model=dynamic
     -falign-functions=1 -falign-jumps=1> # loops stay aligned
     $<$<BOOL:${TAPLINE_ALIGNS_DATA}>:-malign-data=abi>> # else each table of an operator begins at a multiple of 32
   # A multiplication and an addition are fused only where a kernel says so: clang would do it on its own.
