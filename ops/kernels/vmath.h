@@ -454,6 +454,7 @@ TLK_INLINE vecd vd_log_positive(vecd x)
     const vecd s = (m - 1.0) / (m + 1.0);
     const vecd square = s * s;
     vecd p = vd_set1(1.0 / 17);
+    TLK_UNROLL
     for (int k = 15; k > 1; k -= 2)
         p = vd_fma(p, square, vd_set1(1.0 / k));
     return vd_fma(e, vd_set1(0x1.62e42fefa39efp-1), vd_fma(p * square, s + s, s + s));
