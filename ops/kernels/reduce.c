@@ -1,6 +1,4 @@
 /* Sums, products, minimum and maximum of many floats. */
-#include <math.h>
-
 #include "kernels/isa.h"
 #include "kernels/vmath.h"
 
@@ -212,20 +210,11 @@ TLK_INLINE float exponentials(const float *x, float *y, int64_t n, vecf top, vec
     return (float)total;
 }
 
-TLK_INLINE void softmax_row(const float *x, float *y, int64_t n, int logarithm)
+static TLK_NOINLINE void softmax_row(const float *x, float *y, int64_t n)
 {
-    const float bound = greatest(x, n); /* NaN makes the sum NaN, and all that is left */
-    const vecf top = vf_set1(bound);
+    const vecf top = vf_set1(greatest(x, n)); /* NaN makes the sum NaN, and all that is left */
     vecf last = vf_zero();
     int64_t i = 0;
-    if (logarithm) {
-        const vecf shift = vf_set1((float)log((double)sum_exp_of(x, n, bound)));
-        for (; i + TLK_W <= n; i += TLK_W)
-            vf_store(y + i, (vf_load(x + i) - top) - shift);
-        if (i < n)
-            vf_store_n(y + i, (vf_load_n(x + i, (int)(n - i)) - top) - shift, (int)(n - i));
-        return;
-    }
     const vecf scale = vf_set1(1.0F / exponentials(x, y, n, top, &last));
     for (; i + TLK_W <= n; i += TLK_W)
         vf_store(y + i, vf_load(y + i) * scale);
@@ -233,10 +222,37 @@ TLK_INLINE void softmax_row(const float *x, float *y, int64_t n, int logarithm)
         vf_store_n(y + i, last * scale, (int)(n - i));
 }
 
+/* Of `rows` <= TLK_W rows, so that one logarithm serves all. */
+static TLK_NOINLINE void log_softmax_rows(const float *x, float *y, int64_t rows, int64_t n)
+{
+    float tops[TLK_W];
+    float shifts[TLK_W];
+    vf_store(shifts, vf_set1(1.0F));
+    for (int64_t row = 0; row < rows; row++) {
+        tops[row] = greatest(x + row * n, n);
+        shifts[row] = sum_exp_of(x + row * n, n, tops[row]);
+    }
+    vf_store(shifts, vf_log(vf_load(shifts)));
+    for (int64_t row = 0; row < rows; row++, x += n, y += n) {
+        const vecf top = vf_set1(tops[row]);
+        const vecf shift = vf_set1(shifts[row]);
+        int64_t i = 0;
+        for (; i + TLK_W <= n; i += TLK_W)
+            vf_store(y + i, (vf_load(x + i) - top) - shift);
+        if (i < n)
+            vf_store_n(y + i, (vf_load_n(x + i, (int)(n - i)) - top) - shift, (int)(n - i));
+    }
+}
+
 void TLK_FN(tlk_softmax)(const float *x, float *y, int64_t rows, int64_t n, int logarithm)
 {
+    if (logarithm) {
+        for (int64_t row = 0; row < rows; row += TLK_W)
+            log_softmax_rows(x + row * n, y + row * n, rows - row < TLK_W ? rows - row : TLK_W, n);
+        return;
+    }
     for (int64_t row = 0; row < rows; row++)
-        softmax_row(x + row * n, y + row * n, n, logarithm);
+        softmax_row(x + row * n, y + row * n, n);
 }
 
 /* ---- over strided elements: whole vectors of columns, elements in order ---- */
