@@ -136,6 +136,35 @@ static bool name_made_dims(const tl_node *node)
     return true;
 }
 
+/* What only the file calls a list is an error: the operator will make a tensor of it. */
+static tl_status check_kind(const tl_node *node, size_t k, tl_kind declared, tl_error *error)
+{
+    char where[512];
+    if (declared == TL_KIND_TENSOR || node->outputs[k]->kind != TL_KIND_TENSOR)
+        return TL_OK;
+    return tl_error_set(error, TL_INVALID_MODEL, "%s: output '%.200s' is a tensor, but the file says otherwise",
+                        tl_node_describe(node, where, sizeof where), node->outputs[k]->name);
+}
+
+/* reshape(), of which those operators that make lists tell so. Nodes of any kind keep what the file says. */
+static tl_status reshape_kinds(tl_node *node, const tl_host *host, const tl_tensor **inputs, tl_tensor **outputs,
+                               tl_kind *declared, tl_error *error)
+{
+    for (size_t k = 0; k < node->output_count; k++)
+        if (node->outputs[k]) {
+            declared[k] = node->outputs[k]->kind;
+            node->outputs[k]->kind = node->op->run ? TL_KIND_TENSOR : declared[k];
+        }
+    tl_status status = reshape(node, host, inputs, outputs, error);
+    for (size_t k = 0; k < node->output_count && status == TL_OK; k++)
+        if (node->outputs[k])
+            status = check_kind(node, k, declared[k], error);
+    for (size_t k = 0; k < node->output_count && status != TL_OK; k++)
+        if (node->outputs[k])
+            node->outputs[k]->kind = declared[k];
+    return status;
+}
+
 tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error)
 {
     tl_arena scratch;
@@ -143,7 +172,8 @@ tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error)
     const tl_tensor **inputs = tl_node_known_inputs(node, MOST_LISTED, &scratch);
     tl_tensor **outputs = TL_NEW(&scratch, tl_tensor *, tl_node_call_outputs(node) + 1);
     tl_tensor *found = TL_NEW(&scratch, tl_tensor, node->output_count + 1);
-    tl_status status = inputs && outputs && found ? TL_OK : tl_error_no_memory(error);
+    tl_kind *declared = TL_NEW(&scratch, tl_kind, node->output_count + 1);
+    tl_status status = inputs && outputs && found && declared ? TL_OK : tl_error_no_memory(error);
     bindings bound = {{TL_UNDEFINED}};
     if (status == TL_OK)
         status = check_inputs(node, &bound, error);
@@ -162,7 +192,7 @@ tl_status tl_node_infer(tl_node *node, const tl_host *host, tl_error *error)
         same->kind = list->kind;
         same->type = list->type;
     } else if (status == TL_OK) {
-        status = reshape(node, host, inputs, outputs, error);
+        status = reshape_kinds(node, host, inputs, outputs, declared, error);
     }
     for (size_t k = 0; k < node->output_count && status == TL_OK && !same; k++)
         if (node->outputs[k] && node->outputs[k]->kind == TL_KIND_TENSOR)

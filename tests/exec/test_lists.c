@@ -324,6 +324,17 @@ static void result_of_no_rounds(void)
     add(with_graph(plain("Loop", "number -", "y"), "body", body));
 }
 
+/* What is shaped during the run would take so little memory as the list's type says. */
+static void tensor_called_a_list(void)
+{
+    add(plain("NonZero", "x", "y"));
+}
+static void length_called_a_list(void)
+{
+    add(plain("SequenceConstruct", "x", "s"));
+    add(plain("SequenceLength", "s", "y"));
+}
+
 static message shared_byte(void)
 {
     return tensor(TL_INT4);
@@ -389,6 +400,9 @@ static const struct {
     {state_that_is_absent, floats, TL_INVALID_MODEL, "the body takes 3 values, but gets 2"},
     {split_of_shared_bytes, shared_bytes, TL_UNSUPPORTED, "int4"},
     {join_of_shared_bytes, shared_byte, TL_UNSUPPORTED, "int4"},
+    {tensor_called_a_list, sequence, TL_INVALID_MODEL, "is a tensor"},
+    {tensor_called_a_list, maps, TL_INVALID_MODEL, "is a tensor"},
+    {length_called_a_list, maps, TL_INVALID_MODEL, "is a tensor"},
     {result_of_no_rounds, floats, TL_NO_MEMORY, "no memory"},
 };
 
