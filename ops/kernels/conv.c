@@ -379,8 +379,8 @@ static int64_t direct_columns(const struct job *job, const struct tile *tile)
     }
     if (begin[0] < 0 || end[0] > data->size[0] || begin[1] < 0)
         return 0;
-    /* The last vector may run on into the next row, not beyond the last one. */
-    const int64_t beyond = end[0] < data->size[0] ? 0 : end[1] + VW - 1 - data->size[1];
+    /* The last vector may run on into the rows behind, as far as there are any. */
+    const int64_t behind = (data->size[0] - end[0] + 1) * data->size[1] - end[1], beyond = VW - 1 - behind;
     if (end[1] <= data->size[1] && (beyond <= 0 || tile->columns % VW == 0))
         return tile->columns;
     const int64_t inside = tile->columns - MAX(0, end[1] - data->size[1]);

@@ -203,6 +203,25 @@ START_TEST(test_random_shapes)
 }
 END_TEST
 
+/* Planes of few columns, where the last vector of a tile would reach beyond all of x. */
+START_TEST(test_narrow_planes)
+{
+    for (int i = 0; i < 96; i++) {
+        problem p = {.conv = {.groups = 1,
+                              .channels = 1 + i % 3,
+                              .filters = 1 + i % 5,
+                              .kernel = {1 + i % 2, 1},
+                              .stride = {1, 1},
+                              .dilation = {1, 1},
+                              .activation = {.kind = TLK_LINEAR}},
+                     .size = {2 + i / 4, 1 + i % 4}};
+        p.out_size[0] = out_size(p.size[0], i % 3, p.conv.kernel[0], 1, 1);
+        p.out_size[1] = p.size[1];
+        check_problem(&p, (uint32_t)i);
+    }
+}
+END_TEST
+
 /* Single elements of many filters, in more columns than a tile has, and channels so far apart that they are copied. */
 START_TEST(test_panels)
 {
@@ -424,6 +443,7 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, test_random_shapes, 0, 4); /* of both types */
     tcase_add_loop_test(tests, test_panels, TLK_F32, TLK_F64 + 1);
+    tcase_add_test(tests, test_narrow_planes);
     tcase_add_loop_test(tests, test_dense_shapes, TLK_F32, TLK_F64 + 1);
     tcase_add_loop_test(tests, test_infinities, 0, 3);
     tcase_add_loop_test(tests, test_channels_apart, 0, 3);
