@@ -269,6 +269,7 @@ void TLK_FN(tlk_power)(const float *a, int a_step, const float *b, int b_step, f
         vecf result = power(u, v);
         if (vf_any_nan((vecf)~usual))
             result = unusual(powf, u, v, usual, result);
+        result = vf_select(v == 2.0F, u * u, vf_select(v == 3.0F, u * u * u, result));
         vf_store_n(y + i, result, left);
     }
 }

@@ -92,7 +92,8 @@ typedef enum tlk_gru {
     KERNEL(void, normalize,                                                                                           \
            (const float *x, float *y, int64_t n, float mean, float factor, const float *scale, const float *shift,    \
             float offset))                                                                                            \
-    /* y[i] = a[i * a_step] to the power of b[i * b_step]; steps are 0 or 1; y may be a or b */                       \
+    /* y[i] = a[i * a_step] to the power of b[i * b_step]; steps are 0 or 1; y may be a or b; squares and cubes are   \
+     * products */                                                                                                    \
     KERNEL(void, power, (const float *a, int a_step, const float *b, int b_step, float *y, int64_t n))                \
     /* n cells of an LSTM with its usual functions. What the gates i, o, f and c get from the state and from x lies   \
      * `step` apart; h may be one of them. */                                                                         \

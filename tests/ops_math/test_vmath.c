@@ -230,6 +230,27 @@ START_TEST(reductions)
 END_TEST
 
 /* Every pair of special numbers, and random ones. */
+/* An exponent that is one of many gives what the only one does: the operator takes products for that. */
+START_TEST(squares_and_cubes)
+{
+    enum { COUNT = 1000 };
+    static float a[COUNT], b[COUNT], y[COUNT];
+    random_seed(7);
+    for (int i = 0; i < COUNT; i++) {
+        a[i] = (float)(random_real() * 20);
+        b[i] = i % 2 ? 2.0F : 3.0F;
+    }
+    for (int isa = 0; isa < TLK_ISA_COUNT; isa++) {
+        const tlk_kernels *kernels = tlk_get_isa((tlk_isa)isa);
+        if (!kernels)
+            continue;
+        kernels->power(a, 1, b, 1, y, COUNT);
+        for (int i = 0; i < COUNT; i++)
+            ck_assert_float_eq(y[i], i % 2 ? a[i] * a[i] : a[i] * a[i] * a[i]);
+    }
+}
+END_TEST
+
 START_TEST(powers)
 {
     static const float special[] = {0.0F,     -0.0F,     1.0F,  -1.0F,  2.0F,         -2.0F,   3.0F,
@@ -410,6 +431,7 @@ int main(void)
     ADD_TEST(suite, position);
     ADD_TEST(suite, reductions);
     ADD_TEST(suite, powers);
+    ADD_TEST(suite, squares_and_cubes);
     ADD_TEST(suite, normalization);
     ADD_TEST(suite, truncation);
     ADD_TEST(suite, two_operands);
