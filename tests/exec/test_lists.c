@@ -547,6 +547,38 @@ static void cancel(void *user, const tl_node *node, bool begins)
     tl_context_cancel(user);
 }
 
+/* A cancelled run splits nothing: it would find that the pieces do not fit. */
+START_TEST(pieces_of_nothing)
+{
+    static message m;
+    const int64_t lengths[] = {3, 3};
+    const tl_tensor whole = {NULL, TL_FLOAT, 2, {5, 0}}, split = {(void *)(uintptr_t)lengths, TL_INT64, 1, {2}};
+    tl_runtime *runtime;
+    tl_session *session;
+    tl_context *context;
+    tl_error error;
+    graph.size = 0;
+    add(plain("SplitToSequence", "x split", "pieces"));
+    add(plain("SequenceLength", "pieces", "y"));
+    put_value(&graph, GRAPH_INPUT, "x", floats());
+    put_value(&graph, GRAPH_INPUT, "split", tensor(TL_INT64));
+    put_value(&graph, GRAPH_OUTPUT, "y", tensor(TL_INT64));
+    m = model_of(&graph);
+    ck_assert_int_eq(tl_runtime_create(NULL, &runtime, &error), TL_OK);
+    ck_assert_msg(tl_session_open_memory(runtime, m.bytes, m.size, NULL, &session, &error) == TL_OK, "%s",
+                  error.message);
+    ck_assert_int_eq(tl_context_create(session, &context, &error), TL_OK);
+    ck_assert_int_eq(tl_context_set_input(context, 0, &whole, &error), TL_OK);
+    ck_assert_int_eq(tl_context_set_input(context, 1, &split, &error), TL_OK);
+    ck_assert_int_eq(tl_context_run(context, &error), TL_INVALID_INPUT);
+    tl_context_set_trace(context, cancel, context);
+    ck_assert_int_eq(tl_context_run(context, &error), TL_CANCELLED);
+    tl_context_destroy(context);
+    tl_session_destroy(session);
+    tl_runtime_destroy(runtime);
+}
+END_TEST
+
 /* A Scan over so many pieces without an element, by a body that has nothing to do, is cancelled between two of them. */
 START_TEST(rounds_of_nothing)
 {
@@ -778,6 +810,7 @@ int main(void)
     TCase *shared = tcase_create("shared");
     tcase_add_test(shared, ends);
     tcase_add_test(shared, rounds_of_nothing);
+    tcase_add_test(shared, pieces_of_nothing);
     tcase_add_loop_test(shared, pieces_of_bytes, 0, 18);
     suite_add_tcase(suite, shared);
     TCase *made = tcase_create("maps");
