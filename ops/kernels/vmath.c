@@ -352,38 +352,47 @@ TLK_INLINE veci widen(const char *x, int64_t size, int is_signed)
     if (size == 4)
         return vi_load((const int32_t *)(const void *)x);
     if (size == 2) {
-        const veci whole = vh_widen(vh_load((const uint16_t *)(const void *)x));
-        return is_signed ? whole << 16 >> 16 : whole;
+        const int sign = is_signed ? 16 : 0;
+        return vh_widen(vh_load((const uint16_t *)(const void *)x)) << sign >> sign;
     }
     memcpy(&bytes, x, sizeof bytes);
     return bytes_widen(bytes, is_signed);
 }
 
-TLK_INLINE void dequantize(const char *x, int64_t size, int is_signed, float *y, int64_t n, float scale, float zero)
+/* What is written over the end of a row, the next one writes again. */
+TLK_INLINE void dequantize(const char *x, int64_t size, int is_signed, float *y, int64_t n, int64_t row,
+                           const float *scale, const float *zero)
 {
-    char few[TLK_VBYTES];
-    if (n < TLK_W)
-        x = memcpy(few, x, (size_t)(n * size));
-    for (int64_t i = 0; i < n; i += TLK_W) {
-        const int64_t at = vector_at(i, n);
-        const vecf v = (vf_from_int(widen(x + at * size, size, is_signed)) - zero) * scale;
-        if (n < TLK_W)
-            vf_store_n(y, v, (int)n);
-        else
-            vf_store(y + at, v);
+    for (int64_t first = 0; first < n; first += row) {
+        const int64_t end = row < n - first ? first + row : n;
+        const vecf factor = vf_set1(*scale++);
+        const vecf shift = vf_set1(*zero++);
+        for (int64_t i = first; i < end; i += TLK_W) {
+            char few[TLK_VBYTES];
+            const int left = n - i < TLK_W ? (int)(n - i) : TLK_W;
+            const char *from = x + i * size;
+            if (left < TLK_W)
+                from = memcpy(few, from, (size_t)(left * size));
+            const vecf v = (vf_from_int(widen(from, size, is_signed)) - shift) * factor;
+            if (left < TLK_W)
+                vf_store_n(y + i, v, left);
+            else
+                vf_store(y + i, v);
+        }
     }
 }
 
-void TLK_FN(tlk_dequantize)(const void *x, int size, int is_signed, float *y, int64_t n, float scale, float zero)
+void TLK_FN(tlk_dequantize)(const void *x, int size, int is_signed, float *y, int64_t n, int64_t row,
+                            const float *scale, const float *zero)
 {
     if (size == 1 && is_signed)
-        dequantize(x, 1, 1, y, n, scale, zero);
+        dequantize(x, 1, 1, y, n, row, scale, zero);
     else if (size == 1)
-        dequantize(x, 1, 0, y, n, scale, zero);
+        dequantize(x, 1, 0, y, n, row, scale, zero);
     else if (size == 2)
-        dequantize(x, 2, is_signed, y, n, scale, zero);
+        dequantize(x, 2, is_signed, y, n, row, scale, zero);
     else
-        dequantize(x, 4, 1, y, n, scale, zero);
+        dequantize(x, 4, 1, y, n, row, scale, zero);
 }
 
 void TLK_FN(tlk_extremes)(const float *x, int64_t n, float *low, float *high)

@@ -48,12 +48,15 @@ static void pair_row(const void *context, const int64_t *in, int64_t at, int64_t
     enum { BLOCK = 512 };
     const pairs *p = context;
     const int32_t *step = p->map->step;
+    const float zeros[] = {(float)p->zeros[0], (float)p->zeros[1]};
     float values[2][BLOCK];
     for (int64_t i = 0; i < n; i += BLOCK) {
         const int64_t m = nn_min(n - i, BLOCK);
-        for (int k = 0; k < 2; k++)
-            tlk_get()->dequantize(p->in[k] + in[k] + i * step[k], 1, p->is_signed, values[k], step[k] ? m : 1,
-                                  p->units[k], (float)p->zeros[k]);
+        for (int k = 0; k < 2; k++) {
+            const int64_t count = step[k] ? m : 1;
+            tlk_get()->dequantize(p->in[k] + in[k] + i * step[k], 1, p->is_signed, values[k], count, count,
+                                  &p->units[k], &zeros[k]);
+        }
         tlk_get()->binary(p->function, values[0], step[0], values[1], step[1], values[0], m);
         tlk_get()->quantize(values[0], p->y + at + i, 1, m, 1, p->zero, p->low, p->low + 255);
     }

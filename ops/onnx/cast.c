@@ -183,7 +183,7 @@ static void bytes_to_floats(tl_type type, const uint8_t *x, float *y, int64_t n)
     uint8_t truth[OP_BLOCK];
     for (int64_t i = 0; i < n && type == TL_BOOL; i++)
         truth[i] = x[i] != 0;
-    tlk_get()->dequantize(type == TL_BOOL ? truth : x, 1, type == TL_INT8, y, n, 1.0F, 0);
+    tlk_get()->dequantize(type == TL_BOOL ? truth : x, 1, type == TL_INT8, y, n, n, (float[]){1}, (float[]){0});
 }
 
 static void convert_block(const cast *c, int64_t at, int64_t n)

@@ -50,17 +50,18 @@ static void dequantize_range(void *context, int64_t begin, int64_t end, int32_t 
     (void)thread;
     quantize_start(&walk, job->plan, job->scale, job->zero, begin);
     while (begin < end) {
-        const quantize_run run = quantize_next(&walk, most < end - begin ? most : end - begin);
+        quantize_run run = quantize_next(&walk, most < end - begin ? most : end - begin);
         char *y = (char *)job->y->data + begin * (int64_t)op_type_size(type);
         float *results = type == TL_FLOAT ? (float *)(void *)y : numbers;
-        if (whole && run.step == 0) {
-            quantize_back(job->x, begin, run.n, *run.scale, *run.zero, results);
+        if (whole && run.row > 1) {
+            quantize_back(job->x, begin, run.n, run.row, run.scale, run.zero, results);
         } else {
             const float *x = quantize_load(job->x, begin, run.n, numbers);
-            if (run.step == 0)
-                tlk_get()->normalize(x, results, run.n, *run.zero, *run.scale, NULL, NULL, -0.0F);
-            for (int64_t i = 0; i < run.n && run.step; i++)
+            for (int64_t i = 0; i < run.n && run.row == 1; i++)
                 results[i] = (x[i] - run.zero[i]) * run.scale[i];
+            for (int64_t i = 0; i < run.n && run.row > 1; i += run.row, run.scale++, run.zero++)
+                tlk_get()->normalize(x + i, results + i, run.row < run.n - i ? run.row : run.n - i, *run.zero,
+                                     *run.scale, NULL, NULL, -0.0F);
         }
         if (results == numbers)
             op_store_floats(type, numbers, y, run.n);

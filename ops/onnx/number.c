@@ -9,7 +9,7 @@ void op_load_floats(tl_type type, const void *from, float *to, int64_t n)
     else if (type == TL_BFLOAT16)
         tlk_get()->bf16_to_f32(from, to, n);
     else if (type == TL_INT8 || type == TL_UINT8)
-        tlk_get()->dequantize(from, 1, type == TL_INT8, to, n, 1, 0);
+        tlk_get()->dequantize(from, 1, type == TL_INT8, to, n, n, (float[]){1}, (float[]){0});
     else
         for (int64_t i = 0; i < n; i++)
             to[i] = (float)((const double *)from)[i];

@@ -52,10 +52,11 @@ tl_status quantize_shapes(const tl_call *call, int64_t axis, int64_t block_size,
     return TL_OK;
 }
 
-void quantize_back(const tl_tensor *from, int64_t at, int64_t n, float scale, float zero, float *to)
+void quantize_back(const tl_tensor *from, int64_t at, int64_t n, int64_t row, const float *scale, const float *zero,
+                   float *to)
 {
     const int size = (int)op_type_size(from->type);
-    tlk_get()->dequantize((const char *)from->data + at * size, size, (TL_T(from->type) & TL_T_SIGNED) != 0, to, n,
+    tlk_get()->dequantize((const char *)from->data + at * size, size, (TL_T(from->type) & TL_T_SIGNED) != 0, to, n, row,
                           scale, zero);
 }
 
@@ -63,7 +64,7 @@ const float *quantize_load(const tl_tensor *from, int64_t at, int64_t n, float *
 {
     op_block block;
     if (quantize_is_whole(from->type)) {
-        quantize_back(from, at, n, 1, 0, buffer);
+        quantize_back(from, at, n, n, (float[]){1}, (float[]){0}, buffer);
         return buffer;
     }
     const void *numbers = op_load_block(from->type, from->data, at, n, &block);
@@ -74,20 +75,6 @@ const float *quantize_load(const tl_tensor *from, int64_t at, int64_t n, float *
     for (int64_t i = 0; i < n; i++)
         buffer[i] = (float)((const int64_t *)numbers)[i];
     return buffer;
-}
-
-void quantize_start(quantize_walk *walk, const quantize_plan *plan, const tl_tensor *scale, const tl_tensor *zero,
-                    int64_t at)
-{
-    walk->plan = plan;
-    walk->scale = scale;
-    walk->zero = zero;
-    walk->first = walk->count = 0;
-    if (plan->single)
-        return;
-    walk->inside = at % plan->inner;
-    walk->a = at / plan->inner % plan->length;
-    walk->outer = at / plan->inner / plan->length;
 }
 
 /* Sees to it that scales at .. at + n are at hand, and those behind them that there is place for. */
@@ -103,42 +90,62 @@ static void load_scales(quantize_walk *walk, int64_t at, int64_t n)
                              : memset(walk->buffers[1], 0, (size_t)walk->count * sizeof(float));
 }
 
+void quantize_start(quantize_walk *walk, const quantize_plan *plan, const tl_tensor *scale, const tl_tensor *zero,
+                    int64_t at)
+{
+    walk->plan = plan;
+    walk->scale = scale;
+    walk->zero = zero;
+    walk->first = walk->count = 0;
+    if (plan->single)
+        return;
+    walk->inside = at % plan->inner;
+    walk->a = at / plan->inner % plan->length;
+    walk->outer = at / plan->inner / plan->length;
+    if (plan->inner > 1 || plan->block > 0 || plan->length > OP_BLOCK / 2)
+        return;
+    /* Rows of few elements go by as many as there is place for their scales, again and again. */
+    load_scales(walk, 0, plan->length);
+    walk->scales = memmove(walk->buffers[0], walk->scales, (size_t)plan->length * sizeof(float));
+    walk->zeros = memmove(walk->buffers[1], walk->zeros, (size_t)plan->length * sizeof(float));
+    for (; walk->count <= OP_BLOCK - plan->length; walk->count += plan->length)
+        for (int k = 0; k < 2; k++)
+            memcpy(walk->buffers[k] + walk->count, walk->buffers[k], (size_t)plan->length * sizeof(float));
+}
+
 static void advance(quantize_walk *walk, int64_t n)
 {
     const quantize_plan *plan = walk->plan;
-    if (plan->inner == 1)
-        walk->a += n;
-    else if ((walk->inside += n) == plan->inner) {
-        walk->inside = 0;
-        walk->a++;
-    }
-    if (walk->a == plan->length) {
-        walk->a = 0;
-        walk->outer++;
-    }
+    walk->inside += n;
+    walk->a += walk->inside / plan->inner;
+    walk->inside %= plan->inner;
+    walk->outer += walk->a / plan->length;
+    walk->a %= plan->length;
 }
 
 quantize_run quantize_next(quantize_walk *walk, int64_t n)
 {
     const quantize_plan *plan = walk->plan;
-    quantize_run run = {.n = n};
+    const int64_t inner = plan->inner;
+    quantize_run run = {.row = n};
     int64_t at = 0, most = n;
     if (plan->block > 0) {
         const int64_t rest = plan->block - walk->a % plan->block;
-        at = (walk->outer * plan->blocks + walk->a / plan->block) * plan->inner + walk->inside;
-        run.step = plan->inner > 1;
-        most = plan->inner > 1                 ? plan->inner - walk->inside
-               : rest < plan->length - walk->a ? rest
-                                               : plan->length - walk->a;
+        at = (walk->outer * plan->blocks + walk->a / plan->block) * inner + walk->inside;
+        run.row = inner > 1 ? 1 : n;
+        most = inner > 1 ? inner - walk->inside : rest < plan->length - walk->a ? rest : plan->length - walk->a;
     } else if (!plan->single) {
         at = walk->a;
-        run.step = plan->inner == 1;
-        most = plan->inner > 1 ? plan->inner - walk->inside : plan->length - walk->a;
+        run.row = inner;
+        most = walk->inside > 0 || n < inner                  ? inner - walk->inside
+               : inner == 1 && walk->first + walk->count > at ? walk->first + walk->count - at
+               : n / inner < plan->length - at                ? n / inner * inner
+                                                              : (plan->length - at) * inner;
     }
-    if (run.step && most > OP_BLOCK)
-        most = OP_BLOCK;
+    if (most / run.row > OP_BLOCK)
+        most = OP_BLOCK * run.row;
     run.n = most < n ? most : n;
-    load_scales(walk, at, run.step ? run.n : 1);
+    load_scales(walk, at, run.n / run.row + (run.n % run.row != 0));
     run.scale = walk->scales + (at - walk->first);
     run.zero = walk->zeros + (at - walk->first);
     if (!plan->single)

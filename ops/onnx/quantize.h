@@ -23,14 +23,15 @@ static inline bool quantize_is_whole(tl_type type)
     return (TL_T(type) & (TL_T(TL_INT8) | TL_T(TL_UINT8) | TL_T(TL_INT16) | TL_T(TL_UINT16) | TL_T(TL_INT32))) != 0;
 }
 
-/* Of those, (x - zero) * scale of n elements from `at` on. */
-void quantize_back(const tl_tensor *from, int64_t at, int64_t n, float scale, float zero, float *to);
+/* Of those, (x - zero[i / row]) * scale[i / row] of n elements from `at` on. */
+void quantize_back(const tl_tensor *from, int64_t at, int64_t n, int64_t row, const float *scale, const float *zero,
+                   float *to);
 
 /* n <= OP_BLOCK elements from `at` on, of any type that these operators have, as float: converted into `buffer`, or
  * where they are. */
 const float *quantize_load(const tl_tensor *from, int64_t at, int64_t n, float *buffer);
 
-/* A walk over elements in runs, which have scales that are all the same or neighbours. */
+/* A walk over elements in runs, whose scales are neighbours. */
 typedef struct quantize_walk {
     const quantize_plan *plan;
     const tl_tensor *scale, *zero; /* zero: NULL if there is none */
@@ -41,16 +42,15 @@ typedef struct quantize_walk {
 } quantize_walk;
 
 typedef struct quantize_run {
-    int64_t n;
-    const float *scale, *zero; /* of its first element */
-    int64_t step;              /* from one element's to the next one's: 0 or 1 */
+    int64_t n, row;
+    const float *scale, *zero; /* element i has number i / row; a last row may be cut off */
 } quantize_run;
 
 /* Begins at element `at`. */
 void quantize_start(quantize_walk *walk, const quantize_plan *plan, const tl_tensor *scale, const tl_tensor *zero,
                     int64_t at);
-/* The next run, of at most n > 0 elements; what it points at holds until the next call. With a step of 1 it has no more
- * than OP_BLOCK. */
+/* The next run, of at most n > 0 elements; what it points at holds until the next call. It has no more than
+ * OP_BLOCK scales. */
 quantize_run quantize_next(quantize_walk *walk, int64_t n);
 
 /* The bits of a packed element, into a tensor whose bytes were 0 before. */

@@ -160,18 +160,21 @@ static void quantize_range(void *context, int64_t begin, int64_t end, int32_t th
     (void)thread;
     quantize_start(&walk, job->plan, job->scale, job->zero, begin);
     while (begin < end) {
-        const quantize_run run = quantize_next(&walk, most < end - begin ? most : end - begin);
+        quantize_run run = quantize_next(&walk, most < end - begin ? most : end - begin);
         float numbers[OP_BLOCK], zeros[OP_BLOCK];
-        if (plain && run.step == 0) {
-            tlk_get()->quantize(quantize_load(job->x, begin, run.n, numbers), (char *)job->y->data + begin * size, size,
-                                run.n, *run.scale, (int32_t)*run.zero, job->low, job->high);
-        } else if (run.step == 0) {
-            op_fill(numbers, run.scale, sizeof *numbers, run.n);
-            op_fill(zeros, run.zero, sizeof *zeros, run.n);
-            quantize_chunk(job, begin, run.n, numbers, zeros);
-        } else {
-            quantize_chunk(job, begin, run.n, run.scale, run.zero);
+        for (int64_t i = 0, n; i < run.n && run.row > 1; i += n, run.scale++, run.zero++) {
+            n = run.row < run.n - i ? run.row : run.n - i;
+            if (plain)
+                tlk_get()->quantize(quantize_load(job->x, begin + i, n, numbers),
+                                    (char *)job->y->data + (begin + i) * size, size, n, *run.scale, (int32_t)*run.zero,
+                                    job->low, job->high);
+            else {
+                op_fill(numbers + i, run.scale, sizeof *numbers, n);
+                op_fill(zeros + i, run.zero, sizeof *zeros, n);
+            }
         }
+        if (!plain || run.row <= 1)
+            quantize_chunk(job, begin, run.n, run.row > 1 ? numbers : run.scale, run.row > 1 ? zeros : run.zero);
         begin += run.n;
     }
 }

@@ -147,7 +147,7 @@ static void check_quantized(const tlk_kernels *kernels, int64_t n, int before, u
         const float scale = size == 1 ? 0.03125F : 0.03125F / 256;
         guarded y = guarded_alloc((size_t)(n * size), before);
         kernels->quantize(from, y.data, size, n, scale, zero, low, high);
-        kernels->dequantize(y.data, size, is_signed, back.data, n, 0.5F, (float)zero);
+        kernels->dequantize(y.data, size, is_signed, back.data, n, n, (float[]){0.5F}, (float[]){(float)zero});
         for (int64_t i = 0; i < n; i++) {
             const int64_t got = integer_at(y.data, size, is_signed, i);
             double expected = rint((double)from[i] / (double)scale) + zero;
@@ -159,9 +159,16 @@ static void check_quantized(const tlk_kernels *kernels, int64_t n, int before, u
     }
     for (int64_t i = 0; i < n; i++)
         ((int32_t *)whole.data)[i] = i == nan ? INT32_MIN : (int32_t)(random_below(state, INT32_MAX) - (1 << 30));
-    kernels->dequantize(whole.data, 4, 1, back.data, n, 0.3F, -7);
-    for (int64_t i = 0; i < n; i++)
-        ck_assert_float_eq(((float *)back.data)[i], ((float)integer_at(whole.data, 4, 1, i) + 7.0F) * 0.3F);
+    for (int64_t row = 1; row <= n; row = row * 3 / 2 + 1) {
+        guarded scales = floats((n + row - 1) / row, before, state), zeros = floats((n + row - 1) / row, before, state);
+        kernels->dequantize(whole.data, 4, 1, back.data, n, row, scales.data, zeros.data);
+        for (int64_t i = 0; i < n; i++) {
+            const float scale = ((float *)scales.data)[i / row], zero = ((float *)zeros.data)[i / row];
+            ck_assert_float_eq(((float *)back.data)[i], ((float)integer_at(whole.data, 4, 1, i) - zero) * scale);
+        }
+        guarded_free(&scales);
+        guarded_free(&zeros);
+    }
     guarded_free(&x);
     guarded_free(&whole);
     guarded_free(&back);
