@@ -244,27 +244,31 @@ struct tile {
     const struct runs *runs;
 };
 
-/* Lanes of a block that begins at (row, column) of the tile: piece by piece of the rows of y. */
-static void store_across(const struct job *job, const struct tile *tile, real *sums, int64_t filter, int rows,
-                         int64_t row, int64_t column, int lanes)
+/* Lanes of a block that begins at (row, column) of the tile: what lies between rows is left out, and what then follows
+ * each other in y goes there together. */
+static TLK_NOINLINE void store_across(const struct job *job, const struct tile *tile, const real *sums, int64_t filter,
+                                      int rows, int64_t row, int64_t column, int lanes)
 {
-    for (int lane = 0; lane < lanes; row++) {
-        const int count = (int)MIN(lanes - lane, tile->columns - column);
-        const int64_t at = (tile->row + row) * job->data.out_size[1] + tile->column + column;
-        real part[TLK_MR * TLK_NR + VW];
-        for (int r = 0; r < rows && count > 0; r++)
-            for (int i = 0; i < count; i += VW) {
-                const vec v = v_load(sums + r * TLK_NR + lane + i);
-                if (job->output.direct) {
-                    v_store_n(job->output.y + (filter + r) * job->output.row_step + at + i, v, MIN(VW, count - i));
-                    continue;
-                }
-                v_store(part + r * TLK_NR + i, v);
-            }
-        if (count > 0 && !job->output.direct)
+    const int64_t width = job->data.out_size[1];
+    real part[TLK_MR * TLK_NR + VW];
+    for (int lane = 0, next = 0; lane < lanes; lane = next, row++, column = 0) {
+        const int64_t at = (tile->row + row) * width + tile->column + MIN(column, tile->columns);
+        int count = 0;
+        for (int r = 0; r < rows; r++) {
+            int64_t from = column;
+            count = 0;
+            next = lane;
+            do {
+                const int piece = (int)MIN(lanes - next, tile->columns - from);
+                for (int i = 0; i < piece; i += VW)
+                    v_store(part + r * TLK_NR + count + i, v_load(sums + r * TLK_NR + next + i));
+                count += MAX(piece, 0);
+                next += (int)MIN(lanes - next, tile->pitch - from);
+                from = 0;
+            } while (next < lanes && tile->columns == width);
+        }
+        if (count > 0)
             TLK_ELEMENT_FN(tlk_output_finish)(&job->output, part, TLK_NR, filter, at, rows, count);
-        lane += (int)MIN(lanes - lane, tile->pitch - column);
-        column = 0;
     }
 }
 
@@ -275,8 +279,9 @@ static void multiply(const struct job *job, const struct tile *tile, tlk_block *
     const int64_t width = job->data.out_size[1];
     const int64_t down = lane < tile->pitch ? 0 : lane / tile->pitch;
     const int64_t column = lane - down * tile->pitch;
+    const bool gaps = tile->pitch > tile->columns || tile->columns < width; /* between rows */
     block->b = tile->data + row * tile->pitch + lane * tile->lane_step;
-    if (column + lanes <= tile->columns) {
+    if (column + lanes <= tile->columns || !gaps) {
         output_block(&job->output, job->multiply, block, filter,
                      (tile->row + row + down) * width + tile->column + column, rows, lanes);
         return;
@@ -284,8 +289,8 @@ static void multiply(const struct job *job, const struct tile *tile, tlk_block *
     real sums[TLK_MR * TLK_NR + VW] __attribute__((aligned(64)));
     block->y = sums;
     block->y_stride = TLK_NR;
-    block->low = job->output.direct ? job->output.low : -(real)INFINITY;
-    block->high = job->output.direct ? job->output.high : (real)INFINITY;
+    block->low = -(real)INFINITY;
+    block->high = (real)INFINITY;
     job->multiply(block, rows, (lanes + VW - 1) / VW);
     block->y = NULL;
     store_across(job, tile, sums, filter, rows, row + down, column, lanes);
@@ -296,8 +301,6 @@ static void multiply_few(const struct job *job, const struct tile *tile, tlk_blo
                          int64_t row, int lanes)
 {
     const tlk_conv *conv = job->conv;
-    const vec low = v_set1(job->output.direct ? job->output.low : -(real)INFINITY);
-    const vec high = v_set1(job->output.direct ? job->output.high : (real)INFINITY);
     const int64_t filter = tile->group * conv->filters, depth = (int64_t)depth_of(conv);
     const int most = tlk_few_blocks(lanes);
     block->b = tile->data + row * tile->pitch;
@@ -308,11 +311,9 @@ static void multiply_few(const struct job *job, const struct tile *tile, tlk_blo
         vec sum[16];
         TLK_REAL_FN(tlk_block_few_columns)(block, few.a, few.rows, few.bias, lanes, sum);
         for (int s = 0; s < lanes; s++)
-            for (int i = 0; i < few.count; i++) {
-                const vec v = v_max(low, v_min(high, sum[s * most + i]));
+            for (int i = 0; i < few.count; i++)
                 for (int r = 0; r < few.rows[i]; r++)
-                    sums[i][r * TLK_NR + s] = v[r];
-            }
+                    sums[i][r * TLK_NR + s] = sum[s * most + i][r];
         for (int i = 0; i < few.count; i++)
             store_across(job, tile, sums[i], filter + few.begin[i], few.rows[i], row, 0, lanes);
     }

@@ -7,7 +7,8 @@
 #include "kernels/output.h"
 
 #define TILE  512
-#define GROUP (TLK_MR > 8 ? 8 : 4) /* vectors; with operands, twice as many registers */
+#define ROWS  (TLK_MR > 8 ? 4 : 2) /* of two vectors: a group, which with operands takes twice as many registers */
+#define GROUP (2 * ROWS)
 
 #define EACH(expression)                  \
     do {                                  \
@@ -18,17 +19,19 @@
         }                                 \
     } while (0)
 
-/* A group is a few rows of two vectors of `n` elements each. Where one vector is enough the other repeats it, and so do
- * rows behind the last one. */
+/* Rows of two vectors of `n` elements each; what there is too little of is repeated: vectors and rows. */
 typedef struct group {
-    int64_t row[GROUP / 2]; /* counted from the first one of the pass */
-    int64_t lane[2];
+    int64_t row; /* the first one, counted from that of the pass */
+    int rows;    /* of ROWS */
+    int lane;    /* of the second vector */
     int n[2];
 } group;
 
-#define ROW(k)  (g->row[(k) / 2])
-#define LANE(k) (g->lane[(k) % 2])
-#define N(k)    (g->n[(k) % 2])
+/* From row i of a group to the next. */
+TLK_INLINE int64_t onward(const group *g, int i, int64_t row_step)
+{
+    return i + 1 < g->rows ? row_step : 0;
+}
 
 static TLK_NOINLINE vec gather(tlk_type type, const elem *from, int64_t step, int n)
 {
@@ -50,19 +53,24 @@ TLK_INLINE vec load_lanes(tlk_type type, const elem *from, int64_t step, int n)
 TLK_INLINE void load_operand(tlk_type type, const elem *operand, int64_t row_step, int64_t lane_step, const group *g,
                              vec v[GROUP])
 {
+    const elem *from = operand + g->row * row_step;
     if (row_step == 0 && lane_step == 0) {
         v[0] = v_set1(e_get(type, operand));
         TLK_UNROLL
         for (int k = 1; k < GROUP; k++)
             v[k] = v[0];
-    } else if (lane_step == 1 && N(0) == VW && N(1) == VW) {
+    } else if (lane_step == 1 && g->n[0] == VW && g->n[1] == VW) {
         TLK_UNROLL
-        for (int k = 0; k < GROUP; k++)
-            v[k] = e_load(type, operand + ROW(k) * row_step + LANE(k));
+        for (int i = 0; i < ROWS; from += onward(g, i++, row_step)) {
+            v[2 * i] = e_load(type, from);
+            v[2 * i + 1] = e_load(type, from + g->lane);
+        }
     } else {
         TLK_UNROLL
-        for (int k = 0; k < GROUP; k++)
-            v[k] = load_lanes(type, operand + ROW(k) * row_step + LANE(k) * lane_step, lane_step, N(k));
+        for (int i = 0; i < ROWS; from += onward(g, i++, row_step)) {
+            v[2 * i] = load_lanes(type, from, lane_step, g->n[0]);
+            v[2 * i + 1] = load_lanes(type, from + g->lane * lane_step, lane_step, g->n[1]);
+        }
     }
 }
 
@@ -201,16 +209,16 @@ static void run_pass(const tlk_output *output, const tlk_step *const *begin, con
                      const stage_area *area)
 {
     const bool wide = area->lanes > VW;
-    group places = {.lane = {0, wide ? VW : 0}};
-    group *g = &places;
-    places.n[0] = wide ? VW : area->lanes;
-    places.n[1] = wide ? area->lanes - VW : area->lanes;
-    for (int64_t r = 0; r < area->rows; r += GROUP / 2) {
+    group places = {.lane = wide ? VW : 0, .n = {wide ? VW : area->lanes, wide ? area->lanes - VW : area->lanes}};
+    const group *g = &places;
+    for (; places.row < area->rows; places.row += ROWS) {
         vec x[GROUP];
+        real *at = area->stage + g->row * area->stage_step;
+        places.rows = area->rows - g->row < ROWS ? (int)(area->rows - g->row) : ROWS;
         TLK_UNROLL
-        for (int k = 0; k < GROUP; k++) {
-            ROW(k) = r + k / 2 < area->rows ? r + k / 2 : area->rows - 1;
-            x[k] = v_load(area->stage + ROW(k) * area->stage_step + LANE(k));
+        for (int i = 0; i < ROWS; at += onward(g, i++, area->stage_step)) {
+            x[2 * i] = v_load(at);
+            x[2 * i + 1] = v_load(at + g->lane);
         }
         for (const tlk_step *const *s = begin; s < end; s++) {
             const tlk_step *step = *s;
@@ -225,22 +233,28 @@ static void run_pass(const tlk_output *output, const tlk_step *const *begin, con
             }
         }
         if (output == NULL) {
+            at = area->stage + g->row * area->stage_step;
             TLK_UNROLL
-            for (int k = 0; k < GROUP; k++)
-                v_store(area->stage + ROW(k) * area->stage_step + LANE(k), x[k]);
+            for (int i = 0; i < ROWS; at += onward(g, i++, area->stage_step)) {
+                v_store(at, x[2 * i]);
+                v_store(at + g->lane, x[2 * i + 1]);
+            }
             continue;
         }
-        elem *const y = output->y + area->row * output->row_step + area->lane * output->lane_step;
         const int64_t row_step = row_step_of(area, output->row_step, output->lane_step);
+        elem *y = output->y + area->row * output->row_step + area->lane * output->lane_step + g->row * row_step;
         if (output->lane_step == 1 && area->lanes % VW == 0) {
             TLK_UNROLL
-            for (int k = 0; k < GROUP; k++)
-                e_store(area->type, y + ROW(k) * row_step + LANE(k), x[k]);
+            for (int i = 0; i < ROWS; y += onward(g, i++, row_step)) {
+                e_store(area->type, y, x[2 * i]);
+                e_store(area->type, y + g->lane, x[2 * i + 1]);
+            }
         } else {
             TLK_UNROLL
-            for (int k = 0; k < GROUP; k++)
-                store_lanes(area->type, y + ROW(k) * row_step + LANE(k) * output->lane_step, output->lane_step, x[k],
-                            N(k));
+            for (int i = 0; i < ROWS; y += onward(g, i++, row_step)) {
+                store_lanes(area->type, y, output->lane_step, x[2 * i], g->n[0]);
+                store_lanes(area->type, y + g->lane * output->lane_step, output->lane_step, x[2 * i + 1], g->n[1]);
+            }
         }
     }
 }
@@ -249,7 +263,7 @@ static void run_pass(const tlk_output *output, const tlk_step *const *begin, con
 static void run_passes(const tlk_output *output, const tlk_step *const *begin, const tlk_step *const *end,
                        stage_area all)
 {
-    if (all.lanes <= 2 * VW || all.rows >= GROUP / 2) {
+    if (all.lanes <= 2 * VW || all.rows >= ROWS) {
         for (int i = 0; i < all.lanes; i += 2 * VW) {
             stage_area part = all;
             part.stage += i;

@@ -400,6 +400,33 @@ START_TEST(test_channels_apart)
 }
 END_TEST
 
+/* Rows shorter than a block, so that its outputs are of several: one behind the other, with a gap in between, and in
+ * one that begins in a gap. */
+START_TEST(test_short_rows)
+{
+    static const problem problems[] = {
+        {.conv = {.kernel = {5, 1}}, .size = {70, 1}},
+        {.conv = {.kernel = {3, 1}}, .size = {9, 8}},
+        {.conv = {.kernel = {3, 1}}, .size = {9, 8}, .pad = {1, 0}},
+        {.conv = {.kernel = {1, 3}}, .size = {9, 8}, .pad = {0, 1}},
+        {.conv = {.kernel = {1, 3}}, .size = {5, 31}, .pad = {0, 1}},
+        {.conv = {.kernel = {3, 3}}, .size = {7, 15}, .pad = {1, 1}},
+    };
+    static const tlk_activation_kind activations[] = {TLK_LINEAR, TLK_RELU, TLK_HARD_SWISH};
+    for (int i = 0; i < 6; i++) {
+        problem p = problems[i];
+        p.steps = _i % 2;
+        p.conv.groups = p.conv.stride[0] = p.conv.stride[1] = p.conv.dilation[0] = p.conv.dilation[1] = 1;
+        p.conv.channels = 5;
+        p.conv.filters = 19;
+        p.conv.activation.kind = activations[_i];
+        for (int axis = 0; axis < 2; axis++)
+            p.out_size[axis] = out_size(p.size[axis], 2 * p.pad[axis], p.conv.kernel[axis], 1, 1);
+        check_problem(&p, (uint32_t)i);
+    }
+}
+END_TEST
+
 START_TEST(test_sizes_that_do_not_exist)
 {
     for (int type = TLK_F32; type <= TLK_F64; type++) {
@@ -447,6 +474,7 @@ int main(void)
     tcase_add_loop_test(tests, test_dense_shapes, TLK_F32, TLK_F64 + 1);
     tcase_add_loop_test(tests, test_infinities, 0, 3);
     tcase_add_loop_test(tests, test_channels_apart, 0, 3);
+    tcase_add_loop_test(tests, test_short_rows, 0, 3);
     tcase_add_test(tests, test_sizes_that_do_not_exist);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
