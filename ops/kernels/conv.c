@@ -244,12 +244,31 @@ struct tile {
     const struct runs *runs;
 };
 
+/* Sums that follow each other in y, from `at` on. */
+static TLK_NOINLINE void store_sums(const struct job *job, real *sums, int64_t filter, int rows, int64_t at, int lanes)
+{
+    const tlk_output *output = &job->output;
+    if (!output->direct) {
+        TLK_ELEMENT_FN(tlk_output_finish)(output, sums, TLK_NR, filter, at, rows, lanes);
+        return;
+    }
+    const vec low = v_set1(output->low), high = v_set1(output->high);
+    real *y = (real *)output->y + filter * output->row_step + at;
+    for (int r = 0; r < rows; r++, y += output->row_step)
+        for (int i = 0; i < lanes; i += VW)
+            v_store_n(y + i, v_max(low, v_min(high, v_load(sums + r * TLK_NR + i))), MIN(VW, lanes - i));
+}
+
 /* Lanes of a block that begins at (row, column) of the tile: what lies between rows is left out, and what then follows
  * each other in y goes there together. */
-static TLK_NOINLINE void store_across(const struct job *job, const struct tile *tile, const real *sums, int64_t filter,
+static TLK_NOINLINE void store_across(const struct job *job, const struct tile *tile, real *sums, int64_t filter,
                                       int rows, int64_t row, int64_t column, int lanes)
 {
     const int64_t width = job->data.out_size[1];
+    if (column + lanes <= tile->columns) {
+        store_sums(job, sums, filter, rows, (tile->row + row) * width + tile->column + column, lanes);
+        return;
+    }
     real part[TLK_MR * TLK_NR + VW];
     for (int lane = 0, next = 0; lane < lanes; lane = next, row++, column = 0) {
         const int64_t at = (tile->row + row) * width + tile->column + MIN(column, tile->columns);
@@ -268,7 +287,7 @@ static TLK_NOINLINE void store_across(const struct job *job, const struct tile *
             } while (next < lanes && tile->columns == width);
         }
         if (count > 0)
-            TLK_ELEMENT_FN(tlk_output_finish)(&job->output, part, TLK_NR, filter, at, rows, count);
+            store_sums(job, part, filter, rows, at, count);
     }
 }
 
