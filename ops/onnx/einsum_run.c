@@ -214,13 +214,14 @@ static void sum_over(einsum_walk *walk, const einsum_view *from, const einsum_vi
 
 /* ---- A contraction of two */
 
-/* C = A B for a batch of dense matrices. Floats of some size go through the packed kernel: operands are packed per
- * batch item, and `swap` computes the transposed product, which is better for few columns. */
+/* C = A B for a batch of dense matrices. Floats go through the packed kernel: operands are packed per batch item, and
+ * `swap` computes the transposed product, which is better for few columns. */
 typedef struct einsum_product {
     tl_type type;
     const char *a, *b;
     char *c;
     int64_t size, m, n, k;
+    bool vector;                   /* B has no labels but those that are summed over, and is not to be packed */
     const tlk_gemm_kernel *kernel; /* NULL: plain loops */
     bool swap;
     char *packed;
@@ -272,7 +273,7 @@ static void product_rows(void *context, int64_t begin, int64_t end, int32_t thre
         const void *a = job->a + (batch * job->m + row) * job->k * job->size;
         const void *b = job->b + batch * job->k * job->n * job->size;
         void *c = job->c + (batch * job->m + row) * job->n * job->size;
-        if (job->type == TL_FLOAT && job->n == 1)
+        if (job->type == TL_FLOAT && job->vector)
             multiply_vector(a, b, c, rows, job->k);
         else if (job->type == TL_FLOAT)
             gemm_f32(&shape, a, b, c);
@@ -334,13 +335,11 @@ static void product_blocks(void *context, int64_t begin, int64_t end, int32_t th
     multiply_blocks(job, job->item, job->packed, begin, end);
 }
 
-/* Chooses the kernel, and takes memory for packed operands; a vector is not worth the packing of its matrix. */
+/* Chooses the kernel, and takes memory for packed operands. Labels and the depth decide, but no other size: a batch may
+ * be among rows or columns too, and must not change the order of a sum. Over a depth of 1 there is none to order. */
 static void choose_kernel(einsum_walk *walk, einsum_product *job)
 {
-    bool floats = walk->type != TL_UINT64;
-    double work = (double)job->m * (double)job->n * (double)job->k;
-    const bool vector = job->n == 1 && (job->m == 1 || walk->type == TL_FLOAT);
-    if (!floats || work < 4096 || vector)
+    if (walk->type == TL_UINT64 || job->vector || job->k == 1)
         return;
     job->kernel = tlk_get()->gemm[walk->type == TL_FLOAT ? TLK_F32 : TLK_F64];
     job->swap = job->n < 16 && job->m > job->n;
@@ -362,20 +361,21 @@ static void choose_kernel(einsum_walk *walk, einsum_product *job)
 
 static void multiply(tl_call *call, einsum_product *job, int64_t items)
 {
-    bool parallel = call->thread_count > 1;
+    const bool parallel = call->thread_count > 1;
+    const double each = (double)job->m * (double)job->n * (double)job->k; /* multiplications of an item */
     if (!job->kernel) {
-        int64_t each = job->n * job->k, rows = items * job->m, grain = 1 + 65536 / (each > 65536 ? 65536 : each);
+        const int64_t rows = items * job->m, grain = 1 + (int64_t)(65536 / (each / (double)job->m));
         if (parallel && rows > grain)
             call->host->parallel_for(call, product_rows, job, rows, grain);
         else
             product_rows(job, 0, rows, 0);
-    } else if (parallel && items < call->thread_count) {
+    } else if (parallel && items < call->thread_count && each > 65536) {
         for (job->item = 0; job->item < items; job->item++) {
             pack_item(job, job->item, job->packed);
             call->host->parallel_for(call, product_blocks, job, block_count(job), 1);
         }
-    } else if (parallel) {
-        call->host->parallel_for(call, product_items, job, items, 1);
+    } else if (parallel && each * (double)items > 65536) {
+        call->host->parallel_for(call, product_items, job, items, 1 + (int64_t)(65536 / each));
     } else {
         product_items(job, 0, items, 0);
     }
@@ -466,7 +466,8 @@ static void contract(einsum_walk *walk, int next, einsum_view *a, einsum_view *b
                           .size = walk->size,
                           .m = product(&left, batch, m_end),
                           .n = product(&right, k_end, right.rank),
-                          .k = product(&left, m_end, left.rank)};
+                          .k = product(&left, m_end, left.rank),
+                          .vector = k_end == right.rank && (walk->type == TL_FLOAT || batch == m_end)};
     choose_kernel(walk, &job);
     if (walk->memory && walk->fits)
         multiply(walk->call, &job, product(&left, 0, batch));

@@ -354,6 +354,58 @@ START_TEST(einsum_large)
 }
 END_TEST
 
+/* A sample has the same bits alone as in a batch, wherever the batch is: among the rows, the columns, or the products.
+ */
+START_TEST(einsum_batch)
+{
+    enum { BATCH = 9 };
+    static const struct {
+        const char *equation;
+        int32_t ranks[2];
+        int64_t dims[2][3];
+    } cases[] = {{"bij,jk->bik", {3, 2}, {{BATCH, 5, 17}, {17, 13}}},
+                 {"jk,bij->bik", {2, 3}, {{17, 13}, {BATCH, 5, 17}}},
+                 {"bj,jk->bk", {2, 2}, {{BATCH, 70}, {70, 31}}},
+                 {"jk,bj->bk", {2, 2}, {{70, 31}, {BATCH, 70}}},
+                 {"bij,bkj->bik", {3, 3}, {{BATCH, 3, 19}, {BATCH, 2, 19}}},
+                 {"bij,j->bi", {3, 1}, {{BATCH, 41, 33}, {33}}},
+                 {"bj,j->b", {2, 1}, {{BATCH, 1100}, {1100}}},
+                 {"j,bj->b", {1, 2}, {{1100}, {BATCH, 1100}}},
+                 {"bi,ik->bik", {2, 2}, {{BATCH, 7}, {7, 100}}}};
+    static const tl_type types[] = {TL_FLOAT, TL_DOUBLE, TL_FLOAT16};
+    random_seed(35);
+    for (size_t c = 0; c < COUNT(cases); c++)
+        for (size_t t = 0; t < COUNT(types); t++) {
+            const size_t size = types[t] == TL_DOUBLE ? 8 : types[t] == TL_FLOAT ? 4 : 2;
+            tl_tensor all[2], one[2];
+            fake_attribute attributes[] = {ATTR_S("equation", cases[c].equation)};
+            for (int k = 0; k < 2; k++) {
+                one[k] = all[k] = random_tensor(types[t], cases[c].ranks[k], cases[c].dims[k]);
+                for (int64_t i = 0; i < elements(&all[k]); i++)
+                    set(&all[k], i, sin(get(&all[k], i))); /* whose products are not exact */
+            }
+            fake_case batch = CASE(&tl_op_Einsum_12, attributes, &all[0], &all[1]);
+            run_ok(&batch);
+            const size_t bytes = (size_t)(elements(&batch.outputs[0]) / BATCH) * size;
+            for (size_t b = 0; b < BATCH; b++) {
+                for (int k = 0; k < 2; k++)
+                    if (all[k].dims[0] == BATCH) {
+                        one[k].dims[0] = 1;
+                        one[k].data = (char *)all[k].data + b * (size_t)elements(&one[k]) * size;
+                    }
+                fake_case sample = CASE(&tl_op_Einsum_12, attributes, &one[0], &one[1]);
+                run_ok(&sample);
+                ck_assert_msg(memcmp(sample.outputs[0].data, (char *)batch.outputs[0].data + b * bytes, bytes) == 0,
+                              "%s, type %d: sample %zu differs", cases[c].equation, (int)types[t], b);
+                fake_free(&sample);
+            }
+            fake_free(&batch);
+            for (int k = 0; k < 2; k++)
+                free_tensor(&all[k]);
+        }
+}
+END_TEST
+
 START_TEST(einsum_ellipsis_and_implicit)
 {
     tl_tensor a = random_tensor(TL_FLOAT, DIMS(4, 1, 2, 3)), b = random_tensor(TL_FLOAT, DIMS(5, 3, 2));
@@ -436,6 +488,7 @@ int main(void)
     ADD_TEST(suite, resize_refuses);
     ADD_TEST(suite, einsum_any);
     ADD_TEST(suite, einsum_large);
+    ADD_TEST(suite, einsum_batch);
     ADD_TEST(suite, einsum_ellipsis_and_implicit);
     ADD_TEST(suite, det_of_products);
     return run_suite(suite);
