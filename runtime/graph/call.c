@@ -222,9 +222,10 @@ static tl_status run_once(tl_call_frame *frame, tl_node *node, evaluation *e)
             return tl_error_set(frame->error, TL_NO_MEMORY, "no memory for output %zu", k);
     }
     if (call->view) {
-        const tl_tensor *in = call->inputs[0], *out = call->outputs[0];
-        if (in && out && in->data && out->data)
-            memcpy(out->data, in->data, (size_t)tl_tensor_bytes(in));
+        const tl_tensor *in = call->inputs[0];
+        for (size_t k = 0; k < call->output_count; k++) /* without parts each is all of it */
+            if (call->outputs[k] && call->outputs[k]->data && in->data)
+                memcpy(call->outputs[k]->data, in->data, (size_t)tl_tensor_bytes(in));
         return TL_OK;
     }
     if (!(call->workspace = tl_memory_alloc(e->allocator, call->workspace_size, TL_ALIGNMENT)))

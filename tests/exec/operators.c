@@ -117,6 +117,7 @@ static const tl_operator operators[] = {
     OP("Both", two, maybe, 0, NULL, run_both),
     OP("Positive", floats, floats, 0, reshape_positive, run_positive),
     OP("Flat", floats, floats, TL_OP_VIEW, reshape_flat, NULL),
+    OP("Twice", floats, maybe, TL_OP_VIEW, NULL, NULL),
     OP("Picky", floats, floats, 0, NULL, run_negative_is_wrong),
     {.size = sizeof(tl_operator),
      .domain = "test",

@@ -138,6 +138,26 @@ START_TEST(a_required_output_may_go_unnamed)
 }
 END_TEST
 
+START_TEST(all_outputs_of_a_view_are_the_input)
+{
+    /* In a run, and folded. */
+    float w[] = {7, 8};
+    input("x", 1, any_length);
+    initializer("w", 2, w);
+    const char *const names[] = {"a", "b", "c", "d"};
+    for (size_t k = 0; k < 4; k++)
+        output(names[k]);
+    add("Twice", "x", "a b");
+    add("Twice", "w", "c d");
+    open_with(0);
+    float x[] = {1, 2, 3};
+    set_input(0, x, 1, 3, 0);
+    run();
+    for (size_t k = 0; k < 4; k++)
+        expect(result(k), k < 2 ? 3 : 2, k < 2 ? x : w);
+}
+END_TEST
+
 START_TEST(outputs_may_be_inputs_and_initializers)
 {
     float w[] = {7, 8};
@@ -262,6 +282,7 @@ int main(void)
                                   empty_tensors_and_scalars,
                                   optional_inputs_and_outputs,
                                   a_required_output_may_go_unnamed,
+                                  all_outputs_of_a_view_are_the_input,
                                   outputs_may_be_inputs_and_initializers,
                                   equal_nodes_share_what_they_have_packed,
                                   memory_may_be_refused_at_any_moment};
