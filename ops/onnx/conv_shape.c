@@ -101,7 +101,7 @@ static tl_status same_axis(const tl_call *call, const conv_window *window, int32
         return TL_OK;
     if (!nn_mul(*out - 1, window->strides[i], &needed) || !nn_add(needed, extent, &needed))
         return too_large(call, i);
-    int64_t total = nn_max(needed - in, 0);
+    int64_t total = nn_max(needed - in, 0); /* the standard pads; it leaves nothing out where strides are larger */
     *begin = window->auto_pad == CONV_SAME_UPPER ? total / 2 : total - total / 2;
     *end = total - *begin;
     return TL_OK;

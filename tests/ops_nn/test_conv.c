@@ -233,6 +233,31 @@ START_TEST(many_axes)
 }
 END_TEST
 
+/* With strides larger than the kernel the pads of SAME are 0, not less than that: the standard says "pad" (Conv, since
+ * version 1), and so its reference implementation and TensorFlow have it. Taken as a formula it would leave elements
+ * out at the beginning, as ONNX Runtime does with SAME_UPPER, though not with SAME_LOWER. */
+START_TEST(same_never_crops)
+{
+    tl_tensor x = new_tensor(TL_FLOAT, DIMS(1, 1, 12)), w = new_tensor(TL_FLOAT, DIMS(1, 1, 1));
+    static const char *const same[] = {"SAME_UPPER", "SAME_LOWER"};
+    for (int64_t i = 0; i < 12; i++)
+        set(&x, i, (double)i);
+    set(&w, 0, 1);
+    for (size_t k = 0; k < 2; k++) {
+        const fake_attribute attributes[] = {ATTR_IS("strides", 4), ATTR_S("auto_pad", same[k])};
+        fake_case test = {
+            .op = &tl_op_Conv_1, .attributes = attributes, .attribute_count = 2, .inputs = {&x, &w}, .input_count = 2};
+        run_ok(&test);
+        assert_shape(&test.outputs[0], DIMS(1, 1, 3));
+        for (int64_t i = 0; i < 3; i++)
+            ck_assert_double_eq(get(&test.outputs[0], i), (double)(4 * i));
+        fake_free(&test);
+    }
+    free_tensor(&x);
+    free_tensor(&w);
+}
+END_TEST
+
 static void fails(tl_status status, const char *text, const fake_attribute *attributes, size_t count)
 {
     tl_tensor x = new_tensor(TL_FLOAT, DIMS(1, 2, 5)), w = new_tensor(TL_FLOAT, DIMS(4, 2, 3));
@@ -293,6 +318,7 @@ int main(void)
     ADD_TEST(suite, many_small_samples);
     ADD_TEST(suite, no_channels_gives_the_bias);
     ADD_TEST(suite, many_axes);
+    ADD_TEST(suite, same_never_crops);
     ADD_TEST(suite, hostile_attributes);
     ADD_TEST(suite, huge_but_valid);
     return run_suite(suite);
