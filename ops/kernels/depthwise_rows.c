@@ -1,6 +1,8 @@
 /* The depthwise stage of channels_first straight from x: lanes are time steps, a tap is one number for all of them. */
 #include "kernels/depthwise.h"
 
+#include "kernels/kernels.h"
+
 /* What is to be summed: all outputs of some channels from c on. data is where the first one's first tap of the first
  * step lies, or would, if x began sooner. */
 struct rows {
@@ -73,10 +75,10 @@ TLK_INLINE void add_all(int vectors, const vec *x, int outputs, const real *weig
     ((n) == 2 ? (vec)_mm512_shuffle_ps((__m512)(a), (__m512)(b), 0x4e) \
               : (vec)_mm512_alignr_epi8((__m512i)(b), (__m512i)(a), 4 * (n)))
 
-/* Rounds of 4 taps that are one lane apart, as many as there are before the last 1 to 4: as many shuffles as selecting
- * takes, but none needs a vector of lanes, or a copy of what it would overwrite. Leaves x shifted for the last few, and
- * returns at which weight these begin. */
-TLK_INLINE int64_t add_rounds(int vectors, int64_t taps, const real *weights, int apart, vec x[9], vec sum[8])
+/* Taps 0, apart, 2 apart, ... of `taps` weights (at least one) that are one lane apart, in rounds of 4: as many
+ * shuffles as selecting takes, but none needs a vector of lanes, or a copy of what it would overwrite. Leaves x
+ * shifted. */
+TLK_INLINE void add_neighbours(int vectors, int64_t taps, const real *weights, int apart, vec x[9], vec sum[8])
 {
     int64_t k = 0;
     for (; k + 4 * apart < taps; k += 4 * apart) {
@@ -95,48 +97,104 @@ TLK_INLINE int64_t add_rounds(int vectors, int64_t taps, const real *weights, in
         }
         x[vectors] = SHIFT(4, x[vectors], x[vectors]);
     }
-    return k;
+    for (;;) {
+        const vec weight = v_set1(weights[k]);
+        TLK_UNROLL
+        for (int v = 0; v < vectors; v++)
+            sum[v] = v_fma(x[v], weight, sum[v]);
+        k += apart;
+        if (k >= taps)
+            break;
+        TLK_UNROLL
+        for (int v = 0; v < vectors; v++)
+            x[v] = SHIFT(1, x[v], x[v + 1]);
+        x[vectors] = SHIFT(1, x[vectors], x[vectors]);
+    }
 }
 
-/* Row j of h, and maybe the next output's of the same channel: what is selected serves both. Rounds, for a single one,
- * leave x and odd shifted. */
-TLK_INLINE void sum_near_outputs(int vectors, int outputs, bool rounds, const tlk_row_tile *tile, const tlk_sepconv *s,
-                                 int apart, vec_mask step, vec x[9], vec odd[9], int64_t j)
+/* The same of one or two outputs, and any lanes apart: what is selected serves both outputs. The first tap's lanes
+ * begin at lane `first` of x, each next one's `step` further. */
+TLK_INLINE void add_near(int vectors, int outputs, int64_t taps, const real *weights, int64_t next_output, int apart,
+                         int first, int step, const vec x[9], vec sum[][8])
 {
-    const int64_t taps = s->kernel_size;
-    const int64_t next_output = s->channels * taps;
-    const real *weights = tile->depthwise->by_rows + j * taps;
-    vec sum[2][8];
+    int64_t k = 0;
+    vec_mask lanes = LANES + first;
+    if (first == 0) {
+        add_all(vectors, x, outputs, weights, next_output, sum);
+        lanes += step;
+        k += apart;
+    }
+    for (; k < taps; k += apart, lanes += step)
+        add_selected(vectors, x, lanes, outputs, weights + k, next_output, sum);
+}
+
+TLK_INLINE void set_zero(int vectors, int outputs, vec sum[][8])
+{
     TLK_UNROLL
     for (int i = 0; i < outputs; i++)
         TLK_UNROLL
     for (int v = 0; v < vectors; v++)
         sum[i][v] = v_zero();
-    int64_t k = rounds && s->dilation * apart == s->stride ? add_rounds(vectors, taps, weights, apart, x, sum[0]) : 0;
-    add_all(vectors, x, outputs, weights + k, next_output, sum);
-    vec_mask lanes = LANES;
-    for (k += apart; k < taps; k += apart) {
-        lanes += step;
-        add_selected(vectors, x, lanes, outputs, weights + k, next_output, sum);
-    }
-    if (apart == 2 && taps > 1) {
-        k = 1;
-        lanes = LANES + (int)s->dilation / 2;
-        if (s->dilation == 1) {
-            if (rounds)
-                k += add_rounds(vectors, taps - 1, weights + 1, 2, odd, sum[0]);
-            add_all(vectors, odd, outputs, weights + k, next_output, sum);
-            lanes += step;
-            k += 2;
-        }
-        for (; k < taps; k += 2, lanes += step)
-            add_selected(vectors, odd, lanes, outputs, weights + k, next_output, sum);
-    }
+}
+
+TLK_INLINE void store_rows(int vectors, int outputs, const tlk_row_tile *tile, int64_t j, vec sum[][8])
+{
     TLK_UNROLL
     for (int i = 0; i < outputs; i++)
         TLK_UNROLL
     for (int v = 0; v < vectors; v++)
-        v_store(tlk_h_vector(tile, j + i * s->channels, v), sum[i][v]);
+        v_store(tlk_h_vector(tile, j + i * tile->depthwise->sepconv->channels, v), sum[i][v]);
+}
+
+/* Rows j of h and, for a second output, j + channels, at stride 1. */
+TLK_INLINE void sum_outputs(int vectors, int outputs, bool neighbours, const tlk_row_tile *tile, vec x[9], int64_t j)
+{
+    const tlk_sepconv *s = tile->depthwise->sepconv;
+    const int64_t taps = s->kernel_size;
+    const real *weights = tile->depthwise->by_rows + j * taps;
+    vec sum[2][8];
+    set_zero(vectors, outputs, sum);
+    if (neighbours)
+        add_neighbours(vectors, taps, weights, 1, x, sum[0]);
+    else
+        add_near(vectors, outputs, taps, weights, s->channels * taps, 1, 0, (int)s->dilation, x, sum);
+    store_rows(vectors, outputs, tile, j, sum);
+}
+
+/* Every second element of a row, as `places` of two vectors. */
+TLK_INLINE void load_parted(int vectors, const real *row, vec_mask places, vec x[9])
+{
+    TLK_UNROLL
+    for (int v = 0; v <= vectors; v++) {
+        x[v] = SELECT_LANES(v_load(row + 2 * v * VW), places, v_load(row + (2 * v + 1) * VW));
+        TLK_IN_REGISTER(x[v]); /* now, or both it comes from stay in registers */
+    }
+}
+
+/* Row j of h, at stride 2. */
+TLK_INLINE void sum_parted(int vectors, bool neighbours, const tlk_row_tile *tile, const real *row, int64_t j)
+{
+    const tlk_sepconv *s = tile->depthwise->sepconv;
+    const int64_t taps = s->kernel_size;
+    const int dilation = (int)s->dilation;
+    const bool odd = neighbours || dilation % 2 != 0; /* every second tap is at an odd step */
+    const real *weights = tile->depthwise->by_rows + j * taps;
+    vec x[9];
+    vec sum[1][8];
+    set_zero(vectors, 1, sum);
+    load_parted(vectors, row, LANES * 2, x);
+    if (neighbours)
+        add_neighbours(vectors, taps, weights, 2, x, sum[0]);
+    else
+        add_near(vectors, 1, taps, weights, 0, odd ? 2 : 1, 0, odd ? dilation : dilation / 2, x, sum);
+    if (odd && taps > 1) {
+        load_parted(vectors, row, LANES * 2 + 1, x);
+        if (neighbours)
+            add_neighbours(vectors, taps - 1, weights + 1, 2, x, sum[0]);
+        else
+            add_near(vectors, 1, taps - 1, weights + 1, 0, 2, dilation / 2, dilation, x, sum);
+    }
+    store_rows(vectors, 1, tile, j, sum);
 }
 
 /* Which lanes of a row of `vectors` lie in x, of which the row begins at `start`. */
@@ -156,75 +214,74 @@ TLK_INLINE vec load_masked(int vectors, int ends, const __mmask16 *masks, const 
     return v >= ends && v < vectors - ends ? v_load(at) : LOAD_MASKED(masks[v], at);
 }
 
-/* Taps that are near: x is loaded once, and a tap has the lanes of two neighbouring vectors. Loads at a tap would
- * nearly all cross a cache line, and take twice as long as selecting lanes does. At stride 2, even and odd steps of x
- * are apart, and so are the taps of either. */
-TLK_INLINE void sum_near_rows(int vectors, int stride, const struct rows *rows)
+/* `loads` vectors of a row, zero where they lie outside x. */
+static TLK_NOINLINE void copy_row(const struct rows *rows, const real *row, int loads, real *copy)
 {
-    const tlk_row_tile tile = *rows->tile; /* what is copied stays in registers, whatever is stored to h */
-    const tlk_sepconv *s = tile.depthwise->sepconv;
-    const int apart = stride == 2 && s->dilation % 2 != 0 ? 2 : 1;
-    const vec_mask step = (vec_mask){0} + (int)(s->dilation * apart / stride);
-    const int loads = (vectors + 1) * stride;
-    const int ends = stride == 2 ? 0 : vectors == 8 ? 1 : loads; /* loads at either end that are always masked */
-    const bool inside = rows->start >= -ends * VW && rows->start + (loads - ends) * VW <= rows->length;
-    const real *data = rows->data;
-    __mmask16 masks[18];
-    mask_lanes(loads, rows->start, rows->length, masks);
-    for (int64_t c = rows->c; c < rows->c + rows->count; c++, data = v_outside(data, rows->length)) {
-        vec x[9];
-        vec odd[9];
-        if (stride == 1 && (vectors < 8 || inside)) {
-            TLK_UNROLL
-            for (int v = 0; v < loads; v++)
-                x[v] = load_masked(loads, ends, masks, data, v);
-        } else {
-            /* Many masks do not fit in registers, and the loads wait for them. At stride 2, what selects from a load
-             * that crosses a cache line is begun too soon, and then again. */
-            real copy[18 * VW] __attribute__((aligned(64)));
-            if (inside) {
-                TLK_UNROLL
-                for (int v = 0; v < loads; v++)
-                    v_store(copy + v * VW, v_load(data + v * VW));
-            } else {
-                TLK_UNROLL
-                for (int v = 0; v < loads; v++)
-                    v_store(copy + v * VW, load_masked(loads, loads, masks, data, v));
-            }
-            __asm__("" ::: "memory"); /* or the compiler leaves the copy out */
-            TLK_UNROLL
-            for (int v = 0; v <= vectors; v++) {
-                x[v] = v_load(copy + v * stride * VW);
-                if (stride == 2) {
-                    const vec more = v_load(copy + (v * 2 + 1) * VW);
-                    odd[v] = v_odd(x[v], more);
-                    TLK_IN_REGISTER(odd[v]); /* now, or both it comes from stay in registers */
-                    x[v] = v_even(x[v], more);
-                }
-            }
-        }
-        if (vectors == 8 && s->multiplier == 1) {
-            sum_near_outputs(vectors, 1, true, &tile, s, apart, step, x, odd, c);
-            continue;
-        }
-        int64_t j = c;
-        for (; stride == 1 && vectors > 1 && j + s->channels < s->channels * s->multiplier; j += 2 * s->channels)
-            sum_near_outputs(vectors, 2, false, &tile, s, apart, step, x, odd, j);
-        for (; j < s->channels * s->multiplier; j += s->channels)
-            sum_near_outputs(vectors, 1, false, &tile, s, apart, step, x, odd, j);
+    for (int v = 0; v < loads; v++) {
+        const int64_t at = rows->start + v * VW;
+        const real *data = v_outside(row, v * VW);
+        if (at >= 0 && at + VW <= rows->length)
+            v_store(copy + v * VW, v_load(data));
+        else if (at + VW > 0 && at < rows->length)
+            v_store(copy + v * VW, v_load_range(data, (int)CLAMP(-at, 0, VW), (int)CLAMP(rows->length - at, 0, VW)));
+        else
+            v_store(copy + v * VW, v_zero());
     }
 }
 
-#define INSTANCE(vectors)                                            \
-    static TLK_NOINLINE void rows_##vectors(const struct rows *rows) \
-    {                                                                \
-        const tlk_sepconv *s = rows->tile->depthwise->sepconv;       \
-        if (!tlk_taps_are_near(s))                                   \
-            sum_rows(vectors, rows);                                 \
-        else if (s->stride == 1)                                     \
-            sum_near_rows(vectors, 1, rows);                         \
-        else                                                         \
-            sum_near_rows(vectors, 2, rows);                         \
+/* Taps that are near: x is loaded once, and a tap has the lanes of two neighbouring vectors. Loads at a tap would
+ * nearly all cross a cache line, and take twice as long as selecting lanes does. At stride 2, even steps of x are
+ * loaded and summed, then odd ones: both do not fit in registers. */
+TLK_INLINE void sum_near_rows(int vectors, int stride, bool neighbours, const struct rows *rows)
+{
+    const tlk_row_tile tile = *rows->tile; /* what is copied stays in registers, whatever is stored to h */
+    const tlk_sepconv *s = tile.depthwise->sepconv;
+    const int loads = (vectors + 1) * stride;
+    const int ends = stride == 2 ? 0 : vectors == 8 ? 1 : loads; /* loads at either end that are always masked */
+    const bool inside = rows->start >= -ends * VW && rows->start + (loads - ends) * VW <= rows->length;
+    /* Many masks do not fit in registers. At stride 2, what selects from a load that crosses a cache line is begun too
+     * soon, and then again, for which only some have pipes to spare. */
+    const bool copied = stride == 2 ? !inside || !tlk_shuffles_apart() : !inside && vectors == 8;
+    const real *data = rows->data;
+    real copy[18 * VW] __attribute__((aligned(64)));
+    __mmask16 masks[9];
+    if (stride == 1)
+        mask_lanes(loads, rows->start, rows->length, masks);
+    for (int64_t c = rows->c; c < rows->c + rows->count; c++, data = v_outside(data, rows->length)) {
+        const real *row = data;
+        if (copied) {
+            copy_row(rows, data, loads, copy);
+            row = copy;
+        }
+        int64_t j = c;
+        if (stride == 2) {
+            for (; j < s->channels * s->multiplier; j += s->channels)
+                sum_parted(vectors, neighbours, &tile, row, j);
+            continue;
+        }
+        vec x[9];
+        TLK_UNROLL
+        for (int v = 0; v < loads; v++)
+            x[v] = copied ? v_load(row + v * VW) : load_masked(loads, ends, masks, row, v);
+        for (; !neighbours && vectors > 1 && j + s->channels < s->channels * s->multiplier; j += 2 * s->channels)
+            sum_outputs(vectors, 2, false, &tile, x, j);
+        for (; j < s->channels * s->multiplier; j += s->channels)
+            sum_outputs(vectors, 1, neighbours, &tile, x, j);
+    }
+}
+
+#define INSTANCE(vectors)                                                                            \
+    static TLK_NOINLINE void rows_##vectors(const struct rows *rows)                                 \
+    {                                                                                                \
+        const tlk_sepconv *s = rows->tile->depthwise->sepconv;                                       \
+        if (!tlk_taps_are_near(s))                                                                   \
+            sum_rows(vectors, rows);                                                                 \
+        else if (s->stride == 1)                                                                     \
+            sum_near_rows(vectors, 1, vectors == 8 && s->dilation == 1 && s->multiplier == 1, rows); \
+        else if (vectors == 8 && s->dilation == 1)                                                   \
+            sum_near_rows(vectors, 2, true, rows);                                                   \
+        else                                                                                         \
+            sum_near_rows(vectors, 2, false, rows);                                                  \
     }
 #else
 #define INSTANCE(vectors)                                            \
