@@ -17,6 +17,7 @@
         const vecf top = vf_set1(bound);                                                   \
         vecf part[LANES_COUNT];                                                            \
         (void)top;                                                                         \
+        TLK_UNROLL                                                                         \
         for (int k = 0; k < LANES_COUNT; k++)                                              \
             part[k] = vf_set1(neutral);                                                    \
         int64_t i = 0;                                                                     \
@@ -36,10 +37,7 @@
             const veci inside = vi_iota() < (int32_t)(n - i);                              \
             part[1] = combine(part[1], vf_select(inside, function, vf_set1(neutral)));     \
         }                                                                                  \
-        for (int k = LANES_COUNT / 2; k > 0; k /= 2)                                       \
-            for (int j = 0; j < k; j++)                                                    \
-                part[j] = combine(part[j], part[j + k]);                                   \
-        return part[0];                                                                    \
+        return combine(combine(part[0], part[2]), combine(part[1], part[3]));              \
     }
 
 SEGMENT_OF(TLK_INLINE, sum_segment, 0.0F, COMBINE_SUM, v)
@@ -60,6 +58,7 @@ TLK_INLINE float extreme_of(const float *x, int64_t n, int minimum)
 {
     vecf most[LANES_COUNT];
     vecf sum[LANES_COUNT] = {vf_zero()};
+    TLK_UNROLL
     for (int k = 0; k < LANES_COUNT; k++)
         most[k] = vf_set1(-__builtin_inff());
     int64_t i = 0;
@@ -71,11 +70,16 @@ TLK_INLINE float extreme_of(const float *x, int64_t n, int minimum)
             sum[k] = sum[k] + v;
         }
     }
-    for (; i < n; i += TLK_W) {
-        const int left = n - i < TLK_W ? (int)(n - i) : TLK_W;
-        const vecf v = flipped(vf_load_n(x + i, left), minimum);
-        most[0] = vf_max(most[0], vf_select(vi_iota() < left, v, most[0]));
+    for (; i + TLK_W <= n; i += TLK_W) {
+        const vecf v = flipped(vf_load(x + i), minimum);
+        most[0] = vf_max(most[0], v);
         sum[0] = sum[0] + v;
+    }
+    if (i < n) {
+        const int left = (int)(n - i);
+        const vecf v = flipped(vf_load_n(x + i, left), minimum);
+        most[1] = vf_max(most[1], vf_select(vi_iota() < left, v, most[1]));
+        sum[1] = sum[1] + v;
     }
     if (vf_any_nan((sum[0] + sum[1]) + (sum[2] + sum[3])))
         for (i = 0; i < n; i++)
@@ -106,6 +110,7 @@ SUM_OF(sum_exp_of, sum_exp_segment)
 static float lanes_product(vecf v)
 {
     double product = 1.0;
+    TLK_UNROLL
     for (int i = 0; i < TLK_W; i++)
         product *= (double)v[i];
     return (float)product;
@@ -170,6 +175,7 @@ TLK_INLINE float greatest(const float *x, int64_t n)
 {
     const vecf lowest = vf_set1(-__builtin_inff());
     vecf part[LANES_COUNT];
+    TLK_UNROLL
     for (int k = 0; k < LANES_COUNT; k++)
         part[k] = lowest;
     int64_t i = 0;
@@ -257,24 +263,24 @@ void TLK_FN(tlk_softmax)(const float *x, float *y, int64_t rows, int64_t n, int 
 
 /* ---- over strided elements: whole vectors of columns, elements in order ---- */
 
-/* Long sums are cut as above: what has gathered in float is moved to double every SEGMENT elements. */
-#define STRIDED_SUM(function)                                                                  \
-    do {                                                                                       \
-        vecf part = vf_zero();                                                                 \
-        vecd low = vd_zero();                                                                  \
-        vecd high = vd_zero();                                                                 \
-        for (int64_t i = 0; i < n; i++) {                                                      \
-            const vecf v = whole ? vf_load(x + i * stride) : vf_load_n(x + i * stride, width); \
-            part = part + (function);                                                          \
-            if ((i + 1) % SEGMENT == 0 && n > SEGMENT) {                                       \
-                low = low + vd_from_low(part);                                                 \
-                high = high + vd_from_high(part);                                              \
-                part = vf_zero();                                                              \
-            }                                                                                  \
-        }                                                                                      \
-        if (n > SEGMENT)                                                                       \
-            part = vf_from_halves(low + vd_from_low(part), high + vd_from_high(part));         \
-        return part;                                                                           \
+/* Long sums are cut as above: what has gathered in float is added in double every SEGMENT elements. */
+#define STRIDED_SUM(function)                                                                      \
+    do {                                                                                           \
+        vecd low = vd_zero();                                                                      \
+        vecd high = vd_zero();                                                                     \
+        for (int64_t begin = 0; begin < n; begin += SEGMENT) {                                     \
+            const int64_t end = n - begin < SEGMENT ? n : begin + SEGMENT;                         \
+            vecf part = vf_zero();                                                                 \
+            for (int64_t i = begin; i < end; i++) {                                                \
+                const vecf v = whole ? vf_load(x + i * stride) : vf_load_n(x + i * stride, width); \
+                part = part + (function);                                                          \
+            }                                                                                      \
+            if (n <= SEGMENT)                                                                      \
+                return part;                                                                       \
+            low = low + vd_from_low(part);                                                         \
+            high = high + vd_from_high(part);                                                      \
+        }                                                                                          \
+        return vf_from_halves(low, high);                                                          \
     } while (0)
 
 TLK_INLINE vecf reduce_columns(tlk_reduction reduction, const float *x, int64_t n, int64_t stride, int whole, int width,
@@ -318,6 +324,7 @@ TLK_INLINE void extreme_columns(int vectors, const float *x, float *y, int64_t n
     TLK_UNROLL
     for (int k = 0; k < vectors; k++)
         vf_store_n(y + (int64_t)k * TLK_W, flipped(most[k], minimum), vectors > 1 ? TLK_W : width);
+    TLK_UNROLL
     for (int k = 1; k < vectors; k++)
         sum[0] = sum[0] + sum[k];
     if (vf_any_nan(sum[0]))

@@ -571,10 +571,14 @@ TLK_INLINE vecd vd_load_n(const double *p, int n)
     TLK_INLINE scalar name(vec v)                         \
     {                                                     \
         scalar lanes[width];                              \
-        memcpy(lanes, &v, sizeof v);                      \
+        TLK_UNROLL                                        \
+        for (int i = 0; i < (width); i++)                 \
+            lanes[i] = v[i];                              \
+        TLK_UNROLL                                        \
         for (int half = (width) / 2; half > 0; half /= 2) \
-            for (int i = 0; i < half; i++)                \
-                lanes[i] = op(lanes[i], lanes[i + half]); \
+            TLK_UNROLL                                    \
+        for (int i = 0; i < half; i++)                    \
+            lanes[i] = op(lanes[i], lanes[i + half]);     \
         return lanes[0];                                  \
     }
 #define TLK_ADD(a, b)  ((a) + (b))
