@@ -67,7 +67,8 @@ static inline tlk_output output_rows(elem *y, int64_t row_step, const tlk_activa
 /* Of a matrix product; in gemm.c. */
 tlk_output TLK_REAL_FN(tlk_gemm_output)(const tlk_gemm *gemm);
 
-/* rows * lanes sums on the stage, [rows][stage_step] with whole vectors readable, to y from (row, lane) on. */
+/* rows * lanes sums on the stage, [rows][stage_step], to y from (row, lane) on. Whole vectors can be read and are
+ * written over; there are at most 1024 elements in them. */
 void TLK_ELEMENT_FN(tlk_output_finish)(const tlk_output *output, real *stage, int64_t stage_step, int64_t row,
                                        int64_t lane, int rows, int lanes);
 

@@ -1,37 +1,44 @@
-/* The way of sums to the output tensor, and of elements through a chain of elementwise operators: one pass over the
- * stage for all that is arithmetic, a few vectors at a time, which stay in registers from step to step; one more for
- * each function in between. */
+/* The way of sums to the output tensor, and of elements through a chain of elementwise operators: one step after the
+ * other goes over a stage that stays in the first-level cache. So what is to be done is decided once for a stage, and a
+ * vector takes little more than its loads, its arithmetic and its store. */
 #include "kernels/steps.h"
 
 #include "kernels/isa.h"
 #include "kernels/output.h"
 
-#define TILE  512
-#define ROWS  (TLK_MR > 8 ? 4 : 2) /* of two vectors: a group, which with operands takes twice as many registers */
-#define GROUP (2 * ROWS)
+#define TILE 1024 /* elements; tlk_output_finish gets no more */
 
-#define EACH(expression)                  \
-    do {                                  \
-        TLK_UNROLL                        \
-        for (int k = 0; k < GROUP; k++) { \
-            const vec y = x[k];           \
-            x[k] = expression;            \
-        }                                 \
+/* Rows on the stage, of whole vectors. */
+typedef struct stage_area {
+    tlk_type type;
+    real *stage;
+    int64_t stage_step;
+    int64_t row, lane; /* of the tensors: the first element */
+    int rows, lanes;
+} stage_area;
+
+/* Where the vectors of an operand, or of results, are: from row to row and from vector to vector. */
+typedef struct vectors_at {
+    real *at;
+    int64_t step, next;
+} vectors_at;
+
+/* `expression` of y, on the stage, and of the operand's v, for all vectors. */
+#define EACH(expression)                                           \
+    do {                                                           \
+        const int lanes = area->lanes;                             \
+        const int64_t next = operand->next;                        \
+        for (int r = 0; r < area->rows; r++) {                     \
+            const real *from = area->stage + r * area->stage_step; \
+            const real *with = operand->at + r * operand->step;    \
+            real *to = out->at + r * out->step;                    \
+            for (int i = 0; i < lanes; i += VW, with += next) {    \
+                const vec y = v_load(from + i), v = v_load(with);  \
+                (void)v;                                           \
+                v_store(to + i, expression);                       \
+            }                                                      \
+        }                                                          \
     } while (0)
-
-/* Rows of two vectors of `n` elements each; what there is too little of is repeated: vectors and rows. */
-typedef struct group {
-    int64_t row; /* the first one, counted from that of the pass */
-    int rows;    /* of ROWS */
-    int lane;    /* of the second vector */
-    int n[2];
-} group;
-
-/* From row i of a group to the next. */
-TLK_INLINE int64_t onward(const group *g, int i, int64_t row_step)
-{
-    return i + 1 < g->rows ? row_step : 0;
-}
 
 static TLK_NOINLINE vec gather(tlk_type type, const elem *from, int64_t step, int n)
 {
@@ -49,60 +56,35 @@ TLK_INLINE vec load_lanes(tlk_type type, const elem *from, int64_t step, int n)
     return step == 0 ? v_set1(e_get(type, from)) : gather(type, from, step, n);
 }
 
-/* Of an operand whose first element is that of the pass. */
-TLK_INLINE void load_operand(tlk_type type, const elem *operand, int64_t row_step, int64_t lane_step, const group *g,
-                             vec v[GROUP])
-{
-    const elem *from = operand + g->row * row_step;
-    if (row_step == 0 && lane_step == 0) {
-        v[0] = v_set1(e_get(type, operand));
-        TLK_UNROLL
-        for (int k = 1; k < GROUP; k++)
-            v[k] = v[0];
-    } else if (lane_step == 1 && g->n[0] == VW && g->n[1] == VW) {
-        TLK_UNROLL
-        for (int i = 0; i < ROWS; from += onward(g, i++, row_step)) {
-            v[2 * i] = e_load(type, from);
-            v[2 * i + 1] = e_load(type, from + g->lane);
-        }
-    } else {
-        TLK_UNROLL
-        for (int i = 0; i < ROWS; from += onward(g, i++, row_step)) {
-            v[2 * i] = load_lanes(type, from, lane_step, g->n[0]);
-            v[2 * i + 1] = load_lanes(type, from + g->lane * lane_step, lane_step, g->n[1]);
-        }
-    }
-}
-
-TLK_INLINE void combine(tlk_step_kind kind, const vec v[GROUP], vec x[GROUP])
+static void combine(tlk_step_kind kind, const stage_area *area, const vectors_at *operand, const vectors_at *out)
 {
     switch (kind) {
     case TLK_STEP_ADD:
-        EACH(y + v[k]);
+        EACH(y + v);
         break;
     case TLK_STEP_SUB:
-        EACH(y - v[k]);
+        EACH(y - v);
         break;
     case TLK_STEP_SUB_FROM:
-        EACH(v[k] - y);
+        EACH(v - y);
         break;
     case TLK_STEP_MUL:
-        EACH(y * v[k]);
+        EACH(y * v);
         break;
     case TLK_STEP_DIV:
-        EACH(y / v[k]);
+        EACH(y / v);
         break;
     case TLK_STEP_DIV_INTO:
-        EACH(v[k] / y);
+        EACH(v / y);
         break;
     case TLK_STEP_MIN:
-        EACH(v_select((y < v[k]) | (y != y), y, v[k]));
+        EACH(v_select((y < v) | (y != y), y, v));
         break;
     case TLK_STEP_MAX:
-        EACH(v_select((y > v[k]) | (y != y), y, v[k]));
+        EACH(v_select((y > v) | (y != y), y, v));
         break;
     case TLK_STEP_PRELU:
-        EACH(v_select(y < (real)0, y * v[k], y));
+        EACH(v_select(y < (real)0, y * v, y));
         break;
     default:
         break;
@@ -110,16 +92,15 @@ TLK_INLINE void combine(tlk_step_kind kind, const vec v[GROUP], vec x[GROUP])
 }
 
 /* An activation that is_arithmetic. */
-TLK_INLINE void activate(const tlk_activation *activation, vec x[GROUP])
+static void activate(const tlk_activation *activation, const stage_area *area, const vectors_at *out)
 {
+    const vectors_at *operand = &(vectors_at){area->stage, 0, 0}; /* none */
     real low;
     real high;
     const vec a = v_set1((real)activation->a);
     const vec b = v_set1((real)activation->b);
     const vec one = v_set1(1);
     switch (activation->kind) {
-    case TLK_LINEAR:
-        break;
     case TLK_LEAKY_RELU:
         EACH(v_select(y < (real)0, a * y, y));
         break;
@@ -131,7 +112,8 @@ TLK_INLINE void activate(const tlk_activation *activation, vec x[GROUP])
         break;
     default:
         (void)activation_is_clamp(activation, &low, &high);
-        EACH(v_max(v_set1(low), v_min(v_set1(high), y))); /* as tlk_block does it */
+        const vec lowest = v_set1(low), highest = v_set1(high);
+        EACH(v_max(lowest, v_min(highest, y))); /* as tlk_block does it */
         break;
     }
 }
@@ -188,103 +170,60 @@ static TLK_NOINLINE void store_lanes(tlk_type type, elem *y, int64_t step, vec v
         y[i * step] = lanes[i];
 }
 
-/* Rows of at most two vectors on the stage, the first element of which is (row, lane) of all tensors. */
-typedef struct stage_area {
-    tlk_type type;
-    real *stage;
-    int64_t stage_step;
-    int64_t row, lane;
-    int64_t rows;
-    int lanes;
-    bool folded; /* these rows are one row of the tensors */
-} stage_area;
-
-static int64_t row_step_of(const stage_area *area, int64_t row_step, int64_t lane_step)
+/* A step's operand: where it is, if all that is in its vectors is its own, or on `stage`. */
+static vectors_at load_operand(const tlk_step *step, const stage_area *area, real *stage)
 {
-    return area->folded ? area->lanes * lane_step : row_step;
+    const elem *from = (const elem *)step->operand + area->row * step->row_step + area->lane * step->lane_step;
+#if E_IS_REAL
+    if (step->lane_step == 1 && area->lanes % VW == 0)
+        return (vectors_at){(real *)from, step->row_step, VW}; /* which is only read */
+#endif
+    const int lanes = step->lane_step == 0 ? 1 : area->lanes;
+    const int64_t row = (lanes + VW - 1) / VW * VW;
+    for (int r = 0; r < (step->row_step == 0 ? 1 : area->rows); r++)
+        for (int i = 0; i < lanes; i += VW)
+            v_store(stage + r * row + i, load_lanes(area->type, from + r * step->row_step + i * step->lane_step,
+                                                    step->lane_step, lanes - i < VW ? lanes - i : VW));
+    return (vectors_at){stage, step->row_step == 0 ? 0 : row, step->lane_step == 0 ? 0 : VW};
+}
+
+/* To the output, whatever its steps. */
+static void store_rows(const tlk_output *output, const stage_area *area, elem *y)
+{
+    const real *from = area->stage;
+    const int lanes = area->lanes, whole = output->lane_step == 1 ? lanes / VW * VW : 0;
+    for (int r = 0; r < area->rows; r++, from += area->stage_step, y += output->row_step) {
+        for (int i = 0; i < whole; i += VW)
+            e_store(area->type, y + i, v_load(from + i));
+        for (int i = whole; i < lanes; i += VW)
+            store_lanes(area->type, y + i * output->lane_step, output->lane_step, v_load(from + i),
+                        lanes - i < VW ? lanes - i : VW);
+    }
 }
 
 /* Steps begin <= step < end, all arithmetic: to the output, or in place if there is none. */
 static void run_pass(const tlk_output *output, const tlk_step *const *begin, const tlk_step *const *end,
                      const stage_area *area)
 {
-    const bool wide = area->lanes > VW;
-    group places = {.lane = wide ? VW : 0, .n = {wide ? VW : area->lanes, wide ? area->lanes - VW : area->lanes}};
-    const group *g = &places;
-    for (; places.row < area->rows; places.row += ROWS) {
-        vec x[GROUP];
-        real *at = area->stage + g->row * area->stage_step;
-        places.rows = area->rows - g->row < ROWS ? (int)(area->rows - g->row) : ROWS;
-        TLK_UNROLL
-        for (int i = 0; i < ROWS; at += onward(g, i++, area->stage_step)) {
-            x[2 * i] = v_load(at);
-            x[2 * i + 1] = v_load(at + g->lane);
+    real operands[TILE] __attribute__((aligned(64)));
+    vectors_at out = {area->stage, area->stage_step, VW};
+    elem *y = output == NULL ? NULL : output->y + area->row * output->row_step + area->lane * output->lane_step;
+    for (const tlk_step *const *s = begin; s < end; s++) {
+#if E_IS_REAL
+        if (y != NULL && s + 1 == end && output->lane_step == 1 && area->lanes % VW == 0) {
+            out = (vectors_at){y, output->row_step, VW};
+            y = NULL;
         }
-        for (const tlk_step *const *s = begin; s < end; s++) {
-            const tlk_step *step = *s;
-            if (tlk_step_has_operand(step)) {
-                vec v[GROUP];
-                load_operand(area->type,
-                             (const elem *)step->operand + area->row * step->row_step + area->lane * step->lane_step,
-                             row_step_of(area, step->row_step, step->lane_step), step->lane_step, g, v);
-                combine(step->kind, v, x);
-            } else {
-                activate(&step->activation, x);
-            }
-        }
-        if (output == NULL) {
-            at = area->stage + g->row * area->stage_step;
-            TLK_UNROLL
-            for (int i = 0; i < ROWS; at += onward(g, i++, area->stage_step)) {
-                v_store(at, x[2 * i]);
-                v_store(at + g->lane, x[2 * i + 1]);
-            }
-            continue;
-        }
-        const int64_t row_step = row_step_of(area, output->row_step, output->lane_step);
-        elem *y = output->y + area->row * output->row_step + area->lane * output->lane_step + g->row * row_step;
-        if (output->lane_step == 1 && area->lanes % VW == 0) {
-            TLK_UNROLL
-            for (int i = 0; i < ROWS; y += onward(g, i++, row_step)) {
-                e_store(area->type, y, x[2 * i]);
-                e_store(area->type, y + g->lane, x[2 * i + 1]);
-            }
+#endif
+        if (tlk_step_has_operand(*s)) {
+            const vectors_at operand = load_operand(*s, area, operands);
+            combine((*s)->kind, area, &operand, &out);
         } else {
-            TLK_UNROLL
-            for (int i = 0; i < ROWS; y += onward(g, i++, row_step)) {
-                store_lanes(area->type, y, output->lane_step, x[2 * i], g->n[0]);
-                store_lanes(area->type, y + g->lane * output->lane_step, output->lane_step, x[2 * i + 1], g->n[1]);
-            }
+            activate(&(*s)->activation, area, &out);
         }
     }
-}
-
-/* Longer rows are cut, or, if they are few, folded. */
-static void run_passes(const tlk_output *output, const tlk_step *const *begin, const tlk_step *const *end,
-                       stage_area all)
-{
-    if (all.lanes <= 2 * VW || all.rows >= ROWS) {
-        for (int i = 0; i < all.lanes; i += 2 * VW) {
-            stage_area part = all;
-            part.stage += i;
-            part.lane += i;
-            part.lanes = all.lanes - i < 2 * VW ? all.lanes - i : 2 * VW;
-            run_pass(output, begin, end, &part);
-        }
-        return;
-    }
-    for (int64_t r = 0; r < all.rows; r++) {
-        const int rest = all.lanes % (2 * VW);
-        stage_area part = {all.type, all.stage + r * all.stage_step, 2 * VW, all.row + r,
-                           all.lane, all.lanes / (2 * VW),           2 * VW, true};
-        run_pass(output, begin, end, &part);
-        part.stage += all.lanes - rest;
-        part.lane += all.lanes - rest;
-        part.rows = 1;
-        part.lanes = rest;
-        if (rest > 0)
-            run_pass(output, begin, end, &part);
-    }
+    if (y != NULL)
+        store_rows(output, area, y);
 }
 
 void TLK_ELEMENT_FN(tlk_output_finish)(const tlk_output *output, real *stage, int64_t stage_step, int64_t row,
@@ -303,8 +242,8 @@ void TLK_ELEMENT_FN(tlk_output_finish)(const tlk_output *output, real *stage, in
         while (end < count && is_arithmetic(program[end]))
             end++;
         if (begin < end || end == count)
-            run_passes(end == count ? output : NULL, program + begin, program + end,
-                       (stage_area){output->type, stage, stage_step, row, lane, rows, lanes, false});
+            run_pass(end == count ? output : NULL, program + begin, program + end,
+                     &(stage_area){output->type, stage, stage_step, row, lane, rows, lanes});
         if (end == count)
             return;
         const bool dense = lanes == stage_step;
