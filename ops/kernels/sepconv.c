@@ -9,6 +9,10 @@
 #include "kernels/rowblocks.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
+/* A sample's x and y of more elements come from beyond the second-level cache; no more weights than these stay in it
+ * meanwhile. */
+#define FAR_DATA     ((int64_t)(2097152 / sizeof(real)))
+#define NEAR_WEIGHTS ((int64_t)(131072 / sizeof(real)))
 
 /* ---- packed weights: depthwise, bias, pointwise, each at a whole vector ---- */
 
@@ -85,6 +89,8 @@ struct job {
     const real *h;
     int64_t depth;
     tlk_output output; /* of this sample; rows are filters in channels_first, steps in channels_last */
+    const real *x;     /* of this sample */
+    const tlk_sepconv_data *data;
 };
 
 /* `rows` lanes of the sums of `steps` steps, sums `apart` apart, to y's rows from f on. */
@@ -173,9 +179,29 @@ static void pointwise_first(const struct job *job, int64_t t, int steps)
     }
 }
 
+static bool is_far(const struct job *job)
+{
+    const tlk_sepconv *s = job->s;
+    const int64_t x = s->channels * job->data->length, y = s->filters * job->data->out_length;
+    return s->filters * job->depth <= NEAR_WEIGHTS && x + y > FAR_DATA;
+}
+
+/* What the i-th product of a tile asks for: of `steps` steps from t on, lines of y, then of x, as tlk_block_ahead. */
+static const real *ahead_in_time(const struct job *job, int64_t t, int64_t steps, int64_t i)
+{
+    const tlk_sepconv *s = job->s;
+    const int64_t size = s->filters * steps, each = job->depth / 2 * (64 / (int64_t)sizeof(real));
+    if (each * i < size)
+        return job->output.y + t * s->filters + each * i;
+    const int64_t begin = MIN(t * s->stride, job->data->length), count = steps * MIN(s->stride, job->data->length);
+    return tlk_block_ahead(job->x + begin * s->channels, count * s->channels, job->depth, i - (size + each - 1) / each);
+}
+
 static void pointwise_last(const struct job *job, int64_t t, int steps)
 {
     const tlk_sepconv *s = job->s;
+    const int64_t end = t + steps, next_steps = MIN(tile_steps(s), job->data->out_length - end);
+    const bool in_time = next_steps > 0 && is_far(job);
     const int64_t groups = (s->channels + VW - 1) / VW;
     const int strips = (steps + TLK_MR - 1) / TLK_MR;
     for (int64_t f = 0; f < s->filters; f += TLK_NR) {
@@ -183,15 +209,17 @@ static void pointwise_last(const struct job *job, int64_t t, int steps)
         for (int strip = 0; strip < strips; strip++) {
             const int step = steps * strip / strips;
             const int rows = steps * (strip + 1) / strips - step;
-            tlk_block block = {
-                .depth = job->depth,
-                .a = job->h + step * VW,
-                .a_stride = (TLK_LAST_TILE + 1) * VW,
-                .groups = groups,
-                .group_size = s->channels - (groups - 1) * VW,
-                .b = job->pointwise + f * job->depth,
-                .bias = job->biases + f,
-                .ahead = tlk_block_ahead(job->pointwise + next * job->depth, TLK_NR * job->depth, job->depth, strip)};
+            const real *ahead =
+                in_time ? ahead_in_time(job, end, next_steps, f / TLK_NR * strips + strip)
+                        : tlk_block_ahead(job->pointwise + next * job->depth, TLK_NR * job->depth, job->depth, strip);
+            tlk_block block = {.depth = job->depth,
+                               .a = job->h + step * VW,
+                               .a_stride = (TLK_LAST_TILE + 1) * VW,
+                               .groups = groups,
+                               .group_size = s->channels - (groups - 1) * VW,
+                               .b = job->pointwise + f * job->depth,
+                               .bias = job->biases + f,
+                               .ahead = ahead};
             output_block(&job->output, TLK_REAL_FN(tlk_block_by_lanes), &block, t + step, f, rows,
                          (int)MIN(TLK_NR, s->filters - f));
         }
@@ -211,17 +239,18 @@ static void run(const tlk_sepconv *s, const void *packed, const tlk_sepconv_data
                       .pointwise = weights + pointwise_at(s),
                       .h = h,
                       .depth = s->channels * s->multiplier,
-                      .output = output_rows((real *)data->y + y_begin, row_step, &s->activation, data->steps)};
-    const real *x = (const real *)data->x + n * s->channels * data->length;
+                      .output = output_rows((real *)data->y + y_begin, row_step, &s->activation, data->steps),
+                      .x = (const real *)data->x + n * s->channels * data->length,
+                      .data = data};
     tlk_depthwise depthwise = {0};
     TLK_REAL_FN(tlk_depthwise_prepare)(&depthwise, s, weights, (void *)scratch);
     for (int64_t t = t_begin; t < t_end; t += tile_steps(s)) {
         const int steps = (int)MIN(tile_steps(s), t_end - t);
         if (is_last(s)) {
-            TLK_REAL_FN(tlk_depthwise_last)(&depthwise, x, data->length, data->pad_left, t, steps, h);
+            TLK_REAL_FN(tlk_depthwise_last)(&depthwise, job.x, data->length, data->pad_left, t, steps, h);
             pointwise_last(&job, t, steps);
         } else {
-            TLK_REAL_FN(tlk_depthwise_first)(&depthwise, x, data->length, data->pad_left, t, steps, h);
+            TLK_REAL_FN(tlk_depthwise_first)(&depthwise, job.x, data->length, data->pad_left, t, steps, h);
             pointwise_first(&job, t, steps);
         }
     }

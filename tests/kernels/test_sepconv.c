@@ -289,6 +289,28 @@ START_TEST(test_many_weights)
 }
 END_TEST
 
+/* More than the second-level cache keeps: what the next tile needs is asked for, if there is one. */
+START_TEST(test_far_data)
+{
+    for (int64_t stride = 1; stride <= 2; stride++) {
+        const problem p = {.s = {.type = (tlk_type)(_i / 2),
+                                 .layout = (tlk_layout)(_i % 2),
+                                 .channels = 20,
+                                 .multiplier = 1,
+                                 .filters = 45,
+                                 .kernel_size = 3,
+                                 .stride = stride,
+                                 .dilation = 8},
+                           .batch = 1,
+                           .length = 9000 * stride,
+                           .pad_left = 16,
+                           .out_length = 9000,
+                           .bias = true};
+        check_problem(&p, (uint32_t)stride);
+    }
+}
+END_TEST
+
 /* How a float is not finite: 0 finite, 1 NaN, 2 +infinity, 3 -infinity. */
 static int kind_of(double x)
 {
@@ -492,6 +514,7 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, test_random_shapes, 0, 4);
     tcase_add_loop_test(tests, test_many_weights, 0, 2);
+    tcase_add_loop_test(tests, test_far_data, 0, 4);
     tcase_add_loop_test(tests, test_not_finite, 0, 4);
     tcase_add_loop_test(tests, test_near_taps, 1, 3);
     tcase_add_test(tests, test_order_of_taps);
