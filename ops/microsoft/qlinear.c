@@ -4,6 +4,7 @@
 #include "microsoft/microsoft.h"
 #include "onnx/conv.h"
 #include "onnx/elementwise.h"
+#include "onnx/quant.h"
 
 typedef struct quantity {
     float scale;
@@ -43,23 +44,36 @@ typedef struct pairs {
     float units[2]; /* what a step of each operand is, in steps of the result, together */
 } pairs;
 
-static void pair_row(const void *context, const int64_t *in, int64_t at, int64_t n)
+/* What n elements of each of `rows` rows of operand k stand for, and how far apart the rows are then: a row that all
+ * share is there once, and so is an element that all of a row share. */
+static int64_t load_rows(const pairs *p, int k, int64_t at, int64_t rows, int64_t n, float *values)
 {
-    enum { BLOCK = 512 };
+    const float zero = (float)p->zeros[k];
+    const int64_t next = p->map->next[k], each = p->map->step[k] ? n : 1;
+    const int64_t together = next == each ? rows : 1, calls = next == 0 ? 1 : rows / together;
+    for (int64_t i = 0; i < calls; i++)
+        tlk_get()->dequantize(p->in[k] + at + i * next, 1, p->is_signed, values + i * each, together * each,
+                              together * each, &p->units[k], &zero);
+    return next == 0 ? 0 : each;
+}
+
+static void pair_rows(const void *context, const int64_t *in, int64_t at, int64_t rows, int64_t n)
+{
+    enum { BLOCK = 1024 };
     const pairs *p = context;
     const int32_t *step = p->map->step;
-    const float zeros[] = {(float)p->zeros[0], (float)p->zeros[1]};
-    float values[2][BLOCK];
-    for (int64_t i = 0; i < n; i += BLOCK) {
-        const int64_t m = nn_min(n - i, BLOCK);
-        for (int k = 0; k < 2; k++) {
-            const int64_t count = step[k] ? m : 1;
-            tlk_get()->dequantize(p->in[k] + in[k] + i * step[k], 1, p->is_signed, values[k], count, count,
-                                  &p->units[k], &zeros[k]);
+    const int64_t high = n < BLOCK ? BLOCK / n : 1, wide = nn_min(n, BLOCK);
+    float values[2][BLOCK], results[BLOCK];
+    for (int64_t r = 0; r < rows; r += high)
+        for (int64_t i = 0; i < n; i += wide) {
+            const int64_t h = nn_min(rows - r, high), w = nn_min(n - i, wide);
+            int64_t next[2];
+            for (int k = 0; k < 2; k++)
+                next[k] = load_rows(p, k, in[k] + r * p->map->next[k] + i * step[k], h, w, values[k]);
+            tlk_get()->binary_rows(p->function, values[0], next[0], step[0], values[1], next[1], step[1], results, h,
+                                   w);
+            tlk_get()->quantize(results, p->y + at + r * n + i, 1, h * w, 1, p->zero, p->low, p->low + 255);
         }
-        tlk_get()->binary(p->function, values[0], step[0], values[1], step[1], values[0], m);
-        tlk_get()->quantize(values[0], p->y + at + i, 1, m, 1, p->zero, p->low, p->low + 255);
-    }
 }
 
 static tl_status pair_reshape(tl_call *call)
@@ -92,7 +106,7 @@ static tl_status pair_run(tl_call *call, tlk_binary function)
                      .low = is_signed ? -128 : 0,
                      .units = {function == TLK_MUL ? 1 : a.scale / y.scale,
                                function == TLK_MUL ? a.scale * b.scale / y.scale : b.scale / y.scale}};
-    op_map_run(call, p.map, pair_row, &p);
+    op_map_run_rows(call, p.map, pair_rows, &p);
     return TL_OK;
 }
 
@@ -113,10 +127,16 @@ typedef float (*function)(float x, float parameter);
 /* What each byte of `from` becomes. */
 static void make_table(uint8_t *table, tl_type type, quantity from, quantity to, function f, float parameter)
 {
-    for (int k = 0; k < 256; k++) {
-        const float x = (float)(number(type, k) - from.zero) * from.scale;
-        table[k] = to_byte(type, (f ? f(x, parameter) : x) / to.scale, to.zero);
-    }
+    const int32_t low = type == TL_INT8 ? -128 : 0;
+    const float zero = (float)from.zero;
+    uint8_t bytes[256];
+    float values[256];
+    for (int k = 0; k < 256; k++)
+        bytes[k] = (uint8_t)k;
+    tlk_get()->dequantize(bytes, 1, low < 0, values, 256, 256, &from.scale, &zero);
+    for (int k = 0; f && k < 256; k++)
+        values[k] = f(values[k], parameter);
+    tlk_get()->quantize(values, table, 1, 256, to.scale, to.zero, low, low + 255);
 }
 
 static tl_status one_run(tl_call *call, function f, float parameter)
@@ -131,8 +151,7 @@ static tl_status one_run(tl_call *call, function f, float parameter)
     if (status != TL_OK)
         return status;
     make_table(table, call->inputs[0]->type, from, to, f, parameter);
-    for (int64_t i = 0, n = op_elements(call->inputs[0]); i < n; i++)
-        y[i] = table[x[i]];
+    quant_lookup(table, x, 1, op_elements(call->inputs[0]), y, 0);
     return TL_OK;
 }
 
@@ -215,9 +234,7 @@ static tl_status concat_run(tl_call *call)
         if (status != TL_OK)
             break;
         make_table(table, y->type, from, to, NULL, 0);
-        for (int64_t o = 0; o < outer; o++)
-            for (int64_t i = 0; i < row; i++)
-                data[o * stride + i] = table[((const uint8_t *)x->data)[o * row + i]];
+        quant_lookup(table, x->data, outer, row, data, stride);
         data += row;
     }
     return status;

@@ -16,14 +16,21 @@ static tl_status lookup_reshape(tl_call *call)
     return TL_OK;
 }
 
+void quant_lookup(const uint8_t *restrict table, const uint8_t *restrict x, int64_t rows, int64_t n,
+                  uint8_t *restrict y, int64_t y_row_step)
+{
+    for (int64_t r = 0; r < rows; r++, x += n, y += y_row_step)
+#pragma GCC unroll 8
+        for (int64_t i = 0; i < n; i++)
+            y[i] = table[x[i]];
+}
+
 static void lookup_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const tl_call *call = context;
-    const uint8_t *restrict x = call->inputs[0]->data, *restrict table = call->inputs[1]->data;
-    uint8_t *restrict y = call->outputs[0]->data;
     (void)thread;
-    for (int64_t i = begin; i < end; i++)
-        y[i] = table[x[i]];
+    quant_lookup(call->inputs[1]->data, (const uint8_t *)call->inputs[0]->data + begin, 1, end - begin,
+                 (uint8_t *)call->outputs[0]->data + begin, 0);
 }
 
 static tl_status lookup_run(tl_call *call)

@@ -75,6 +75,51 @@ START_TEST(pairs)
 }
 END_TEST
 
+/* Where element k of `out` comes from, under broadcasting. */
+static int64_t source(const tl_tensor *x, const int64_t *out, int64_t k)
+{
+    int64_t at = 0, step = 1;
+    for (int32_t i = x->rank - 1; i >= 0; i--) {
+        if (x->dims[i] > 1)
+            at += k % out[i] * step;
+        step *= x->dims[i];
+        k /= out[i];
+    }
+    return at;
+}
+
+/* Each operand has any axes, or stands still along them: short rows go together, long ones in parts. */
+START_TEST(broadcast_rows)
+{
+    static const int64_t rows[] = {1, 2, 3, 16, 300, 1500};
+    random_seed(22);
+    for (int i = 0; i < 200; i++) {
+        const bool product = i % 2;
+        const int64_t dims[] = {random_int(1, 3), random_int(1, 40), random_int(1, 5), rows[i % 6]};
+        int64_t sides[2][4], out[4];
+        for (int k = 0; k < 4; k++) {
+            sides[0][k] = random_int(0, 2) ? dims[k] : 1;
+            sides[1][k] = random_int(0, 2) ? dims[k] : 1;
+            out[k] = sides[0][k] > sides[1][k] ? sides[0][k] : sides[1][k];
+        }
+        quantity a = make(bytes[i / 2 % 2], 0.03, 4, sides[0]), b = make(bytes[i / 2 % 2], 0.02, 4, sides[1]),
+                 y = make(bytes[i / 2 % 2], 0.05, 0, NULL);
+        fake_case test = PLAIN_CASE(product ? &tl_op_QLinearMul_1 : &tl_op_QLinearAdd_1, &a.x, &a.scale, &a.zero, &b.x,
+                                    &b.scale, &b.zero, &y.scale, &y.zero);
+        run_ok(&test);
+        assert_shape(&test.outputs[0], 4, out);
+        for (int64_t k = 0; k < elements(&test.outputs[0]); k++) {
+            const double u = real(&a, source(&a.x, out, k)), v = real(&b, source(&b.x, out, k));
+            assert_stands_for(&test.outputs[0], k, &y, product ? u * v : u + v);
+        }
+        fake_free(&test);
+        unmake(&a);
+        unmake(&b);
+        unmake(&y);
+    }
+}
+END_TEST
+
 START_TEST(functions)
 {
     const fake_attribute alpha[] = {ATTR_F("alpha", 0.25F)};
@@ -470,6 +515,7 @@ int main(void)
 {
     Suite *suite = suite_create("qlinear");
     ADD_TEST(suite, pairs);
+    ADD_TEST(suite, broadcast_rows);
     ADD_TEST(suite, functions);
     ADD_TEST(suite, parts);
     ADD_TEST(suite, mean);
