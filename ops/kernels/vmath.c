@@ -395,6 +395,59 @@ void TLK_FN(tlk_dequantize)(const void *x, int size, int is_signed, float *y, in
         dequantize(x, 4, 1, y, n, row, scale, zero);
 }
 
+#if defined TLK_ISA_AVX512
+/* Of 32 bytes as 16 bits each. An instruction chooses from two vectors of 16 bits by 6 bits; the table's 256 bytes are
+ * 128 times 16 bits. */
+TLK_INLINE __m512i look_up_words(const __m512i table[4], __m512i x)
+{
+    const __m512i pair = _mm512_srli_epi16(x, 1);
+    const __m512i low = _mm512_permutex2var_epi16(table[0], pair, table[1]);
+    const __m512i high = _mm512_permutex2var_epi16(table[2], pair, table[3]);
+    const __m512i both = _mm512_mask_blend_epi16(_mm512_test_epi16_mask(x, _mm512_set1_epi16(0x80)), low, high);
+    const __m512i odd = _mm512_and_si512(_mm512_slli_epi16(x, 3), _mm512_set1_epi16(8));
+    return _mm512_and_si512(_mm512_srlv_epi16(both, odd), _mm512_set1_epi16(0xff));
+}
+
+/* Of 64 bytes. */
+TLK_INLINE __m512i look_up(const __m512i table[4], __m512i x)
+{
+    const __m512i even = look_up_words(table, _mm512_and_si512(x, _mm512_set1_epi16(0xff)));
+    const __m512i odd = look_up_words(table, _mm512_srli_epi16(x, 8));
+    return _mm512_or_si512(even, _mm512_slli_epi16(odd, 8));
+}
+
+static void lookup_row(const uint8_t *table, const uint8_t *x, int64_t n, uint8_t *y)
+{
+    __m512i vectors[4];
+    for (int v = 0; v < 4; v++)
+        vectors[v] = _mm512_loadu_si512(table + v * 64);
+    int64_t i = 0;
+    for (; i + 64 <= n; i += 64)
+        _mm512_storeu_si512(y + i, look_up(vectors, _mm512_loadu_si512(x + i)));
+    const __mmask64 rest = i < n ? UINT64_MAX >> (64 - (n - i)) : 0;
+    _mm512_mask_storeu_epi8(y + i, rest, look_up(vectors, _mm512_maskz_loadu_epi8(rest, x + i)));
+}
+#endif
+
+void TLK_FN(tlk_lookup)(const uint8_t *restrict table, const uint8_t *restrict x, int64_t rows, int64_t n,
+                        uint8_t *restrict y, int64_t y_row_step)
+{
+    for (int64_t r = 0; r < rows; r++, x += n, y += y_row_step) {
+#if defined TLK_ISA_AVX512
+        if (n >= 16) {
+            lookup_row(table, x, n, y);
+            continue;
+        }
+#endif
+#pragma GCC unroll 8
+        for (int64_t i = 0; i < n; i++) {
+            int found = table[x[i]];
+            TLK_IN_POINTER(found); /* or vectors would be put together byte by byte */
+            y[i] = (uint8_t)found;
+        }
+    }
+}
+
 void TLK_FN(tlk_extremes)(const float *x, int64_t n, float *low, float *high)
 {
     vecf lows[4] = {vf_zero()};

@@ -70,6 +70,9 @@ typedef enum tlk_gru {
     KERNEL(void, dequantize,                                                                                         \
            (const void *x, int size, int is_signed, float *y, int64_t n, int64_t row, const float *scale,            \
             const float *zero))                                                                                      \
+    /* What a table of 256 bytes has for `rows` rows of n bytes, which in y are y_row_step apart; y is not x. */     \
+    KERNEL(void, lookup,                                                                                             \
+           (const uint8_t *table, const uint8_t *x, int64_t rows, int64_t n, uint8_t *y, int64_t y_row_step))        \
     /* The least and the largest of n numbers and 0; NaN counts as 0. */                                             \
     KERNEL(void, extremes, (const float *x, int64_t n, float *low, float *high))                                     \
     /* n floats cut to whole numbers, towards 0; 0 is returned if one does not fit, and then y is undefined. */      \

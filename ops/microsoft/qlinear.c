@@ -4,7 +4,6 @@
 #include "microsoft/microsoft.h"
 #include "onnx/conv.h"
 #include "onnx/elementwise.h"
-#include "onnx/quant.h"
 
 typedef struct quantity {
     float scale;
@@ -151,7 +150,7 @@ static tl_status one_run(tl_call *call, function f, float parameter)
     if (status != TL_OK)
         return status;
     make_table(table, call->inputs[0]->type, from, to, f, parameter);
-    quant_lookup(table, x, 1, op_elements(call->inputs[0]), y, 0);
+    tlk_get()->lookup(table, x, 1, op_elements(call->inputs[0]), y, 0);
     return TL_OK;
 }
 
@@ -234,7 +233,7 @@ static tl_status concat_run(tl_call *call)
         if (status != TL_OK)
             break;
         make_table(table, y->type, from, to, NULL, 0);
-        quant_lookup(table, x->data, outer, row, data, stride);
+        tlk_get()->lookup(table, x->data, outer, row, data, stride);
         data += row;
     }
     return status;

@@ -1,5 +1,6 @@
 /* A function of bytes by its table: what rules_quantized.c makes of operators between DequantizeLinear and
  * QuantizeLinear. */
+#include "kernels/kernels.h"
 #include "onnx/nn.h"
 #include "onnx/quant.h"
 #include "onnx/steps.h"
@@ -16,21 +17,12 @@ static tl_status lookup_reshape(tl_call *call)
     return TL_OK;
 }
 
-void quant_lookup(const uint8_t *restrict table, const uint8_t *restrict x, int64_t rows, int64_t n,
-                  uint8_t *restrict y, int64_t y_row_step)
-{
-    for (int64_t r = 0; r < rows; r++, x += n, y += y_row_step)
-#pragma GCC unroll 8
-        for (int64_t i = 0; i < n; i++)
-            y[i] = table[x[i]];
-}
-
 static void lookup_task(void *context, int64_t begin, int64_t end, int32_t thread)
 {
     const tl_call *call = context;
     (void)thread;
-    quant_lookup(call->inputs[1]->data, (const uint8_t *)call->inputs[0]->data + begin, 1, end - begin,
-                 (uint8_t *)call->outputs[0]->data + begin, 0);
+    tlk_get()->lookup(call->inputs[1]->data, (const uint8_t *)call->inputs[0]->data + begin, 1, end - begin,
+                      (uint8_t *)call->outputs[0]->data + begin, 0);
 }
 
 static tl_status lookup_run(tl_call *call)

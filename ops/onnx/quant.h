@@ -39,10 +39,6 @@ tl_status quant_check(const tl_call *call, size_t k, const tl_tensor *to, int32_
 /* A zero point (NULL: 0) for each element of a shape, or one for all; returns the step from one to the next, 0 or 1. */
 int64_t quant_zeros(const tl_tensor *zero, const tl_tensor *shape, int32_t axis, int32_t *to);
 
-/* What a table of 256 bytes has for `rows` rows of n bytes, which in y are so far apart. */
-void quant_lookup(const uint8_t *restrict table, const uint8_t *restrict x, int64_t rows, int64_t n,
-                  uint8_t *restrict y, int64_t y_row_step);
-
 /* A matrix product's factor with an axis for each zero point and none other: A without its columns, B without rows. */
 tl_tensor quant_rows(const tl_tensor *a);
 tl_tensor quant_columns(const tl_tensor *b);

@@ -206,6 +206,32 @@ static void check_quotients(const tlk_kernels *kernels, int64_t n, int before, u
     guarded_free(&x);
 }
 
+static void check_lookup(const tlk_kernels *kernels, int64_t n, int before, uint32_t *state)
+{
+    enum { ROWS = 3 };
+    guarded table = guarded_alloc(256, before), x = guarded_alloc((size_t)(ROWS * n), before);
+    const int64_t step = n + random_below(state, 20);
+    guarded y = guarded_alloc((size_t)((ROWS - 1) * step + n), before);
+    for (int i = 0; i < 256; i++)
+        ((uint8_t *)table.data)[i] = (uint8_t)random_below(state, 256);
+    for (int64_t i = 0; i < ROWS * n; i++)
+        ((uint8_t *)x.data)[i] = (uint8_t)(n < 256 ? random_below(state, 256) : i);
+    memset(y.data, 0x5a, y.size);
+    kernels->lookup(table.data, x.data, ROWS, n, y.data, step);
+    for (int64_t i = 0; i < (ROWS - 1) * step + n; i++)
+        ck_assert_int_eq(((uint8_t *)y.data)[i],
+                         i % step < n ? ((uint8_t *)table.data)[((uint8_t *)x.data)[i / step * n + i % step]] : 0x5a);
+    guarded_free(&table);
+    guarded_free(&x);
+    guarded_free(&y);
+}
+
+START_TEST(test_lookup)
+{
+    for_all(check_lookup);
+}
+END_TEST
+
 START_TEST(test_quotients)
 {
     for_all(check_quotients);
@@ -253,6 +279,7 @@ int main(void)
     tcase_add_test(tests, test_chains);
     tcase_add_test(tests, test_quantized);
     tcase_add_test(tests, test_quotients);
+    tcase_add_test(tests, test_lookup);
     tcase_add_test(tests, test_softmax);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
