@@ -2,7 +2,8 @@
  * quads of four channels for each pixel, padded with its zero point, so that every tap of the window is a run of the
  * kernels' product (kernels/bytes.h) that reads it in place. Where a stride leads over pixels, those of each remainder
  * lie together. A channel that has a filter of its own stays bytes; quads are what neighbouring taps of a remainder
- * read. */
+ * read. A single channel, as recordings have, would fill a quarter of each quad: four neighbouring taps become
+ * channels, each of which has the data from its tap on. */
 #include "onnx/byte_product.h"
 #include "onnx/conv.h"
 #include "onnx/quant.h"
@@ -32,11 +33,14 @@ typedef struct quant_filters {
     int narrow;                              /* taps of a quad, where a channel has a filter of its own, or 0 */
     int64_t remainders, apart;               /* then: of the last axis; how far apart such neighbours are */
     int64_t runs, depth;                     /* as the kernel takes them */
+    int64_t tap_step, step;                  /* in a filter: from tap to tap, and from channel to channel */
     size_t each, size; /* bytes of one packed group, and of all with the sums; SIZE_MAX: too many */
 } quant_filters;
 
 typedef struct quant_plan {
-    conv_geometry g;
+    conv_geometry given, g; /* g: as it is computed, perhaps of folded taps */
+    int64_t shift;          /* in the data, from channel to channel */
+    size_t line;            /* in the workspace, where taps are folded: the data with what is outside */
     quant_filters filters;
     int64_t phases[CONV_MAX_SPATIAL]; /* remainders of pixels by the stride that some tap reads */
     int64_t sizes[CONV_MAX_SPATIAL];  /* pixels of each remainder */
@@ -59,6 +63,7 @@ typedef struct filter_terms {
 
 typedef struct quant_state {
     void *packed; /* constant filters, or NULL */
+    bool folded;  /* four taps of their one channel are channels */
     void *memory; /* of the terms, where all inputs but the data are constant, or NULL */
     filter_terms terms;
     steps_program steps;
@@ -82,15 +87,21 @@ static bool begins_quad(const quant_filters *f, int64_t k)
     return f->narrow == 0 || k / f->remainders % f->narrow == 0;
 }
 
-static quant_filters filters_of(const tl_tensor *w, int64_t groups, const conv_window *window)
+static quant_filters filters_of(const tl_tensor *w, int64_t groups, const conv_window *window, bool folded)
 {
     quant_filters f = {.groups = groups,
                        .filters = w->dims[0] / groups,
                        .channels = w->dims[1],
                        .taps = op_product(w, 2, w->rank),
                        .size = SIZE_MAX};
+    if (folded) {
+        f.channels = TLK_QUAD;
+        f.taps = nn_ceil_div(f.taps, TLK_QUAD);
+    }
     f.runs = f.taps;
     f.depth = f.channels;
+    f.tap_step = folded ? TLK_QUAD : 1;
+    f.step = folded ? 1 : f.taps;
     if (f.filters == 1 && f.channels == 1 && f.taps > 0) {
         enum { REACH = 12 }; /* of a quad; kernels/bytes.h */
         const int64_t size = w->dims[w->rank - 1], stride = window->strides[w->rank - 3];
@@ -145,8 +156,8 @@ static void pack_filters(const quant_filters *f, const tl_tensor *w, void *packe
                                      .taps = f->taps,
                                      .depth = f->channels,
                                      .row_step = row,
-                                     .tap_step = 1,
-                                     .step = f->taps};
+                                     .tap_step = f->tap_step,
+                                     .step = f->step};
         char *to = (char *)packed + (size_t)g * f->each;
         int32_t *sums = filter_sums(f, packed) + g * f->filters;
         *sums = 0;
@@ -155,6 +166,23 @@ static void pack_filters(const quant_filters *f, const tl_tensor *w, void *packe
         else
             kernel()->pack(&left, 0, nn_ceil_div(f->filters, kernel()->block), to, sums);
     }
+}
+
+/* Folded ones, whose missing taps are 0. */
+static tl_status pack_folded(const tl_call *call, const quant_filters *f, const tl_tensor *w, void *packed)
+{
+    const size_t row = (size_t)(f->channels * f->taps), taps = (size_t)w->dims[2];
+    tl_tensor whole = *w;
+    char *data = call->host->alloc(call->host, (size_t)w->dims[0] * row, 64);
+    if (!data)
+        return TL_NO_MEMORY;
+    memset(data, 0, (size_t)w->dims[0] * row);
+    for (size_t i = 0; i < (size_t)w->dims[0]; i++)
+        memcpy(data + i * row, (const char *)w->data + i * taps, taps);
+    whole.data = data;
+    pack_filters(f, &whole, packed);
+    call->host->free(call->host, data);
+    return TL_OK;
 }
 
 /* One filter of ones: its results are the sums of what the window covers. */
@@ -257,6 +285,18 @@ static bool all_constant_but(const tl_call *call, size_t x)
     return true;
 }
 
+/* Several filters of one channel with a single axis, without zero points: those would ask for sums of windows. */
+static bool can_fold(const tl_call *call, const quant_conv *c, int64_t groups)
+{
+    const tl_tensor *w = call->inputs[c->w], *zero = op_input(call, c->w_zero);
+    if (zero && !zero->data)
+        return false;
+    for (int64_t i = 0; zero && i < op_elements(zero); i++)
+        if (quant_byte(zero, i) != 0)
+            return false;
+    return w->type == TL_INT8 && w->rank == 3 && groups == 1 && w->dims[1] == 1 && w->dims[0] > 1 && w->dims[2] > 1;
+}
+
 static tl_status create(tl_call *call, const quant_conv *c)
 {
     const tl_tensor *w = call->inputs[c->w];
@@ -280,17 +320,20 @@ static tl_status create(tl_call *call, const quant_conv *c)
     if (!w->data || w->rank < 3 || (window.spatial >= 0 && window.spatial != w->rank - 2) || groups < 1 ||
         w->dims[0] % groups != 0 || op_elements(w) == 0)
         return TL_OK;
-    const quant_filters f = filters_of(w, groups, &window);
+    state->folded = can_fold(call, c, groups);
+    const quant_filters f = filters_of(w, groups, &window, state->folded);
     if (f.size != SIZE_MAX)
         state->packed = call->host->alloc(call->host, f.size, 64);
     if (state->packed && constant)
         state->memory = call->host->alloc(call->host, (size_t)w->dims[0] * TERMS_SIZE, 64);
-    if (!state->packed || (constant && !state->memory)) {
+    if (state->packed && !state->folded)
+        pack_filters(&f, w, state->packed);
+    if (!state->packed || (constant && !state->memory) ||
+        (state->folded && pack_folded(call, &f, w, state->packed) != TL_OK)) {
         destroy(call->host, state);
         call->state = NULL;
         return tl_fail(call, TL_NO_MEMORY, "no memory for packed weights");
     }
-    pack_filters(&f, w, state->packed);
     call->packed = (uint64_t)1 << c->w;
     if (constant)
         state->terms = prepare_terms(call, c, &f, state->packed, state->memory);
@@ -333,13 +376,35 @@ static bool plan_pixels(quant_plan *plan)
     return nn_mul(plan->area, phases, &plan->plane);
 }
 
+/* Four neighbouring taps as channels, of the data with what is outside of it. */
+static void fold_taps(tl_call *call, quant_plan *plan)
+{
+    conv_geometry *g = &plan->g;
+    int64_t reach, length = INT64_MAX;
+    plan->shift = g->dilations[0];
+    g->channels = TLK_QUAD;
+    g->kernel[0] = g->taps = nn_ceil_div(g->kernel[0], TLK_QUAD);
+    g->pads[0] = 0;
+    if (nn_mul(plan->shift, TLK_QUAD, &g->dilations[0]) && nn_mul(g->taps, g->dilations[0], &reach) &&
+        nn_add(reach, (g->out_size[0] - 1) * g->strides[0] + 1, &length)) {
+        length -= plan->shift;
+        g->in_size[0] = g->in_area = length - (TLK_QUAD - 1) * plan->shift;
+    }
+    plan->line = nn_place(call, length, 1);
+}
+
 static void make_plan(tl_call *call, const quant_conv *c, const conv_window *window, quant_plan *plan)
 {
     const conv_geometry *g = &plan->g;
     const quant_state *state = call->state;
+    const bool folded = state && state->folded;
+    plan->given = plan->g;
+    plan->shift = g->in_area;
+    if (folded)
+        fold_taps(call, plan);
     const int64_t panel = kernel()->panel;
     int64_t quads = g->group * nn_ceil_div(g->channels, TLK_QUAD), sums = INT64_MAX;
-    plan->filters = filters_of(call->inputs[c->w], g->group, window);
+    plan->filters = filters_of(call->inputs[c->w], g->group, window, folded);
     plan->pixel = plan->filters.narrow > 0 ? 1 : sizeof(uint32_t);
     if (!plan_pixels(plan) || !nn_mul(quads, plan->plane, &quads) || !nn_add(quads, room(), &quads) ||
         !nn_mul(g->group * plan->slabs, plan->filters.narrow > 0 ? 0 : plan->lanes, &sums))
@@ -414,7 +479,7 @@ static void fill_inside(const conv_job *job, const uint8_t *from, int count, int
     const uint8_t flip = job->x_signed ? 0x80 : 0;
     const uint8_t *rows[TLK_QUAD];
     for (int k = 0; k < TLK_QUAD; k++)
-        rows[k] = from + (k < count ? k : 0) * job->plan->g.in_area;
+        rows[k] = from + (k < count ? k : 0) * job->plan->shift;
     if (job->plan->pixel != 1)
         job->kernel->quads(rows, count, job->x_signed, stride, n, (uint32_t *)(void *)to);
     else if (stride == 1)
@@ -588,6 +653,18 @@ static int64_t following(const quant_filters *f, int64_t size)
     return f->remainders == 1 && f->apart == 1 ? nn_ceil_div(size, TLK_QUAD) : 1;
 }
 
+/* One channel of the data with its zero point around it. */
+static const uint8_t *fill_line(const conv_job *job)
+{
+    const quant_plan *plan = job->plan;
+    uint8_t *line = nn_at(job->call, plan->line);
+    const int64_t length = plan->g.in_area + (TLK_QUAD - 1) * plan->shift, left = plan->given.pads[0];
+    memset(line, job->x_zero - (job->x_signed ? 128 : 0), (size_t)length);
+    if (left < length)
+        memcpy(line + left, job->x, (size_t)nn_min(plan->given.in_area, length - left));
+    return line;
+}
+
 static tl_status run(tl_call *call, const quant_conv *c)
 {
     const quant_plan *plan = call->plan;
@@ -639,7 +716,9 @@ static tl_status run(tl_call *call, const quant_conv *c)
     const double cost = (double)g->filters * (double)plan->tile * (double)g->channels * (double)g->taps;
     for (int64_t b = 0; b < g->batch; b++) {
         job.sample = b;
-        job.x = (const uint8_t *)x->data + b * g->group * g->channels * g->in_area;
+        job.x = (const uint8_t *)x->data + b * g->group * plan->given.channels * plan->given.in_area;
+        if (state->folded)
+            job.x = fill_line(&job);
         job.product.c = (char *)y->data + (size_t)(b * g->group * g->filters * g->out_area) * job.y_size;
         call->host->parallel_for(call, fill_task, &job, g->group * quads, nn_grain(plan->plane, 1 << 14));
         call->host->parallel_for(call, product_task, &job, g->group * plan->slabs * plan->tiles,
@@ -677,7 +756,7 @@ static const tl_attribute_spec fused_attributes[] = {ATTRIBUTES, STEPS_ATTRIBUTE
 /* Along batches, and under the window; operands of the steps are added where they lie. */
 static bool quant_conv_reach(const tl_call *call, size_t k, int32_t axis, tl_reach *reach)
 {
-    const conv_geometry *g = &((const quant_plan *)call->plan)->g;
+    const conv_geometry *g = &((const quant_plan *)call->plan)->given;
     const int32_t i = axis - 2;
     if (k == 0 && i >= 0)
         *reach = (tl_reach){g->strides[i], g->pads[i], (g->kernel[i] - 1) * g->dilations[i] - g->pads[i]};

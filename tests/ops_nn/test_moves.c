@@ -22,6 +22,52 @@ static double naive_sum(const tl_tensor *x, const tl_tensor *w, double xz, const
     return sum;
 }
 
+/* One channel, whose taps go together where no zero point of constant filters forbids it. */
+START_TEST(one_channel_of_bytes)
+{
+    random_seed(31);
+    for (int round = 0; round < 300; round++) {
+        const int64_t batch = random_int(1, 2), length = random_int(1, 150), filters = random_int(1, 40);
+        const int64_t dilation = random_int(1, 3), stride = random_int(1, 5), begin = random_int(0, 20);
+        const int64_t end = random_int(0, 20), most = (begin + length + end - 1) / dilation + 1;
+        const int64_t taps = random_int(1, (int)(most < 70 ? most : 70));
+        const int64_t out = (begin + length + end - (taps - 1) * dilation - 1) / stride + 1;
+        const fake_attribute attributes[] = {ATTR_IS("strides", stride), ATTR_IS("pads", begin, end),
+                                             ATTR_IS("dilations", dilation)};
+        tl_tensor x = random_tensor(round % 2 ? TL_INT8 : TL_UINT8, DIMS(batch, 1, length)),
+                  w = random_tensor(round % 8 == 7 ? TL_UINT8 : TL_INT8, DIMS(filters, 1, taps)),
+                  xz = new_tensor(x.type, 0, NULL), wz = new_tensor(w.type, DIMS(filters));
+        set(&xz, 0, random_int(0, 100));
+        for (int64_t m = 0; m < filters; m++)
+            set(&wz, m, round % 8 == 6 ? (double)(m % 3) : 0);
+        fake_case test = {.op = &tl_op_ConvInteger_10,
+                          .attributes = attributes,
+                          .attribute_count = 3,
+                          .inputs = {&x, &w, &xz, round % 3 ? &wz : NULL},
+                          .input_count = 4,
+                          .constant = round % 5 ? 0xe : 0x2};
+        run_ok(&test);
+        assert_shape(&test.outputs[0], DIMS(batch, filters, out));
+        for (int64_t i = 0; i < batch * filters * out; i++) {
+            const int64_t n = i / out / filters, m = i / out % filters, t = i % out;
+            double sum = 0;
+            for (int64_t k = 0; k < taps; k++) {
+                const int64_t at = t * stride + k * dilation - begin;
+                if (at >= 0 && at < length)
+                    sum += (get(&x, n * length + at) - get(&xz, 0)) *
+                           (get(&w, m * taps + k) - (round % 3 ? get(&wz, m) : 0));
+            }
+            ck_assert_msg(get(&test.outputs[0], i) == sum, "round %d: %g, not %g", round, get(&test.outputs[0], i),
+                          sum);
+        }
+        fake_free(&test);
+        tl_tensor *all[] = {&x, &w, &xz, &wz};
+        for (size_t i = 0; i < 4; i++)
+            free_tensor(all[i]);
+    }
+}
+END_TEST
+
 START_TEST(byte_convolutions)
 {
     const fake_attribute attributes[] = {ATTR_I("group", 2), ATTR_IS("strides", 2), ATTR_IS("pads", 1, 2)};
@@ -249,6 +295,7 @@ int main(void)
 {
     Suite *suite = suite_create("Bytes, states and places");
     ADD_TEST(suite, byte_convolutions);
+    ADD_TEST(suite, one_channel_of_bytes);
     ADD_TEST(suite, byte_channels);
     ADD_TEST(suite, far_bytes);
     ADD_TEST(suite, causal);
