@@ -50,43 +50,49 @@ static void assert_stands_for(const tl_tensor *y, int64_t i, const quantity *as,
     ck_assert_msg(fabs(get(y, i) - nearest) <= 1, "element %lld is %g, expected %g", (long long)i, get(y, i), nearest);
 }
 
+/* Where element k of `out` comes from, under broadcasting. */
+static int64_t source(const tl_tensor *x, int32_t rank, const int64_t *out, int64_t k)
+{
+    int64_t at = 0, step = 1;
+    for (int32_t i = x->rank - 1; i >= 0; i--) {
+        const int64_t dim = out[rank - x->rank + i];
+        if (x->dims[i] > 1)
+            at += k % dim * step;
+        step *= x->dims[i];
+        k /= dim;
+    }
+    return at;
+}
+
+/* The sum or product of random bytes of two shapes. */
+static void check_pair(tl_type type, bool product, int32_t a_rank, const int64_t *a_dims, int32_t b_rank,
+                       const int64_t *b_dims, int32_t rank, const int64_t *dims)
+{
+    quantity a = make(type, 0.03, a_rank, a_dims), b = make(type, 0.02, b_rank, b_dims), y = make(type, 0.05, 0, NULL);
+    fake_case test = PLAIN_CASE(product ? &tl_op_QLinearMul_1 : &tl_op_QLinearAdd_1, &a.x, &a.scale, &a.zero, &b.x,
+                                &b.scale, &b.zero, &y.scale, &y.zero);
+    run_ok(&test);
+    assert_shape(&test.outputs[0], rank, dims);
+    for (int64_t k = 0; k < elements(&test.outputs[0]); k++) {
+        const double u = real(&a, source(&a.x, rank, dims, k)), v = real(&b, source(&b.x, rank, dims, k));
+        assert_stands_for(&test.outputs[0], k, &y, product ? u * v : u + v);
+    }
+    fake_free(&test);
+    unmake(&a);
+    unmake(&b);
+    unmake(&y);
+}
+
 START_TEST(pairs)
 {
     random_seed(21);
     for (int i = 0; i < 32; i++) {
-        const tl_type type = bytes[i % 2];
-        const bool product = i / 2 % 2, broadcast = i / 4 % 2;
+        const bool broadcast = i / 4 % 2;
         const int64_t dims[] = {random_int(0, 3), random_int(1, 5), random_int(1, 70)};
-        quantity a = make(type, 0.03, 3, dims), b = make(type, 0.02, broadcast ? 1 : 3, broadcast ? dims + 2 : dims),
-                 y = make(type, 0.05, 0, NULL);
-        fake_case test = PLAIN_CASE(product ? &tl_op_QLinearMul_1 : &tl_op_QLinearAdd_1, &a.x, &a.scale, &a.zero, &b.x,
-                                    &b.scale, &b.zero, &y.scale, &y.zero);
-        run_ok(&test);
-        assert_shape(&test.outputs[0], 3, dims);
-        for (int64_t k = 0; k < elements(&a.x); k++) {
-            const double u = real(&a, k), v = real(&b, broadcast ? k % dims[2] : k);
-            assert_stands_for(&test.outputs[0], k, &y, product ? u * v : u + v);
-        }
-        fake_free(&test);
-        unmake(&a);
-        unmake(&b);
-        unmake(&y);
+        check_pair(bytes[i % 2], i / 2 % 2, 3, dims, broadcast ? 1 : 3, broadcast ? dims + 2 : dims, 3, dims);
     }
 }
 END_TEST
-
-/* Where element k of `out` comes from, under broadcasting. */
-static int64_t source(const tl_tensor *x, const int64_t *out, int64_t k)
-{
-    int64_t at = 0, step = 1;
-    for (int32_t i = x->rank - 1; i >= 0; i--) {
-        if (x->dims[i] > 1)
-            at += k % out[i] * step;
-        step *= x->dims[i];
-        k /= out[i];
-    }
-    return at;
-}
 
 /* Each operand has any axes, or stands still along them: short rows go together, long ones in parts. */
 START_TEST(broadcast_rows)
@@ -94,7 +100,6 @@ START_TEST(broadcast_rows)
     static const int64_t rows[] = {1, 2, 3, 16, 300, 1500};
     random_seed(22);
     for (int i = 0; i < 200; i++) {
-        const bool product = i % 2;
         const int64_t dims[] = {random_int(1, 3), random_int(1, 40), random_int(1, 5), rows[i % 6]};
         int64_t sides[2][4], out[4];
         for (int k = 0; k < 4; k++) {
@@ -102,20 +107,7 @@ START_TEST(broadcast_rows)
             sides[1][k] = random_int(0, 2) ? dims[k] : 1;
             out[k] = sides[0][k] > sides[1][k] ? sides[0][k] : sides[1][k];
         }
-        quantity a = make(bytes[i / 2 % 2], 0.03, 4, sides[0]), b = make(bytes[i / 2 % 2], 0.02, 4, sides[1]),
-                 y = make(bytes[i / 2 % 2], 0.05, 0, NULL);
-        fake_case test = PLAIN_CASE(product ? &tl_op_QLinearMul_1 : &tl_op_QLinearAdd_1, &a.x, &a.scale, &a.zero, &b.x,
-                                    &b.scale, &b.zero, &y.scale, &y.zero);
-        run_ok(&test);
-        assert_shape(&test.outputs[0], 4, out);
-        for (int64_t k = 0; k < elements(&test.outputs[0]); k++) {
-            const double u = real(&a, source(&a.x, out, k)), v = real(&b, source(&b.x, out, k));
-            assert_stands_for(&test.outputs[0], k, &y, product ? u * v : u + v);
-        }
-        fake_free(&test);
-        unmake(&a);
-        unmake(&b);
-        unmake(&y);
+        check_pair(bytes[i / 2 % 2], i % 2, 4, sides[0], 4, sides[1], 4, out);
     }
 }
 END_TEST
