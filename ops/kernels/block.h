@@ -64,11 +64,17 @@ typedef struct tlk_block {
 static const int64_t tlk_block_no_offset = 0;
 #define TLK_BLOCK_PANEL .b_step = TLK_NR, .taps = 1, .offsets = &tlk_block_no_offset
 
+/* Elements that a product of so many j asks for: a cache line for every second one. */
+static inline int64_t tlk_block_asked(int64_t depth)
+{
+    return depth / 2 * (64 / (int64_t)sizeof(real));
+}
+
 /* What the i-th product with a block of `size` weights asks for of the `next` block: all of it, after so many products
  * as read most of one. What reads ahead by itself follows weights from the second-level cache, not from memory. */
 static inline const real *tlk_block_ahead(const real *next, int64_t size, int64_t depth, int64_t i)
 {
-    const int64_t each = depth / 2 * (64 / (int64_t)sizeof(real));
+    const int64_t each = tlk_block_asked(depth);
     return each * i < size ? next + each * i : NULL;
 }
 

@@ -190,7 +190,7 @@ static bool is_far(const struct job *job)
 static const real *ahead_in_time(const struct job *job, int64_t t, int64_t steps, int64_t i)
 {
     const tlk_sepconv *s = job->s;
-    const int64_t size = s->filters * steps, each = job->depth / 2 * (64 / (int64_t)sizeof(real));
+    const int64_t size = s->filters * steps, each = tlk_block_asked(job->depth);
     if (each * i < size)
         return job->output.y + t * s->filters + each * i;
     const int64_t begin = MIN(t * s->stride, job->data->length), count = steps * MIN(s->stride, job->data->length);

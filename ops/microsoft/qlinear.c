@@ -4,6 +4,7 @@
 #include "microsoft/microsoft.h"
 #include "onnx/conv.h"
 #include "onnx/elementwise.h"
+#include "onnx/quant.h"
 
 typedef struct quantity {
     float scale;
@@ -22,13 +23,13 @@ static tl_status read_quantity(const tl_call *call, size_t k, quantity *q)
     if (op_elements(scale) != 1 || (zero && op_elements(zero) != 1))
         return tl_fail(call, TL_INVALID_INPUT, "input %zu or %zu has not one element", k, k + 1);
     q->scale = *(const float *)scale->data;
-    q->zero = zero ? number(zero->type, *(const uint8_t *)zero->data) : 0;
+    q->zero = zero ? quant_byte(zero, 0) : 0;
     return TL_OK;
 }
 
 static uint8_t to_byte(tl_type type, float x, int32_t zero)
 {
-    const float low = type == TL_INT8 ? -128 : 0, high = low + 255, y = rintf(x) + (float)zero;
+    const float low = (float)quant_low(type), high = (float)quant_high(type), y = rintf(x) + (float)zero;
     return (uint8_t)(int32_t)(y >= high ? high : y > low ? y : low); /* NaN: the lowest */
 }
 
@@ -39,7 +40,7 @@ typedef struct pairs {
     uint8_t *y;
     const op_map *map;
     tlk_binary function;
-    int32_t is_signed, zeros[2], zero, low;
+    int32_t is_signed, zeros[2], zero, low, high;
     float units[2]; /* what a step of each operand is, in steps of the result, together */
 } pairs;
 
@@ -71,7 +72,7 @@ static void pair_rows(const void *context, const int64_t *in, int64_t at, int64_
                 next[k] = load_rows(p, k, in[k] + r * p->map->next[k] + i * step[k], h, w, values[k]);
             tlk_get()->binary_rows(p->function, values[0], next[0], step[0], values[1], next[1], step[1], results, h,
                                    w);
-            tlk_get()->quantize(results, p->y + at + r * n + i, 1, h * w, 1, p->zero, p->low, p->low + 255);
+            tlk_get()->quantize(results, p->y + at + r * n + i, 1, h * w, 1, p->zero, p->low, p->high);
         }
 }
 
@@ -87,7 +88,7 @@ static tl_status pair_reshape(tl_call *call)
 static tl_status pair_run(tl_call *call, tlk_binary function)
 {
     quantity a = {0}, b = {0}, y = {0};
-    const bool is_signed = call->inputs[0]->type == TL_INT8;
+    const tl_type type = call->inputs[0]->type;
     tl_status status = read_quantity(call, 1, &a);
     if (status == TL_OK)
         status = read_quantity(call, 4, &b);
@@ -99,10 +100,11 @@ static tl_status pair_run(tl_call *call, tlk_binary function)
                      .y = call->outputs[0]->data,
                      .map = call->plan,
                      .function = function,
-                     .is_signed = is_signed,
+                     .is_signed = type == TL_INT8,
                      .zeros = {a.zero, b.zero},
                      .zero = y.zero,
-                     .low = is_signed ? -128 : 0,
+                     .low = quant_low(type),
+                     .high = quant_high(type),
                      .units = {function == TLK_MUL ? 1 : a.scale / y.scale,
                                function == TLK_MUL ? a.scale * b.scale / y.scale : b.scale / y.scale}};
     op_map_run_rows(call, p.map, pair_rows, &p);
@@ -126,16 +128,15 @@ typedef float (*function)(float x, float parameter);
 /* What each byte of `from` becomes. */
 static void make_table(uint8_t *table, tl_type type, quantity from, quantity to, function f, float parameter)
 {
-    const int32_t low = type == TL_INT8 ? -128 : 0;
     const float zero = (float)from.zero;
     uint8_t bytes[256];
     float values[256];
     for (int k = 0; k < 256; k++)
         bytes[k] = (uint8_t)k;
-    tlk_get()->dequantize(bytes, 1, low < 0, values, 256, 256, &from.scale, &zero);
+    tlk_get()->dequantize(bytes, 1, type == TL_INT8, values, 256, 256, &from.scale, &zero);
     for (int k = 0; f && k < 256; k++)
         values[k] = f(values[k], parameter);
-    tlk_get()->quantize(values, table, 1, 256, to.scale, to.zero, low, low + 255);
+    tlk_get()->quantize(values, table, 1, 256, to.scale, to.zero, quant_low(type), quant_high(type));
 }
 
 static tl_status one_run(tl_call *call, function f, float parameter)

@@ -168,9 +168,14 @@ static void pack_filters(const quant_filters *f, const tl_tensor *w, void *packe
     }
 }
 
-/* Folded ones, whose missing taps are 0. */
-static tl_status pack_folded(const tl_call *call, const quant_filters *f, const tl_tensor *w, void *packed)
+/* Taps missing for folded ones are 0. */
+static tl_status pack_constant(const tl_call *call, const quant_filters *f, const tl_tensor *w, bool folded,
+                               void *packed)
 {
+    if (!folded) {
+        pack_filters(f, w, packed);
+        return TL_OK;
+    }
     const size_t row = (size_t)(f->channels * f->taps), taps = (size_t)w->dims[2];
     tl_tensor whole = *w;
     char *data = call->host->alloc(call->host, (size_t)w->dims[0] * row, 64);
@@ -326,10 +331,8 @@ static tl_status create(tl_call *call, const quant_conv *c)
         state->packed = call->host->alloc(call->host, f.size, 64);
     if (state->packed && constant)
         state->memory = call->host->alloc(call->host, (size_t)w->dims[0] * TERMS_SIZE, 64);
-    if (state->packed && !state->folded)
-        pack_filters(&f, w, state->packed);
     if (!state->packed || (constant && !state->memory) ||
-        (state->folded && pack_folded(call, &f, w, state->packed) != TL_OK)) {
+        pack_constant(call, &f, w, state->folded, state->packed) != TL_OK) {
         destroy(call->host, state);
         call->state = NULL;
         return tl_fail(call, TL_NO_MEMORY, "no memory for packed weights");
@@ -658,10 +661,12 @@ static const uint8_t *fill_line(const conv_job *job)
 {
     const quant_plan *plan = job->plan;
     uint8_t *line = nn_at(job->call, plan->line);
-    const int64_t length = plan->g.in_area + (TLK_QUAD - 1) * plan->shift, left = plan->given.pads[0];
-    memset(line, job->x_zero - (job->x_signed ? 128 : 0), (size_t)length);
-    if (left < length)
-        memcpy(line + left, job->x, (size_t)nn_min(plan->given.in_area, length - left));
+    const int zero = job->x_zero - (job->x_signed ? 128 : 0);
+    const int64_t length = plan->g.in_area + (TLK_QUAD - 1) * plan->shift;
+    const int64_t left = nn_min(plan->given.pads[0], length), count = nn_min(plan->given.in_area, length - left);
+    memset(line, zero, (size_t)left);
+    memcpy(line + left, job->x, (size_t)count);
+    memset(line + left + count, zero, (size_t)(length - left - count));
     return line;
 }
 
